@@ -1,0 +1,40 @@
+# make demo    installs into .venv and runs the whole way on the embedded task
+# make test    the test suite            make check   lint, types, floors and doors, size law
+# make test-slow / test-gpu              the long tests / the tests that need a CUDA device
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test test-slow test-gpu check install clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,server,dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/polychromic demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/size_law.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,61 @@
+"""The verbs. Each file parses one verb, calls its stage and prints; none imports torch before it runs.
+
+A verb is a file of this folder with a click command named ``command``, and one line in ``VERBS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+import polychromic
+
+VERBS = {
+    "demo": "Train and compare on the embedded task, from nothing to a report.",
+    "train": "Fine-tune one adapter from a configuration file.",
+    "sample": "Draw completions from one or more models.",
+    "verify": "Judge samples with a task's checker.",
+    "measure": "Compute every metric on samples.",
+    "compare": "Compare models, paired by prompt.",
+    "report": "Write report.html and report.md.",
+    "evaluate": "sample, verify, measure, compare and report in one go.",
+    "audit": "Try the task's checker and the metrics' headroom before paying for a run.",
+    "best-of-n": "Say whether drawing N candidates pays.",
+    "code": "Run code-generation experiments in the sandbox.",
+    "certify": "Prove the gradient of the objective on this machine.",
+    "data": "Look at a data file: counts, lengths, duplicates, bad rows.",
+    "lora": "Compare adapters by their weights.",
+    "merge": "Write the base model with an adapter merged in.",
+    "plan": "Forecast tokens, memory, time and price of a run.",
+    "launch": "Start runs in tmux, one a GPU or one after another.",
+    "doctor": "Say what this machine can do.",
+}
+
+
+class LazyVerbs(click.Group):
+    """Knows every verb's name and summary, and imports a verb only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order a run uses them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, imported now; None for an unknown name."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"polychromic.cli.{cmd_name.replace('-', '_')}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(polychromic.__version__, prog_name="polychromic")
+def commands() -> None:
+    """Diversity-aware LoRA fine-tuning, and an evaluator that says honestly whether it worked."""

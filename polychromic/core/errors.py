@@ -1,0 +1,46 @@
+"""The errors a user can meet: one line each, saying what, where, and what is allowed.
+
+Children are also the standard type a caller would expect to catch.
+"""
+
+from __future__ import annotations
+
+
+class PolychromicError(Exception):
+    """The root of every error this package raises on purpose; ``exit_code`` is the command's exit status."""
+
+    exit_code = 1
+
+
+class InputError(PolychromicError, ValueError):
+    """The user's input cannot be used (a file, a row, an argument): exit status 2."""
+
+    exit_code = 2
+
+
+class SettingsError(InputError):
+    """A configuration key or value is wrong; the message starts with ``file:line: key.path:``."""
+
+
+class RecordError(InputError):
+    """A row of a data file is wrong; the message starts with ``file:line:`` and never echoes the row."""
+
+
+class MissingResourceError(InputError, FileNotFoundError):
+    """A model, adapter, encoder, dataset or optional package is not to be had; the message says how to get it."""
+
+
+class UnsoundObjectiveError(InputError):
+    """The settings would make the diversity gradient wrong (truncated sampling, too small a group, no verifier)."""
+
+
+class EngineError(PolychromicError, RuntimeError):
+    """A generation engine failed after its retries."""
+
+
+class SandboxError(PolychromicError, RuntimeError):
+    """The sandbox could not be trusted, so nothing was run in it."""
+
+
+class NumericalError(PolychromicError, ArithmeticError):
+    """A loss, gradient or logit stopped being a finite number too often."""

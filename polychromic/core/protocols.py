@@ -1,0 +1,88 @@
+"""Every contract of the house on one screen. Shelves implement them; nothing inherits from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from polychromic.core.nouns import (
+    Completion,
+    Decoding,
+    Evidence,
+    Example,
+    Measurement,
+    Prompt,
+    SampleSet,
+    Verdict,
+)
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Draws completions."""
+
+    def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
+        """One set of ``n`` independent completions for each prompt, in the prompts' order."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Prompts whose completions can be judged."""
+
+    name: str
+
+    def prompts(self, split: str) -> Sequence[Prompt]:
+        """The prompts of ``split`` ("train", "validation" or "test"); splits are disjoint."""
+        ...
+
+    def examples(self, split: str) -> Sequence[Example]:
+        """The demonstrations of ``split``."""
+        ...
+
+    def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        """Whether the completion is right, and its canonical answer. Never raises on model output."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Texts to unit vectors."""
+
+    name: str
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Float32 array of shape [len(texts), d] with rows of length 1; equal texts give equal rows."""
+        ...
+
+
+@runtime_checkable
+class Reward(Protocol):
+    """What makes a set of completions worth having, as evidence the objective turns into credit."""
+
+    def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:
+        """Labels, distances or a set function over the set's completions; ``verdicts`` when a task judges them."""
+        ...
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """Which completions count."""
+
+    def validity(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> tuple[float, ...]:
+        """One number in [0, 1] for each completion; 0 removes it from the set's value."""
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A number about sets of completions, as one Measurement for each prompt."""
+
+    @property
+    def signature(self) -> str:
+        """Everything that changes the number, such as ``distinct|n:2|tok:words|k:16|scope:prompt``."""
+        ...
+
+    def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:
+        """One measurement for each set, in order; NaN with a reason where it cannot be computed."""
+        ...

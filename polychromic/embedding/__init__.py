@@ -1,0 +1,1 @@
+"""Floor 2: texts to unit vectors, encoded once and cached."""

@@ -1,0 +1,1 @@
+"""Shelf: which completions count."""

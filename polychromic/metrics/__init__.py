@@ -1,0 +1,1 @@
+"""Shelf: numbers about sets of completions."""

@@ -1,0 +1,1 @@
+"""Shelf: losses on the demonstrations, TRL's own and the rivals that need no samples."""

@@ -1,0 +1,1 @@
+"""Floor 5: tables, figures and the page."""

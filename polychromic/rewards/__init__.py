@@ -1,0 +1,1 @@
+"""Shelf: what makes a set of completions worth having."""

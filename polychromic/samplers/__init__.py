@@ -1,0 +1,1 @@
+"""Shelf: engines that draw completions."""

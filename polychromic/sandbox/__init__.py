@@ -1,0 +1,1 @@
+"""Floor 2: runs model-written programs, confined, and judges them from outside."""

@@ -1,0 +1,119 @@
+"""The sections of a configuration file.
+
+``training`` takes TRL's SFTConfig names, ``lora`` PEFT's LoraConfig names and ``quantization`` transformers'
+BitsAndBytesConfig names, all unchanged: they are passed through and redeclared nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = str | dict[str, Any]
+"""A shelf entry: its kind, or ``{"kind": ..., option: value}``."""
+
+
+class Section(BaseModel):
+    """Common rules: no unknown keys, no changes after loading, either the name or its alias."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+
+
+class ExperimentSection(Section):
+    """What this run is called and where it is kept."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    group: str = ""
+    output_root: str = "runs"
+    seed: int = Field(default=0, ge=0)
+    notes: str = ""
+
+
+class ModelSection(Section):
+    """The base model: a local folder, a hub name, or ``embedded:countdown``."""
+
+    name_or_path: str
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    attn_implementation: str | None = None
+    trust_remote_code: bool = False
+
+
+class DataSection(Section):
+    """Demonstrations: a task of the shelf, or JSONL files (or a hub dataset) of the user's."""
+
+    task: Kind | None = None
+    train_file: str | None = None
+    eval_file: str | None = None
+    dataset: str | None = None
+    split: str = "train"
+    max_examples: int | None = Field(default=None, ge=1)
+    skip_bad_rows: bool = False
+    completion_only_loss: bool = True
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSection:
+        if sum(source is not None for source in (self.task, self.train_file, self.dataset)) != 1:
+            raise ValueError("give exactly one of task, train_file and dataset")
+        return self
+
+
+class PolychromicSection(Section):
+    """The diversity term: ``loss = SFT - diversity_weight * E[f(y_1..y_k)]``; 0 is plain SFT."""
+
+    diversity_weight: float = Field(default=0.0, ge=0.0, alias="lambda")
+    n_generations: int = Field(default=8, ge=1)
+    set_size: int | Literal["shapley"] | None = Field(default=None, description="k; None means n_generations")
+    max_examples_for_diversity: int = Field(default=8, ge=1)
+    compute_every_n_steps: int = Field(default=1, ge=1)
+    temperature: float = Field(default=1.0, gt=0.0)
+    max_new_tokens: int = Field(default=128, ge=1)
+    reward: Kind = "answers"
+    gate: Kind = "verifier"
+    baseline: Literal["control_variate", "leave_one_out", "mean", "none"] = "control_variate"
+    demonstration_loss: Kind = "nll"
+    schedule: dict[str, Any] = Field(
+        default_factory=dict, description="warmup_steps, target_share, max_lambda_eff, calibrated, monitor_every"
+    )
+
+
+class EvaluationSection(Section):
+    """How the evaluator samples and what it measures."""
+
+    task: Kind | None = None
+    split: str = "test"
+    max_prompts: int | None = Field(default=None, ge=1)
+    n: int = Field(default=16, ge=1)
+    temperatures: tuple[float, ...] = (1.0,)
+    max_new_tokens: int = Field(default=128, ge=1)
+    metrics: tuple[Kind, ...] | None = Field(default=None, description="None: every metric that applies")
+    encoder: str | None = Field(default=None, description="path or hub name; None: the installed package")
+    engine: Kind = "transformers"
+    batch_size: int = Field(default=512, ge=1)
+    bootstrap_resamples: int = Field(default=10_000, ge=100)
+
+
+class TrackingSection(Section):
+    """W&B and the price of a GPU hour."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "polychromic"
+    entity: str | None = None
+    tags: tuple[str, ...] = ()
+    log_samples: int = Field(default=0, ge=0)
+    price_per_hour: float | None = Field(default=None, ge=0.0)
+
+
+class Settings(Section):
+    """A whole configuration file."""
+
+    experiment: ExperimentSection
+    model: ModelSection
+    data: DataSection
+    polychromic: PolychromicSection = PolychromicSection()
+    quantization: dict[str, Any] | None = None
+    lora: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    evaluation: EvaluationSection = EvaluationSection()
+    tracking: TrackingSection = TrackingSection()

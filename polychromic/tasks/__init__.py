@@ -1,0 +1,1 @@
+"""Shelf: prompts whose completions can be judged."""
