@@ -1,0 +1,199 @@
+"""What a run leaves behind: the names in its folder, ``run.json``, and the signatures stages recognise work by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.records.jsonl import plain, read_json, write_json
+
+PACKAGES = (
+    "polychromic",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "sentence-transformers",
+    "sacrebleu",
+    "nltk",
+)
+COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+"""Settings that do not change what a run computes; they may differ on resuming."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The names inside one training run's folder."""
+
+    path: Path
+
+    @property
+    def adapter(self) -> Path:
+        """The trained weights."""
+        return self.path / "adapter_model.safetensors"
+
+    @property
+    def resolved(self) -> Path:
+        """The whole configuration as it ran."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def run_json(self) -> Path:
+        """Settings with their hash, seeds, versions and git revision."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Every logged number, one row a log."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def trainer_state(self) -> Path:
+        """The trainer's own record, with the log history."""
+        return self.path / "trainer_state.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.run_json.exists() and bool(read_json(self.run_json).get("finished"))
+
+
+def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, int]) -> RunFolder:
+    """The run's folder, made with its ``run.json`` if it is new, or taken up again if it holds this very configuration.
+
+    Raises:
+        InputError: the folder holds a run of another configuration, or something that is no run at all.
+    """
+    folder = RunFolder(Path(path))
+    if folder.run_json.exists():
+        _same_configuration(folder, settings)
+        return folder
+    if folder.path.is_file() or (folder.path.is_dir() and any(folder.path.iterdir())):
+        raise InputError(f"{path}: is not empty and holds no run of ours; choose another folder")
+    write_json(
+        folder.run_json,
+        {
+            "settings_hash": settings_hash(settings),
+            "settings": plain(settings),
+            "seeds": seeds,
+            "versions": versions(),
+            "git_revision": git_revision(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "finished": None,
+        },
+    )
+    return folder
+
+
+def update_run(folder: RunFolder, **facts: Any) -> None:
+    """Adds facts to ``run.json``."""
+    write_json(folder.run_json, read_json(folder.run_json) | facts)
+
+
+def finish_run(folder: RunFolder, **facts: Any) -> None:
+    """Marks the run as having come to its end, with further facts for ``run.json``."""
+    update_run(folder, finished=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
+
+
+def _same_configuration(folder: RunFolder, settings: Mapping[str, Any]) -> None:
+    stored = read_json(folder.run_json)
+    if stored.get("settings_hash") == settings_hash(settings):
+        return
+    changed = differences(_decisive(stored.get("settings") or {}), _decisive(settings))
+    named = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    raise InputError(
+        f"{folder.path}: holds a run of another configuration (different: {named or 'its format'}); "
+        "choose another experiment.name or output folder"
+    )
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """16 hex digits that change when anything changes that the run computes."""
+    return signature(_decisive(settings))
+
+
+def signature(value: Any) -> str:
+    """16 hex digits (SHA-256) of a value's canonical JSON."""
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_digest(path: str | Path) -> str:
+    """16 hex digits (SHA-256) of a file's content, such as an adapter's weights.
+
+    Raises:
+        MissingResourceError: there is no such file.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: there is no such file") from None
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys at which two settings differ, sorted."""
+    found = []
+    for key in sorted(set(old) | set(new)):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif plain(a) != plain(b):
+            found.append(f"{prefix}{key}")
+    return found
+
+
+def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    kept = json.loads(json.dumps(plain(settings)))
+    for *parents, last in COSMETIC:
+        section = kept
+        for parent in parents:
+            section = section.get(parent, {})
+        section.pop(last, None)
+    return dict(kept)
+
+
+def versions() -> dict[str, str]:
+    """The installed version of every package that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """The revision of the code's own repository, with ``+changed`` when files differ from it; None outside one."""
+    here = Path(__file__).parent
+    try:
+        _git(here, "ls-files", "--error-unmatch", Path(__file__).name)
+        revision = _git(here, "rev-parse", "HEAD")
+        return revision + ("+changed" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,246 @@
+"""Rows in and out of JSONL files, such that a reader learns the line that is wrong and a crash loses nothing.
+
+Reading names ``file:line: reason`` and never echoes what the line holds. Writing is atomic (whole files) or
+append-only with fsync (logs). What JSON cannot say is made plain: NaN and infinities become null, numpy scalars
+become numbers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from polychromic.core.errors import InputError, MissingResourceError, RecordError
+
+MAX_LINE_BYTES = 32 * 2**20
+_CHUNK = 2**20
+_BOM = b"\xef\xbb\xbf"
+
+Row = dict[str, Any]
+
+
+def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
+    """Each object of a JSONL file with its line number (from 1); blank lines are passed over.
+
+    A byte-order mark and CRLF line ends are tolerated.
+
+    Raises:
+        RecordError: ``file:line: reason`` for the first line that is not an object of UTF-8 JSON.
+        MissingResourceError: there is no such file.
+    """
+    for line, row in scan_rows(path):
+        if isinstance(row, RecordError):
+            raise row
+        yield line, row
+
+
+def scan_rows(path: str | Path) -> Iterator[tuple[int, Row | RecordError]]:
+    """Like ``read_rows``, with the error in place of each row that is wrong, so that a caller may pass over it."""
+    path = Path(path)
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: there is no such file") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{path}: cannot be read: {(error.strerror or 'unreadable').lower()}") from None
+    with file:
+        for number, raw in enumerate(_lines(file), start=1):
+            if raw is None:
+                yield number, RecordError(f"{path}:{number}: the line is longer than {MAX_LINE_BYTES // 2**20} MB")
+                continue
+            if number == 1:
+                raw = raw.removeprefix(_BOM)
+            if not raw.strip():
+                continue
+            try:
+                yield number, _parse(raw)
+            except ValueError as error:
+                yield number, RecordError(f"{path}:{number}: {error}")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """Lines without their end; None for one that is too long, which is never held in memory whole."""
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        if len(raw) <= MAX_LINE_BYTES:
+            yield raw
+            continue
+        while not raw.endswith(b"\n") and (raw := file.readline(_CHUNK)):
+            pass
+        yield None
+
+
+def _parse(raw: bytes) -> Row:
+    if b"\x00" in raw:
+        raise ValueError(f"NUL byte at column {raw.index(0) + 1}")
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_constant=lambda _: None)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 at byte {error.start + 1}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg.lower()} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("not usable JSON: nested too deeply") from None
+    except ValueError:
+        raise ValueError("not usable JSON: a number with too many digits") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {_KINDS.get(type(value), 'something else')}")
+    return value
+
+
+_KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can say it: NaN and infinities become None, numpy values numbers and lists, keys strings."""
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise InputError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+def encode(row: Mapping[str, Any]) -> bytes:
+    """One line of UTF-8 JSON, with its line end."""
+    value = plain(row)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate: keep it, escaped
+        return (json.dumps(value, allow_nan=False) + "\n").encode("ascii")
+
+
+def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a whole JSONL file, or leaves what was there: temporary file, fsync, rename, fsync of the folder."""
+    write_bytes(path, (encode(row) for row in rows))
+
+
+def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Writes one indented JSON object, atomically."""
+    write_bytes(path, [(json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode("ascii")])
+
+
+def read_json(path: str | Path) -> Row:
+    """The object a JSON file holds.
+
+    Raises:
+        RecordError: ``file: reason`` when it is not an object of UTF-8 JSON.
+        MissingResourceError: there is no such file.
+    """
+    try:
+        raw = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: there is no such file") from None
+    try:
+        return _parse(raw.removeprefix(_BOM))
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def write_bytes(path: str | Path, chunks: Iterable[bytes]) -> None:
+    """Replaces a file by ``chunks`` in one step; when anything fails the old file is untouched."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the folder's entries durable, where the file system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+class AppendLog:
+    """A JSONL file that only grows: each ``append`` is durable when it returns.
+
+    A last line that a crash cut in half is removed on opening. One process may hold a log at a time.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise InputError(f"{self.path}: another process is writing this file; wait for it or stop it") from None
+        except OSError:
+            pass  # a volume without locks
+        self._mend()
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Adds rows, then fsyncs; when it fails (a full disk) none of them is left half-written."""
+        start = self._file.seek(0, os.SEEK_END)
+        data = memoryview(b"".join(encode(row) for row in rows))
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(start)
+            raise
+
+    def close(self) -> None:
+        """Closes the file and gives up its lock."""
+        self._file.close()
+
+    def __enter__(self) -> AppendLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _mend(self) -> None:
+        """Ends the file at a line end: completes a whole last row, removes half a one."""
+        size = self._file.seek(0, os.SEEK_END)
+        tail, start = b"", size
+        while start and b"\n" not in tail:
+            step = min(_CHUNK, start)
+            start -= step
+            self._file.seek(start)
+            tail = self._file.read(step) + tail
+        torn = tail.rpartition(b"\n")[2]
+        if not torn:
+            return
+        try:
+            _parse(torn)
+            self._file.write(b"\n")
+        except ValueError:
+            self._file.truncate(size - len(torn))
