@@ -121,8 +121,8 @@ def _override(source: Source, text: str) -> None:
     values = source.values
     for depth, key in enumerate(keys[:-1], start=1):
         inner = values.get(key)
-        if isinstance(inner, str) and keys[:depth] in SHELF_OF:
-            inner = {"kind": inner}
+        if keys[:depth] in SHELF_OF and not isinstance(inner, dict):
+            inner = {"kind": inner or _default(keys[0], keys[1])}
         if inner is not None and not isinstance(inner, dict):
             raise SettingsError(f"{COMMAND_LINE}: {dotted(keys)}: {dotted(keys[:depth])} is not a section")
         values[key] = dict(inner or {})
@@ -148,6 +148,11 @@ def _canonical(section: str, key: str) -> str:
         if field.alias == key:
             return name
     return key
+
+
+def _default(section: str, key: str) -> Any:
+    model = _sections()[section]
+    return model.model_fields[key].default if model and key in model.model_fields else None
 
 
 def _names(model: type[BaseModel]) -> dict[str, str]:
@@ -223,9 +228,10 @@ def _validated(source: Source) -> Settings:
         try:
             catalog.check(SHELF_OF[path[:2]], value)  # type: ignore[index]
         except SettingsError as error:
-            option = str(error).partition(":")[0]
-            known = isinstance(value, dict) and option in value
-            raise _error(source, (*path, option) if known else path, str(error).removeprefix(f"{option}: ")) from None
+            option, _, reason = str(error).partition(": ")
+            if isinstance(value, dict) and option in value:
+                raise _error(source, (*path, option), reason) from None
+            raise _error(source, path, str(error)) from None
     for key in settings.polychromic.schedule:
         if key not in SCHEDULE:
             raise _error(source, ("polychromic", "schedule", key), f"unknown key{nearest(key, SCHEDULE)}")
@@ -254,15 +260,22 @@ def _check_secrets(source: Source, value: Any, path: Path_) -> None:
 
 
 def _plain_error(source: Source, error: ValidationError) -> SettingsError:
-    first = error.errors()[0]
-    path = tuple(first["loc"])
-    while path and _missing(source.values, path) and first["type"] != "missing":
-        path = path[:-1]
-    if first["type"] == "missing":
-        return _error(source, path, "is missing")
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    got = f", got {brief(first['input'])}" if not isinstance(first["input"], dict) else ""
-    return _error(source, path, message[0].lower() + message[1:] + got)
+    """The first of pydantic's findings in one line; the branches of a union count as one finding."""
+    reasons: dict[Path_, list[str]] = {}
+    for finding in error.errors():
+        path = tuple(finding["loc"])
+        if finding["type"] == "missing":
+            return _error(source, path, "is missing")
+        while _missing(source.values, path):
+            path = path[:-1]
+        message = finding["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        reasons.setdefault(path, []).append(message[0].lower() + message[1:])
+    path, (message, *others) = next(iter(reasons.items()))
+    value: Any = source.values
+    for part in path:
+        value = value[part]
+    got = "" if isinstance(value, dict) else f", got {brief(value)}"
+    return _error(source, path, " or ".join([message, *(text.removeprefix("must be ") for text in others)]) + got)
 
 
 def _missing(values: Any, path: Path_) -> bool:
