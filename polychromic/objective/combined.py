@@ -1,0 +1,163 @@
+"""The objective as one thing: sample sets in, advantages out, and the loss that joins both terms.
+
+``loss = demonstration - weight * surrogate``, where the surrogate's gradient is the unbiased estimate of ``grad E[f]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polychromic.core.errors import InputError, UnsoundObjectiveError
+from polychromic.core.nouns import SampleSet, Verdict
+from polychromic.core.protocols import Gate, Reward
+from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batch_moments
+from polychromic.objective.credit import Credit, SetSize, group_credit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DEAD = 1e-12
+"""Credits that differ by less than this are equal."""
+
+
+@dataclass(frozen=True)
+class GroupAdvantages:
+    """Advantages (float64, [p, n]): for a prompt ``sum_i A_i grad log q(y_i)`` estimates ``grad E[f]``, all factors in.
+
+    ``report`` has the plain means over the prompts that a run logs; NaN where a number is not defined.
+    """
+
+    advantages: NDArray[np.float64]
+    report: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of a step and its parts, all scalars with gradient: ``total = demonstration - weight * diversity``."""
+
+    total: Tensor
+    demonstration: Tensor
+    diversity: Tensor
+
+
+class DiversityObjective:
+    """Turns the sample sets of a step into advantages, and remembers what its baseline has learnt.
+
+    ``set_size`` None means all samples of the set. ``add_ranks`` adds up the baseline's moments over the ranks of a
+    distributed run, so that every rank subtracts the same; the default is a run of one rank.
+    """
+
+    def __init__(
+        self, reward: Reward, gate: Gate, set_size: SetSize | None = None, baseline: BaselineKind = "control_variate"
+    ) -> None:
+        if isinstance(set_size, int) and set_size < 1:
+            raise UnsoundObjectiveError(f"set_size must be at least 1, not {set_size}")
+        self.reward = reward
+        self.gate = gate
+        self.set_size = set_size
+        self.baseline = Baseline(baseline)
+        self.add_ranks: Callable[[Moments], Moments] = lambda moments: moments
+
+    def credits(
+        self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None
+    ) -> tuple[list[Credit], list[tuple[float, ...]]]:
+        """The credit and the validity of every set, in order."""
+        found: list[Credit] = []
+        valid: list[tuple[float, ...]] = []
+        for index, samples in enumerate(sets):
+            judged = None if verdicts is None else verdicts[index]
+            valid.append(self.gate.validity(samples, judged))
+            evidence = self.reward.evidence(samples, judged)
+            size = self.set_size if self.set_size is not None else len(samples.completions)
+            found.append(group_credit(evidence, valid[-1], size))
+        return found, valid
+
+    def advantages(
+        self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None = None
+    ) -> GroupAdvantages:
+        """The advantages of every sample of ``p`` sets of equal size ``n``, and the numbers to log.
+
+        The baseline uses the batches before this one; this batch becomes part of the past afterwards.
+
+        Raises:
+            UnsoundObjectiveError: the sets were drawn from a truncated distribution, or are too small for the set size.
+            InputError: the sets are of unequal size, or the verdicts do not match them.
+        """
+        refuse_sets(sets, verdicts)
+        if not sets:
+            return GroupAdvantages(np.zeros((0, 0)), {})
+        found, valid = self.credits(sets, verdicts)
+        values = np.stack([credit.values for credit in found])
+        reference = np.stack([credit.reference for credit in found])
+        advantages = (values - self.baseline.predict(reference)) / values.shape[1]
+        self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
+        return GroupAdvantages(advantages, _report(sets, found, valid))
+
+    def state_dict(self) -> dict[str, object]:
+        """What a checkpoint needs, as plain JSON."""
+        return {"baseline": self.baseline.state_dict()}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Takes up a saved state; raises InputError when it is of another baseline or damaged."""
+        saved = state.get("baseline")
+        if not isinstance(saved, dict):
+            raise InputError("the saved objective has no baseline")
+        self.baseline.load_state_dict(saved)
+
+
+def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> None:
+    """Raises when these sets cannot give a true gradient: truncated sampling, unequal sizes or missing verdicts."""
+    for samples in sets:
+        if samples.decoding.truncated:
+            raise UnsoundObjectiveError(
+                f"prompt {samples.prompt.id!r}: samples drawn with top_p={samples.decoding.top_p}, "
+                f"top_k={samples.decoding.top_k} are not the policy's own; allowed: top_p=1, top_k=0"
+            )
+    sizes = {len(samples.completions) for samples in sets}
+    if len(sizes) > 1:
+        raise InputError(f"all sets of a step need the same number of samples, not {sorted(sizes)}")
+    if verdicts is not None and [len(v) for v in verdicts] != [len(s.completions) for s in sets]:
+        raise InputError("one verdict is needed for every completion")
+
+
+def _report(sets: Sequence[SampleSet], found: Sequence[Credit], valid: Sequence[Sequence[float]]) -> dict[str, float]:
+    completions = [completion for samples in sets for completion in samples.completions]
+    similarity = [credit.similarity for credit in found if not math.isnan(credit.similarity)]
+    return {
+        "diversity_value": float(np.mean([credit.value for credit in found])),
+        "gate_rate": float(np.mean(valid)),
+        "dead_share": float(np.mean([np.ptp(credit.values) < DEAD for credit in found])),
+        "unique_ratio": float(np.mean([len(set(samples.texts)) / len(samples.texts) for samples in sets])),
+        "truncated_share": float(np.mean([not completion.finished for completion in completions])),
+        "mean_length": float(np.mean([length(completion.token_ids, completion.text) for completion in completions])),
+        "similarity": float(np.mean(similarity)) if similarity else math.nan,
+    }
+
+
+def length(token_ids: Sequence[int], text: str) -> int:
+    """Tokens of a completion, or its words where an engine gave no tokens."""
+    return len(token_ids) or len(text.split())
+
+
+def combine(demonstration: Tensor, diversity: Tensor, weight: float) -> LossTerms:
+    """``total = demonstration - weight * diversity``; with weight 0 the demonstration loss itself, bit for bit."""
+    if not math.isfinite(weight):
+        raise InputError(f"the diversity weight must be a finite number, not {weight}")
+    total = demonstration if weight == 0 else demonstration - weight * diversity
+    return LossTerms(total, demonstration, diversity)
+
+
+def lambda_eff(weight: float, tokens_per_demonstration: float) -> float:
+    """The strength per sequence: ``weight`` times the tokens, as the demonstration loss is a mean over tokens."""
+    return weight * tokens_per_demonstration
+
+
+def junk_monitor(effective: float, similarity: float) -> float:
+    """``2 lambda_eff C``: above 1, and without a gate, undemonstrated junk gains probability; NaN where C is."""
+    return 2.0 * effective * similarity
