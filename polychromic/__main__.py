@@ -1,13 +1,66 @@
-"""The program: runs a verb and turns every expected error into one line and an exit status."""
+"""The program: runs a verb and turns every expected error into one line and an exit status.
+
+0: done. 1: failed. 2: the user's input. 130: interrupted.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+
+import click
+
 from polychromic.cli import commands
+from polychromic.core.errors import PolychromicError
+
+INTERRUPTED = 130
 
 
-def main() -> None:
-    """Runs the command line."""
-    commands()
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits with its status; ``--debug`` anywhere shows the traceback of an error."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given or bool(os.environ.get("POLYCHROMIC_DEBUG"))
+    sys.exit(run([argument for argument in given if argument != "--debug"], debug))
+
+
+def run(arguments: list[str], debug: bool) -> int:
+    """The exit status of a command line; errors are shown on stderr, in one line."""
+    try:
+        status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        return _failed(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _failed("interrupted; finished results are kept, and the same command continues", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _explained(error)
+
+
+def _explained(error: Exception) -> int:
+    if isinstance(error, PolychromicError):
+        return _failed(_one_line(str(error)), error.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return _failed(f"{error.strerror.lower()}{where}", 1)
+    text = _one_line(str(error))
+    return _failed(f"unexpected {type(error).__name__}: {text[:300]} (--debug shows where)", 1)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _failed(reason: str, status: int) -> int:
+    click.echo(f"polychromic: {reason}", err=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from polychromic.core.nouns import (
@@ -15,6 +15,13 @@ from polychromic.core.nouns import (
     SampleSet,
     Verdict,
 )
+
+Progress = Callable[[str, int, int], None]
+"""What a stage calls as it goes: the name of the work, how much of it is done, how much there is."""
+
+
+def silent(work: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @runtime_checkable

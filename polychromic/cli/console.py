@@ -1,0 +1,83 @@
+"""What the verbs share: the ``--json`` option, tables, and progress bars that show the time left."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from polychromic.core.protocols import Progress
+from polychromic.records.jsonl import plain
+
+QUIET_SECONDS = 15.0
+"""Without a terminal, a line of progress at most this often."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+
+
+def show(result: Mapping[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    """Prints the result as JSON, or the lines a person reads."""
+    click.echo(json.dumps(plain(result), ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned lines: the first column to the left, the others to the right."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in cells
+    ]
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """A Progress drawn on stderr: bars with the time left in a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        yield _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        known: dict[str, Any] = {}
+
+        def report(work: str, done: int, total: int) -> None:
+            if work not in known:
+                known[work] = bars.add_task(work, total=total)
+            bars.update(known[work], completed=done, total=total)
+
+        yield report
+
+
+def _lines() -> Progress:
+    started: dict[str, float] = {}
+    spoken: dict[str, float] = {}
+
+    def report(work: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        begun = started.setdefault(work, now)
+        if done < total and now - spoken.get(work, begun) < QUIET_SECONDS:
+            spoken.setdefault(work, now)
+            return
+        spoken[work] = now
+        left = f", {(now - begun) / done * (total - done):.0f} s left" if 0 < done < total else ""
+        click.echo(f"{work}: {done}/{total} in {now - begun:.0f} s{left}", err=True)
+
+    return report
