@@ -1,0 +1,92 @@
+"""What the loss is made of: the two gradients' norms, their ratio and their angle.
+
+Measured on a subset of the parameters, by default the ones nearest the loss, so that the extra backward passes stop
+early.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Norms of the demonstration gradient and of the weighted diversity gradient, their ratio and cosine.
+
+    ``ratio`` is diversity over demonstration; ``cosine`` in [-1, 1]; both NaN where a norm they need is 0.
+    """
+
+    demonstration_norm: float
+    diversity_norm: float
+    ratio: float
+    cosine: float
+
+    @classmethod
+    def of_products(cls, products: Tensor) -> Composition:
+        """From ``[<s,s>, <d,d>, <s,d>]`` of the two gradients."""
+        ss, dd, sd = (float(value) for value in products)
+        one, two = math.sqrt(max(ss, 0.0)), math.sqrt(max(dd, 0.0))
+        ratio = two / one if one > 0 else math.nan
+        cosine = max(-1.0, min(1.0, sd / (one * two))) if one > 0 and two > 0 else math.nan
+        return cls(one, two, ratio, cosine)
+
+
+def gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    """The gradient of a scalar as one float32 (or float64) vector; zeros where it does not reach. Keeps the graph."""
+    wide = torch.float64 if loss.dtype == torch.float64 else torch.float32
+    if not loss.requires_grad:
+        return torch.zeros(sum(p.numel() for p in parameters), device=loss.device, dtype=wide)
+    found = torch.autograd.grad(loss, list(parameters), retain_graph=True, allow_unused=True)
+    parts = [
+        torch.zeros_like(p, dtype=wide) if g is None else g.detach().to(wide)
+        for p, g in zip(parameters, found, strict=True)
+    ]
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
+def composition(demonstration: Tensor, diversity: Tensor, parameters: Sequence[Tensor]) -> Composition:
+    """Of one micro-batch on one rank: the two terms as they enter the loss (diversity with its weight)."""
+    window = CompositionWindow(parameters)
+    window.add(demonstration, diversity)
+    return window.close()
+
+
+@dataclass
+class CompositionWindow:
+    """Adds up both gradients over an accumulation window, as the optimizer sees them.
+
+    Terms are to be scaled as they enter the loss. ``add_ranks`` sums (or averages, as the engine does with gradients) a
+    vector over the ranks of a distributed run.
+    """
+
+    parameters: Sequence[Tensor]
+    add_ranks: Callable[[Tensor], Tensor] = field(default=lambda vector: vector)
+    _sums: list[Tensor | None] = field(default_factory=lambda: [None, None])
+
+    def add(self, demonstration: Tensor | None, diversity: Tensor | None) -> None:
+        """Takes a micro-batch's terms before their backward pass; None for a term that is not in it."""
+        for slot, term in enumerate((demonstration, diversity)):
+            if term is None:
+                continue
+            new, old = gradient(term, self.parameters), self._sums[slot]
+            self._sums[slot] = new if old is None else old + new
+
+    def close(self) -> Composition:
+        """The composition of the window; starts a new one."""
+        empty = torch.zeros(sum(p.numel() for p in self.parameters))
+        one, two = (self.add_ranks(empty if total is None else total) for total in self._sums)
+        self._sums = [None, None]
+        two = two.to(one.device)
+        return Composition.of_products(torch.stack([one @ one, two.to(one) @ two.to(one), one @ two.to(one)]))
+
+
+def cheap_subset(parameters: Iterable[Parameter], share: float = 0.1) -> list[Parameter]:
+    """The last trainable parameters (nearest the loss), at least one, at most ``share`` of their count of tensors."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    return trainable[-max(1, math.floor(share * len(trainable))) :] if trainable else []

@@ -1,0 +1,116 @@
+"""How strong the diversity term is at a step.
+
+lambda keeps the users' meaning; what moves it is stated here: a warm-up, a cap on the strength per sequence, a
+controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
+diversity towards a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from polychromic.core.errors import SettingsError
+
+RISE = 0.1
+"""How fast running means follow: the weight of the newest observation."""
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """The keys of ``polychromic.schedule``.
+
+    ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
+    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
+    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda (E f - target)^2``.
+    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
+    """
+
+    warmup_steps: int = 0
+    max_lambda_eff: float | None = None
+    target_share: float | None = None
+    calibrated: float | None = None
+    monitor_every: int = 10
+
+    def __post_init__(self) -> None:
+        rules = {
+            "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
+            "max_lambda_eff": (self.max_lambda_eff is None or self.max_lambda_eff > 0, "above 0"),
+            "target_share": (self.target_share is None or 0 < self.target_share < 1, "between 0 and 1"),
+            "calibrated": (self.calibrated is None or 0 <= self.calibrated <= 1, "in [0, 1]"),
+            "monitor_every": (self.monitor_every >= 0, "0 or more"),
+        }
+        for name, (kept, allowed) in rules.items():
+            if not kept:
+                raise SettingsError(f"polychromic.schedule.{name}: {getattr(self, name)} is not {allowed}")
+        if self.target_share is not None and self.calibrated is not None:
+            raise SettingsError("polychromic.schedule: target_share and calibrated both set lambda; give one")
+        if self.target_share is not None and not self.monitor_every:
+            raise SettingsError("polychromic.schedule.target_share: needs monitor_every of 1 or more")
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> ScheduleOptions:
+        """The options in a settings mapping; raises SettingsError for an unknown key or a value of the wrong type."""
+        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
+        if unknown:
+            allowed = ", ".join(cls.__dataclass_fields__)
+            raise SettingsError(f"polychromic.schedule.{unknown[0]}: unknown key; allowed: {allowed}")
+        try:
+            return cls(**given)
+        except TypeError as error:
+            raise SettingsError(f"polychromic.schedule: {error}") from error
+
+
+@dataclass
+class WeightSchedule:
+    """The weight of the diversity term, step by step, from lambda and what the past batches showed."""
+
+    weight: float
+    options: ScheduleOptions = field(default_factory=ScheduleOptions)
+    log_ratio: float | None = None
+    diversity: float | None = None
+
+    def at(self, step: int, tokens_per_demonstration: float) -> float:
+        """The weight at ``step`` (from 0); negative only when calibrated and the sets exceed the target."""
+        if self.weight == 0:
+            return 0.0
+        weight = self._steady()
+        if step < self.options.warmup_steps:
+            weight *= (step + 1) / (self.options.warmup_steps + 1)
+        cap = self.options.max_lambda_eff
+        if cap is not None and tokens_per_demonstration > 0:
+            bound = cap / tokens_per_demonstration
+            weight = min(bound, max(-bound, weight))
+        return weight
+
+    def _steady(self) -> float:
+        share, target = self.options.target_share, self.options.calibrated
+        if share is not None and self.log_ratio is not None:
+            return share / (1.0 - share) * math.exp(self.log_ratio)
+        if target is not None and self.diversity is not None:
+            return 2.0 * self.weight * (target - self.diversity)
+        return self.weight
+
+    def observe_norms(self, demonstration: float, diversity: float) -> None:
+        """Takes the norms of the demonstration gradient and of the **unweighted** diversity gradient of a step."""
+        if demonstration > 0 and diversity > 0 and math.isfinite(demonstration) and math.isfinite(diversity):
+            self.log_ratio = _follow(self.log_ratio, math.log(demonstration / diversity))
+
+    def observe_value(self, diversity: float) -> None:
+        """Takes a step's mean set value."""
+        if math.isfinite(diversity):
+            self.diversity = _follow(self.diversity, diversity)
+
+    def state_dict(self) -> dict[str, float | None]:
+        """The state as plain JSON."""
+        return {"log_ratio": self.log_ratio, "diversity": self.diversity}
+
+    def load_state_dict(self, state: Mapping[str, float | None]) -> None:
+        """Takes up a saved state."""
+        self.log_ratio, self.diversity = state["log_ratio"], state["diversity"]
+
+
+def _follow(old: float | None, new: float) -> float:
+    return new if old is None else (1.0 - RISE) * old + RISE * new
