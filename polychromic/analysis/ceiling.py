@@ -1,0 +1,126 @@
+"""Is there room to see anything? Ceiling, floor, discordant prompts, absent verdicts, truncation: flags in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polychromic.analysis.measurements import MeasurementTable
+from polychromic.analysis.signatures import meaning, of_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Beyond these a number is flagged; ``room`` is where a baseline pass@k can still move both ways."""
+
+    ceiling: float = 0.95
+    floor: float = 0.05
+    room: tuple[float, float] = (0.2, 0.8)
+    discordant: int = 20
+    truncated: float = 0.05
+
+
+def flags(
+    table: MeasurementTable,
+    comparisons: Sequence[Mapping[str, Any]],
+    verdicts: Sequence[Mapping[str, Any]],
+    baseline: str,
+    bounds: Bounds = Bounds(),
+) -> list[dict[str, Any]]:
+    """Everything a reader should know before believing a number, worst first: kind, level, text, and where."""
+    found = ceiling_flags(table, baseline, bounds)
+    found += _truncation_flags(table, bounds)
+    found += _absent_flags(verdicts)
+    found += _discordance_flags(comparisons, baseline, bounds)
+    found += _missing_flags(table)
+    return sorted(found, key=lambda flag: flag["level"] != "warning")
+
+
+def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bounds()) -> list[dict[str, Any]]:
+    """A warning for each temperature at which the baseline's pass@k leaves no room, with a k that does."""
+    found = []
+    for temperature in table.swept(baseline):
+        curve = pass_curve(table, baseline, temperature)
+        for kind, beyond in (
+            ("ceiling", [k for k, score in curve.items() if score > bounds.ceiling]),
+            ("floor", [k for k, score in curve.items() if score < bounds.floor]),
+        ):
+            if beyond:
+                side = f"above {bounds.ceiling:g}" if kind == "ceiling" else f"below {bounds.floor:g}"
+                named = ", ".join(f"pass@{k} = {curve[k]:.3f}" for k in beyond)
+                text = f"{baseline} at temperature {temperature:g}: {named}, {side}: little room to see a difference"
+                found.append(_flag(kind, "warning", f"{text}; {proposal(curve, bounds)}.", baseline, temperature))
+    return found
+
+
+def pass_curve(table: MeasurementTable, model: str, temperature: float) -> dict[int, float]:
+    """pass@k by k, of one model at one temperature."""
+    cells = {each.k: table.cell(model, temperature, each.signature) for each in of_kind(list(table.signatures), "passatk")}
+    return {k: cell.score for k, cell in cells.items() if cell is not None and math.isfinite(cell.score)}
+
+
+def proposal(curve: Mapping[int, float], bounds: Bounds = Bounds()) -> str:
+    """Which k leaves room, interpolated on a log axis between the measured ones; or what to do when none does."""
+    low, high = bounds.room
+    fitting = [k for k, score in curve.items() if low <= score <= high]
+    if fitting:
+        return f"look at k = {max(fitting)}"
+    ks, values = sorted(curve), [curve[k] for k in sorted(curve)]
+    if values and values[0] > high:
+        return "the task is too easy at every k: take harder prompts or a stricter checker"
+    if values and values[-1] < low:
+        return "the task is too hard at every k: take easier prompts or more samples"
+    guess = round(math.exp(float(np.interp((low + high) / 2, values, np.log(ks)))))
+    return f"measure pass@{guess}, which should lie near {(low + high) / 2:g}"
+
+
+def _flag(kind: str, level: str, text: str, model: str = "", temperature: float | None = None) -> dict[str, Any]:
+    return {"kind": kind, "level": level, "text": text, "model": model, "temperature": temperature}
+
+
+def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
+    found = []
+    for (model, temperature, signature), cell in table.cells.items():
+        if meaning(signature).kind in ("truncated", "truncation") and cell.score > bounds.truncated:
+            text = f"{model} at temperature {temperature:g}: {cell.score:.0%} of the samples were cut off at the limit."
+            found.append(_flag("truncation", "warning", text, model, temperature))
+    return found
+
+
+def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    total = Counter(str(row["model"]) for row in verdicts)
+    absent = Counter(str(row["model"]) for row in verdicts if row.get("status") == "absent")
+    return [
+        _flag("absent", "warning", f"{model}: {absent[model]} of {total[model]} samples have no verdict.", model)
+        for model in absent
+    ]
+
+
+def _discordance_flags(
+    comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds
+) -> list[dict[str, Any]]:
+    found = []
+    for row in comparisons:
+        if row["a"] == baseline and row["discordant"] < bounds.discordant and meaning(row["metric"]).headline:
+            text = (
+                f"{row['b']} against {baseline}, {meaning(row['metric']).name} at temperature {row['temperature']:g}:"
+                f" only {row['discordant']} of {row['prompts']} prompts differ."
+            )
+            found.append(_flag("discordant", "note", text, row["b"], row["temperature"]))
+    return found
+
+
+def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for (model, temperature, signature), cell in table.cells.items():
+        if cell.reason:
+            grouped.setdefault((meaning(signature).name, cell.reason), []).append(f"{model} at {temperature:g}")
+    return [
+        _flag("missing", "warning", f"{name} was not computed for {', '.join(where)}: {reason}.")
+        for (name, reason), where in grouped.items()
+    ]

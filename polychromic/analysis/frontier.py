@@ -1,0 +1,171 @@
+"""Quality against diversity over a temperature sweep: hypervolume, diversity at matched quality, and whether a
+temperature change of the baseline buys what a variant gained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polychromic.analysis.measurements import MeasurementTable
+from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, scores
+from polychromic.analysis.signatures import Meaning
+
+GRID = 33  # qualities at which two curves are compared
+BUYS, DOES_NOT, MAY, UNKNOWN = "yes", "no", "perhaps", "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One model's curve: estimates ``[t]`` and bootstrap draws ``[r, t]`` of quality and of diversity (more = better)."""
+
+    model: str
+    temperatures: tuple[float, ...]
+    quality: Array
+    diversity: Array
+    quality_draws: Array
+    diversity_draws: Array
+
+
+def sweeps(table: MeasurementTable, quality: Meaning, diversity: Meaning, plan: Plan) -> list[Sweep]:
+    """Each model's curve; draws are paired over models because all share their resamples."""
+    columns: list[tuple[Array, Array]] = []
+    found: list[tuple[str, list[float]]] = []
+    for model in table.models:
+        usable = []
+        for temperature in table.swept(model):
+            cells = [table.cell(model, temperature, each.signature) for each in (quality, diversity)]
+            if all(cell is not None and math.isfinite(cell.score) for cell in cells):
+                usable.append(temperature)
+                columns += [(cell.numerator, cell.denominator) for cell in cells if cell is not None]
+        if usable:
+            found.append((model, usable))
+    if not columns:
+        return []
+    numerator, denominator = (np.stack([column[part] for column in columns], axis=1) for part in (0, 1))
+    estimates, draws = scores(numerator, denominator), bootstrap(numerator, denominator, plan)
+    sign = float(diversity.direction or 1)
+    result, start = [], 0
+    for model, usable in found:
+        take = slice(start, start + 2 * len(usable))
+        own, drawn = estimates[take], draws[:, take]
+        result.append(Sweep(model, tuple(usable), own[::2], sign * own[1::2], drawn[:, ::2], sign * drawn[:, 1::2]))
+        start = take.stop
+    return result
+
+
+def hypervolume(quality: Array, diversity: Array, reference: tuple[float, float]) -> Array:
+    """Area dominated by the points ``[..., t]`` above ``reference``, ``[...]``: how much of both a model can have."""
+    order = np.argsort(-quality, axis=-1)
+    width = np.maximum(np.take_along_axis(quality, order, -1) - reference[0], 0.0)
+    height = np.maximum.accumulate(np.maximum(np.take_along_axis(diversity, order, -1) - reference[1], 0.0), axis=-1)
+    following = np.concatenate([width[..., 1:], np.zeros((*width.shape[:-1], 1))], axis=-1)
+    return np.asarray(((width - following) * height).sum(axis=-1))
+
+
+def at_quality(levels: Array, quality: Array, diversity: Array) -> Array:
+    """Diversity of a curve at given quality levels, linear between its points, flat beyond its ends."""
+    order = np.argsort(quality, kind="stable")
+    return np.asarray(np.interp(levels, quality[order], diversity[order]))
+
+
+def matched(a: Sweep, b: Sweep, plan: Plan) -> dict[str, Any]:
+    """Mean diversity of b minus that of a over the qualities both reach, with its interval."""
+    low = max(float(a.quality.min()), float(b.quality.min()))
+    high = min(float(a.quality.max()), float(b.quality.max()))
+    named = {"a": a.model, "b": b.model, "quality_range": [low, high]}
+    if not low < high:
+        reason = "the curves share no quality: sweep more temperatures"
+        return {**named, "difference": math.nan, "interval": [math.nan, math.nan], "reason": reason}
+    levels = np.linspace(low, high, GRID)
+    gap = _gap(levels, a.quality, a.diversity, b.quality, b.diversity)
+    rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
+    draws = np.array([_gap(levels, *row) for row in rows])
+    return {**named, "difference": gap, "interval": _interval(draws, gap, plan), "reason": ""}
+
+
+def _gap(levels: Array, *curves: Array) -> float:
+    quality_a, diversity_a, quality_b, diversity_b = curves
+    return float((at_quality(levels, quality_b, diversity_b) - at_quality(levels, quality_a, diversity_a)).mean())
+
+
+def _interval(draws: Array, estimate: float, plan: Plan) -> list[float]:
+    percentile = Plan(plan.resamples, plan.seed, plan.confidence, "percentile")
+    found = intervals(draws[:, None], np.array([estimate]), None, percentile)[0]
+    return [float(found[0]), float(found[1])]
+
+
+def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> dict[str, Any]:
+    """Whether a, at another temperature, is as diverse as b is at ``temperature``, at b's quality; with a sentence."""
+    row: dict[str, Any] = {"a": a.model, "b": b.model, "temperature": temperature, "answer": UNKNOWN}
+    row |= {"difference": math.nan, "interval": [math.nan, math.nan]}
+    if len(a.temperatures) < 2 or temperature not in a.temperatures or temperature not in b.temperatures:
+        return row | {"sentence": f"{a.model} was not swept over temperatures: a temperature change may buy this too."}
+    place = b.temperatures.index(temperature)
+    plain = float(b.diversity[place] - a.diversity[a.temperatures.index(temperature)])
+    if plain <= 0:
+        return row | {"sentence": f"{b.model} is not more diverse than {a.model} at temperature {temperature:g}."}
+    level = float(b.quality[place])
+    if level < float(a.quality.min()):
+        hint = f"{a.model} was not swept hot enough to reach the quality of {b.model}"
+        return row | {"sentence": f"{hint}: a temperature change may buy this too."}
+    gain = float(b.diversity[place] - at_quality(np.array([level]), a.quality, a.diversity)[0])
+    rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
+    draws = np.array([db[place] - float(np.interp(qb[place], *_ordered(qa, da))) for qa, da, qb, db in rows])
+    row |= {"difference": gain, "interval": _interval(draws, gain, plan)}
+    return row | _answer(row, a, plain, level)
+
+
+def _ordered(quality: Array, diversity: Array) -> tuple[Array, Array]:
+    order = np.argsort(quality, kind="stable")
+    return quality[order], diversity[order]
+
+
+def _answer(row: dict[str, Any], a: Sweep, plain: float, level: float) -> dict[str, Any]:
+    low, high = row["interval"]
+    left = f"at equal quality {row['difference']:+.3f} of {plain:+.3f} remains, interval {low:+.3f} to {high:+.3f}"
+    if low > 0:
+        beyond = level > float(a.quality.max())
+        more = f"; {a.model} reaches this quality at no temperature" if beyond else ""
+        return {"answer": DOES_NOT, "sentence": f"A temperature change does not buy this: {left}{more}."}
+    if row["difference"] <= 0.25 * plain:
+        return {"answer": BUYS, "sentence": f"A temperature change buys this too: {left}."}
+    return {"answer": MAY, "sentence": f"A temperature change may buy this too: {left}."}
+
+
+def frontier(curves: Sequence[Sweep], plan: Plan, baseline: str, direction: int = 1) -> dict[str, Any]:
+    """The content of ``comparison.json``'s "frontier": points, hypervolumes, and each model against the baseline."""
+    reference = (0.0, 0.0 if direction >= 0 else -1.0)
+    by_name = {curve.model: curve for curve in curves}
+    models = {curve.model: _model(curve, reference, plan, direction) for curve in curves}
+    own = by_name.get(baseline)
+    others = [curve for curve in curves if own is not None and curve.model != baseline]
+    return {
+        "reference": list(reference),
+        "models": models,
+        "matched": [matched(own, other, plan) for other in others if own is not None],
+    }
+
+
+def _model(curve: Sweep, reference: tuple[float, float], plan: Plan, direction: int) -> dict[str, Any]:
+    sign = direction or 1
+    spans_q = intervals(curve.quality_draws, curve.quality, None, Plan(plan.resamples, 0, plan.confidence, "percentile"))
+    diversity = sign * curve.diversity
+    spans_d = intervals(sign * curve.diversity_draws, diversity, None, Plan(method="percentile"))
+    volume = float(hypervolume(curve.quality, curve.diversity, reference))
+    draws = hypervolume(curve.quality_draws, curve.diversity_draws, reference)
+    points = [
+        {
+            "temperature": temperature,
+            "quality": float(curve.quality[i]),
+            "quality_interval": spans_q[i].tolist(),
+            "diversity": float(diversity[i]),
+            "diversity_interval": spans_d[i].tolist(),
+        }
+        for i, temperature in enumerate(curve.temperatures)
+    ]
+    return {"points": points, "hypervolume": volume, "hypervolume_interval": _interval(draws, volume, plan)}

@@ -1,0 +1,115 @@
+"""Measurements of several models as aligned arrays: model x temperature x signature, paired by prompt id."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from polychromic.analysis.resampling import Array, scores
+from polychromic.core.errors import InputError
+
+Key = tuple[str, float, str]
+NEEDED = ("model", "temperature", "prompt_id", "signature", "numerator")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One metric of one model at one temperature over all prompts, ``[p]`` each; ``valid`` marks what was computed."""
+
+    numerator: Array
+    denominator: Array
+    valid: np.ndarray[Any, np.dtype[np.bool_]]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """``sum(numerator) / sum(denominator)`` over the valid prompts, NaN without any."""
+        return float(scores(self.numerator[:, None], self.denominator[:, None])[0])
+
+    @property
+    def values(self) -> Array:
+        """Each prompt's own value, NaN where it could not be computed."""
+        usable = self.valid & (self.denominator != 0)
+        found = np.full(len(self.numerator), np.nan)
+        found[usable] = self.numerator[usable] / self.denominator[usable]
+        return found
+
+    @property
+    def reason(self) -> str:
+        """Why prompts are missing, with counts; empty if none is."""
+        return "; ".join(f"{reason} ({count} prompts)" for reason, count in self.reasons.items())
+
+    def kept(self, keep: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Array, Array]:
+        """Numerator and denominator with zeros where ``keep`` is False."""
+        return np.where(keep, self.numerator, 0.0), np.where(keep, self.denominator, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementTable:
+    """All cells, over one sorted list of prompt ids."""
+
+    prompts: tuple[str, ...]
+    models: tuple[str, ...]
+    temperatures: tuple[float, ...]
+    signatures: tuple[str, ...]
+    cells: Mapping[Key, Cell]
+
+    def cell(self, model: str, temperature: float, signature: str) -> Cell | None:
+        """One cell, None if it was not measured."""
+        return self.cells.get((model, temperature, signature))
+
+    def swept(self, model: str) -> list[float]:
+        """The temperatures a model was measured at, rising."""
+        return sorted({temperature for name, temperature, _ in self.cells if name == model})
+
+
+def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
+    """The table of ``measurements.jsonl`` rows; models in order of appearance.
+
+    Raises:
+        InputError: a row lacks a field, or two rows have the same model, temperature, prompt and signature.
+    """
+    grouped: dict[Key, dict[str, tuple[float, float, str]]] = {}
+    models: dict[str, None] = {}
+    for number, row in enumerate(rows, start=1):
+        missing = [name for name in NEEDED if name not in row]
+        if missing:
+            raise InputError(f"measurements row {number}: {', '.join(missing)} missing")
+        key = (str(row["model"]), float(row["temperature"]), str(row["signature"]))
+        models.setdefault(key[0])
+        cell = grouped.setdefault(key, {})
+        prompt = str(row["prompt_id"])
+        if prompt in cell:
+            raise InputError(
+                f"measurements row {number}: prompt {prompt!r} measured twice for {key[0]} at temperature {key[1]:g}"
+                f" by {key[2]}"
+            )
+        cell[prompt] = (_number(row["numerator"]), _number(row.get("denominator", 1.0)), str(row.get("reason") or ""))
+    if not grouped:
+        raise InputError("measurements: no rows")
+    prompts = tuple(sorted({prompt for cell in grouped.values() for prompt in cell}))
+    cells = {key: _cell(found, prompts) for key, found in grouped.items()}
+    temperatures = tuple(sorted({key[1] for key in grouped}))
+    signatures = tuple(dict.fromkeys(key[2] for key in grouped))
+    return MeasurementTable(prompts, tuple(models), temperatures, signatures, cells)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _cell(found: Mapping[str, tuple[float, float, str]], prompts: Sequence[str]) -> Cell:
+    absent = (math.nan, math.nan, "not measured")
+    rows = [found.get(prompt, absent) for prompt in prompts]
+    numerator, denominator = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    valid = np.isfinite(numerator) & np.isfinite(denominator)
+    reasons: dict[str, int] = {}
+    for row, good in zip(rows, valid, strict=True):
+        if not good:
+            reason = row[2] or "not a number, no reason given"
+            reasons[reason] = reasons.get(reason, 0) + 1
+    return Cell(np.where(valid, numerator, 0.0), np.where(valid, denominator, 0.0), valid, reasons)

@@ -1,0 +1,146 @@
+"""The verdict on one variant: strong, moderate, weak, worse or not resolvable, with the reasoning in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polychromic.analysis.signatures import meaning
+
+STRONG, MODERATE, WEAK = "strong", "moderate", "weak"
+WORSE, UNRESOLVED = "worse", "not resolvable"
+ORDER = (STRONG, MODERATE, WEAK, UNRESOLVED, WORSE)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the levels begin, as shares of the baseline's score, and the significance every level above needs."""
+
+    strong_diversity: float = 0.25
+    moderate_diversity: float = 0.10
+    strong_reach: float = 0.20
+    moderate_reach: float = 0.10
+    strong_quality_loss: float = 0.05
+    tolerated_quality_loss: float = 0.10
+    significance: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict: its level, one sentence, and the reasoning, a sentence each."""
+
+    level: str
+    sentence: str
+    reasoning: tuple[str, ...]
+
+
+def relative(row: Row, value: str | float = "difference") -> float:
+    """A difference as a share of the score of ``a``, positive when ``b`` is better; NaN when that score is 0."""
+    amount = row[value] if isinstance(value, str) else value
+    score = row["score_a"]
+    direction = meaning(row["metric"]).direction or 1
+    return direction * amount / abs(score) if score and amount is not None else math.nan
+
+
+def judge(diversity: Row | None, reach: Row | None, quality: Row | None, limits: Thresholds) -> Judged:
+    """The verdict from comparison rows: the headline diversity metric, pass@k at the largest k, and pass@1.
+
+    A level needs an interval clear of 0 and a Holm-corrected p below the significance; a quality loss above the
+    tolerated one caps it at weak. Without a clear gain the level is "weak" when the interval excludes a moderate
+    gain, "worse" when diversity clearly fell, and otherwise "not resolvable".
+    """
+    if diversity is None and reach is None:
+        return Judged(UNRESOLVED, "No diversity metric could be compared.", ())
+    reasoning = []
+    levels = []
+    for row, strong, moderate in (
+        (diversity, limits.strong_diversity, limits.moderate_diversity),
+        (reach, limits.strong_reach, limits.moderate_reach),
+    ):
+        if row is not None and row["difference"] is not None:
+            level, why = _level(row, strong, moderate, limits)
+            levels.append(level)
+            reasoning.append(why)
+        elif row is not None:
+            reasoning.append(f"{meaning(row['metric']).name}: not computed: {row['reason']}.")
+    if not levels:
+        return Judged(UNRESOLVED, "No diversity metric could be compared.", tuple(reasoning))
+    level = min(levels, key=ORDER.index)
+    if WORSE in levels and level not in (STRONG, MODERATE):
+        level = WORSE
+    level, why = _with_quality(level, quality, limits)
+    reasoning.append(why)
+    return Judged(level, _sentence(level, diversity or reach, quality), tuple(reasoning))
+
+
+def clear(row: Row, limits: Thresholds) -> int:
+    """1 when b is clearly better, -1 when clearly worse, 0 when the data cannot say."""
+    low, high = row["interval"]
+    corrected = row.get("p_holm")
+    if None in (low, high) or corrected is None or not corrected < limits.significance:
+        return 0
+    direction = meaning(row["metric"]).direction or 1
+    return direction if low > 0 else -direction if high < 0 else 0
+
+
+def _level(row: Row, strong: float, moderate: float, limits: Thresholds) -> tuple[str, str]:
+    gain, sure = relative(row), clear(row, limits)
+    said = f"{meaning(row['metric']).name}: {described(row)}"
+    if sure > 0:
+        level = STRONG if gain >= strong else MODERATE if gain >= moderate else WEAK
+        bounds = f"strong from {strong:+.0%}, moderate from {moderate:+.0%}"
+        return level, f"{said}; the interval is clear of 0 after Holm (p = {row['p_holm']:.2g}): {level} ({bounds})."
+    if sure < 0:
+        return WORSE, f"{said}; clearly worse (p = {row['p_holm']:.2g})."
+    most = max((relative(row, end) for end in row["interval"] if end is not None), default=math.nan)
+    if most < moderate:
+        return WEAK, f"{said}; not clear of 0, and a gain of {moderate:.0%} or more is excluded: weak at best."
+    smallest = row["minimum_detectable_effect"]
+    seen = "unknown" if smallest is None else f"{abs(relative(row, smallest)):.1%}"
+    return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is {seen}."
+
+
+def _with_quality(level: str, quality: Row | None, limits: Thresholds) -> tuple[str, str]:
+    if quality is None or quality["difference"] is None:
+        return level, "Quality was not measured: nothing says that the diversity did not cost correctness."
+    loss = max(0.0, -relative(quality))
+    said = f"{meaning(quality['metric']).name}: {described(quality)}"
+    if level in (STRONG, MODERATE) and not loss <= limits.tolerated_quality_loss:
+        return WEAK, f"{said}; more than the tolerated loss of {limits.tolerated_quality_loss:.0%}: weak at best."
+    if level == STRONG and loss > limits.strong_quality_loss:
+        return MODERATE, f"{said}; strong allows a loss of {limits.strong_quality_loss:.0%}: moderate."
+    lowest = quality["interval"][0]
+    worst = math.nan if lowest is None else max(0.0, -relative(quality, lowest))
+    return level, f"{said}; a loss of up to {worst:.1%} cannot be excluded."
+
+
+def described(row: Row) -> str:
+    """``0.412 -> 0.503 (+22.1%, 95% interval +15.0% to +29.4%)``."""
+    low, high = (math.nan if end is None else end for end in row["interval"])
+    score = row["score_a"]
+    if not score:
+        return f"{score:.3f} -> {row['score_b']:.3f} (interval {low:+.3f} to {high:+.3f})"
+    change, ends = row["difference"] / abs(score), (low / abs(score), high / abs(score))
+    return f"{score:.3f} -> {row['score_b']:.3f} ({change:+.1%}, 95% interval {ends[0]:+.1%} to {ends[1]:+.1%})"
+
+
+def _sentence(level: str, diversity: Row | None, quality: Row | None) -> str:
+    assert diversity is not None
+    a, b, name = diversity["a"], diversity["b"], meaning(diversity["metric"]).name
+    if diversity["difference"] is None:
+        return f"{b}: {name} could not be compared with {a}."
+    gain = relative(diversity)
+    cost = ""
+    if quality is not None and quality["difference"] is not None:
+        cost = f"; {meaning(quality['metric']).name} changed by {relative(quality):+.1%}"
+    openings = {
+        STRONG: f"{b} is much more diverse than {a}",
+        MODERATE: f"{b} is more diverse than {a}",
+        WEAK: f"{b} is at best slightly better than {a}",
+        WORSE: f"{b} is less diverse than {a}",
+        UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
+    }
+    return f"{openings[level]}: {name} changed by {gain:+.1%}{cost}."
