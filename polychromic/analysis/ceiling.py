@@ -1,4 +1,4 @@
-"""Is there room to see anything? Ceiling, floor, discordant prompts, absent verdicts, truncation: flags in sentences."""
+"""Is there room to see anything? Ceiling, floor, few discordant prompts, absent verdicts, truncation: in sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from polychromic.analysis.measurements import MeasurementTable
+from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
 from polychromic.analysis.signatures import meaning, of_kind
 
 
@@ -23,6 +23,7 @@ class Bounds:
     room: tuple[float, float] = (0.2, 0.8)
     discordant: int = 20
     truncated: float = 0.05
+    significance: float = 0.05
 
 
 def flags(
@@ -38,6 +39,7 @@ def flags(
     found += _absent_flags(verdicts)
     found += _discordance_flags(comparisons, baseline, bounds)
     found += _missing_flags(table)
+    found += _resample_flags(comparisons, bounds)
     return sorted(found, key=lambda flag: flag["level"] != "warning")
 
 
@@ -60,7 +62,9 @@ def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bound
 
 def pass_curve(table: MeasurementTable, model: str, temperature: float) -> dict[int, float]:
     """pass@k by k, of one model at one temperature."""
-    cells = {each.k: table.cell(model, temperature, each.signature) for each in of_kind(list(table.signatures), "passatk")}
+    cells = {
+        each.k: table.cell(model, temperature, each.signature) for each in of_kind(list(table.signatures), "passatk")
+    }
     return {k: cell.score for k, cell in cells.items() if cell is not None and math.isfinite(cell.score)}
 
 
@@ -101,9 +105,7 @@ def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-def _discordance_flags(
-    comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds
-) -> list[dict[str, Any]]:
+def _discordance_flags(comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds) -> list[dict[str, Any]]:
     found = []
     for row in comparisons:
         if row["a"] == baseline and row["discordant"] < bounds.discordant and meaning(row["metric"]).headline:
@@ -115,12 +117,29 @@ def _discordance_flags(
     return found
 
 
+def _resample_flags(comparisons: Sequence[Mapping[str, Any]], bounds: Bounds) -> list[dict[str, Any]]:
+    """A permutation p is at least 1 / (1 + resamples): times the family it must still be able to be significant."""
+    worst = max((row["family"] * row["smallest_p"] for row in comparisons), default=0.0)
+    if worst < bounds.significance:
+        return []
+    text = f"Too few resamples: no permutation p-value can be below {worst:.2g} after Holm; ask for more."
+    return [_flag("resamples", "warning", text)]
+
+
 def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
+    common = frozenset.intersection(*table.asked.values())
+    lost = {model: len(table.prompts) - len(own) for model, own in table.asked.items() if len(own) < len(table.prompts)}
+    found = []
+    if lost:
+        named = ", ".join(f"{model} lacks {count}" for model, count in lost.items())
+        text = f"The models were not asked the same prompts: {named} of {len(table.prompts)}; {len(common)} are common."
+        found.append(_flag("prompts", "warning", text))
     grouped: dict[tuple[str, str], list[str]] = {}
     for (model, temperature, signature), cell in table.cells.items():
-        if cell.reason:
-            grouped.setdefault((meaning(signature).name, cell.reason), []).append(f"{model} at {temperature:g}")
-    return [
+        reason = "; ".join(f"{text} ({count} prompts)" for text, count in cell.reasons.items() if text != NOT_MEASURED)
+        if reason:
+            grouped.setdefault((meaning(signature).name, reason), []).append(f"{model} at {temperature:g}")
+    return found + [
         _flag("missing", "warning", f"{name} was not computed for {', '.join(where)}: {reason}.")
         for (name, reason), where in grouped.items()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -27,6 +26,7 @@ from polychromic.analysis.signatures import QUALITY, meaning, of_kind, primary_d
 from polychromic.analysis.verdict import Thresholds, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Comparison
+from polychromic.records.jsonl import plain
 
 BLOCK = 64  # scores or pairs resampled in one matrix product: bounds the draws in memory
 FRONTIER_RESAMPLES = 2_000
@@ -38,8 +38,8 @@ class CompareSettings:
 
     baseline: str
     base: str | None = None
-    plan: Plan = Plan()
-    thresholds: Thresholds = Thresholds()
+    plan: Plan = field(default_factory=Plan)
+    thresholds: Thresholds = field(default_factory=Thresholds)
     temperature: float | None = None
     clusters: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,23 +91,7 @@ def compare(
         "versions": dict(versions or {}),
     }
     _mention_temperature(result)
-    plain: dict[str, Any] = jsonable(result)
-    return plain
-
-
-def jsonable(value: Any) -> Any:
-    """The value in plain Python types, with None for every number that is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [jsonable(each) for each in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value
+    return dict(plain(result))
 
 
 def reference_temperature(table: MeasurementTable, settings: CompareSettings) -> float:
@@ -177,6 +161,8 @@ def _pairs(table: MeasurementTable, settings: CompareSettings) -> list[_Pair]:
         wanted += [(settings.base, model) for model in table.models if model not in (settings.base, settings.baseline)]
     found = []
     for a, b in wanted:
+        if not table.asked[a] & table.asked[b]:
+            raise InputError(f"{a} and {b} share no prompt: they cannot be paired")
         for temperature in table.temperatures:
             for signature in table.signatures:
                 first, second = (table.cell(model, temperature, signature) for model in (a, b))
@@ -209,7 +195,8 @@ def _compare_block(block: Sequence[_Pair], settings: CompareSettings) -> list[di
     ends = (scores(stacked.numerator_a, stacked.denominator_a), scores(stacked.numerator_b, stacked.denominator_b))
     rows = []
     for i, pair in enumerate(block):
-        effect = significance.minimum_detectable_effect(errors[i], pair.prompts, confidence=settings.plan.confidence)
+        units = min(pair.prompts, len(pair.columns[0]))
+        effect = significance.minimum_detectable_effect(errors[i], units, confidence=settings.plan.confidence)
         comparison = Comparison(
             metric=pair.signature,
             a=pair.a,
@@ -240,6 +227,7 @@ def _row(comparison: Comparison, pair: _Pair, error: float, settings: CompareSet
         "temperature": pair.temperature,
         "discordant": pair.discordant,
         "standard_error": error,
+        "smallest_p": 0.0 if pair.binary else 1.0 / (1.0 + settings.plan.resamples),
     }
     row["relative"] = relative(row)
     margin = settings.thresholds.tolerated_quality_loss * abs(comparison.score_a)
@@ -283,7 +271,8 @@ def _verdict(name: str, rows: list[dict[str, Any]], settings: CompareSettings, r
     diversity, quality = primary_diversity(signatures), primary_quality(signatures)
     reaches = [each for each in of_kind(signatures, "passatk") if each.k > 1]
     reach = min(reaches, key=lambda each: abs(each.k - 10)) if reaches else None
-    found = judge(*(own[each.signature] if each else None for each in (diversity, reach, quality)), settings.thresholds)
+    rows_of = [own[each.signature] if each else None for each in (diversity, reach, quality)]
+    found = judge(rows_of[0], rows_of[1], rows_of[2], settings.thresholds)
     return {
         "model": name,
         "baseline": settings.baseline,

@@ -1,5 +1,6 @@
-"""Quality against diversity over a temperature sweep: hypervolume, diversity at matched quality, and whether a
-temperature change of the baseline buys what a variant gained.
+"""Quality against diversity over a temperature sweep.
+
+Hypervolume, diversity at matched quality, and whether a temperature change of the baseline buys what a variant gained.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ BUYS, DOES_NOT, MAY, UNKNOWN = "yes", "no", "perhaps", "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One model's curve: estimates ``[t]`` and bootstrap draws ``[r, t]`` of quality and of diversity (more = better)."""
+    """One model's curve: estimates ``[t]`` and draws ``[r, t]`` of quality and of diversity (more is better)."""
 
     model: str
     temperatures: tuple[float, ...]
@@ -153,7 +154,9 @@ def frontier(curves: Sequence[Sweep], plan: Plan, baseline: str, direction: int 
 
 def _model(curve: Sweep, reference: tuple[float, float], plan: Plan, direction: int) -> dict[str, Any]:
     sign = direction or 1
-    spans_q = intervals(curve.quality_draws, curve.quality, None, Plan(plan.resamples, 0, plan.confidence, "percentile"))
+    spans_q = intervals(
+        curve.quality_draws, curve.quality, None, Plan(plan.resamples, 0, plan.confidence, "percentile")
+    )
     diversity = sign * curve.diversity
     spans_d = intervals(sign * curve.diversity_draws, diversity, None, Plan(method="percentile"))
     volume = float(hypervolume(curve.quality, curve.diversity, reference))

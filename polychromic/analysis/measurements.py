@@ -13,6 +13,7 @@ from polychromic.analysis.resampling import Array, scores
 from polychromic.core.errors import InputError
 
 Key = tuple[str, float, str]
+NOT_MEASURED = "not measured"
 NEEDED = ("model", "temperature", "prompt_id", "signature", "numerator")
 
 
@@ -50,13 +51,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementTable:
-    """All cells, over one sorted list of prompt ids."""
+    """All cells, over one sorted list of prompt ids; ``asked`` says which of them each model has rows for."""
 
     prompts: tuple[str, ...]
     models: tuple[str, ...]
     temperatures: tuple[float, ...]
     signatures: tuple[str, ...]
     cells: Mapping[Key, Cell]
+    asked: Mapping[str, frozenset[str]]
 
     def cell(self, model: str, temperature: float, signature: str) -> Cell | None:
         """One cell, None if it was not measured."""
@@ -95,7 +97,8 @@ def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
     cells = {key: _cell(found, prompts) for key, found in grouped.items()}
     temperatures = tuple(sorted({key[1] for key in grouped}))
     signatures = tuple(dict.fromkeys(key[2] for key in grouped))
-    return MeasurementTable(prompts, tuple(models), temperatures, signatures, cells)
+    asked = {model: frozenset(p for key, cell in grouped.items() if key[0] == model for p in cell) for model in models}
+    return MeasurementTable(prompts, tuple(models), temperatures, signatures, cells, asked)
 
 
 def _number(value: Any) -> float:
@@ -103,7 +106,7 @@ def _number(value: Any) -> float:
 
 
 def _cell(found: Mapping[str, tuple[float, float, str]], prompts: Sequence[str]) -> Cell:
-    absent = (math.nan, math.nan, "not measured")
+    absent = (math.nan, math.nan, NOT_MEASURED)
     rows = [found.get(prompt, absent) for prompt in prompts]
     numerator, denominator = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     valid = np.isfinite(numerator) & np.isfinite(denominator)

@@ -106,8 +106,9 @@ def _bca_levels(draws: Array, estimates: Array, left_out: Array, levels: Array) 
     centred = left_out.mean(axis=0) - left_out
     spread = (centred**2).sum(axis=0)
     acceleration = np.divide((centred**3).sum(axis=0), 6.0 * spread**1.5, out=np.zeros_like(spread), where=spread > 0)
-    moved = bias[:, None] + stats.norm.ppf(levels)
-    adjusted: Array = stats.norm.cdf(bias[:, None] + moved / (1.0 - acceleration[:, None] * moved))
+    with np.errstate(invalid="ignore", divide="ignore"):  # all draws on one side, or none: the plain levels are kept
+        moved = bias[:, None] + stats.norm.ppf(levels)
+        adjusted: Array = stats.norm.cdf(bias[:, None] + moved / (1.0 - acceleration[:, None] * moved))
     return np.where(np.isfinite(adjusted) & np.isfinite(bias)[:, None], adjusted, levels)
 
 

@@ -77,7 +77,9 @@ def meaning(signature: str) -> Meaning:
     pattern, role, direction, headline = _KINDS.get(kind, (head.replace("_", " "), OTHER, 0, 0))
     name = re.sub(r"\{(\w+)\}", lambda match: options.get(match[1], ""), pattern).rstrip("@-^ ")
     extras = [f"{key} {value}" for key, value in options.items() if key not in _SAYS_NOTHING_NEW]
-    return Meaning(signature, kind, f"{name} ({', '.join(extras)})" if extras else name, role, direction, headline, options)
+    return Meaning(
+        signature, kind, f"{name} ({', '.join(extras)})" if extras else name, role, direction, headline, options
+    )
 
 
 def of_kind(signatures: list[str], kind: str) -> list[Meaning]:

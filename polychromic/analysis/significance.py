@@ -14,7 +14,7 @@ from polychromic.core.errors import InputError
 
 
 def mcnemar_p(a: ArrayLike, b: ArrayLike) -> float:
-    """Two-sided exact McNemar p-value of paired 0/1 outcomes: a binomial test on the discordant pairs; 1 without any."""
+    """Exact two-sided McNemar p-value of paired 0/1 outcomes: binomial on the discordant pairs; 1 without any."""
     first, second = np.asarray(a), np.asarray(b)
     only_a, only_b = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
     if only_a + only_b == 0:
@@ -95,7 +95,7 @@ def equivalence(difference: float, standard_error: float, units: int, margin: fl
 
 @dataclass(frozen=True, slots=True)
 class VarianceSplit:
-    """Variance of one prompt's mean: ``between`` prompts, and ``within`` one sample (divided by samples in the mean)."""
+    """Variance of a prompt's mean of samples: ``between`` prompts plus ``within`` a prompt over ``samples``."""
 
     between: float
     within: float

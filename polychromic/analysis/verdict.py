@@ -11,7 +11,7 @@ from polychromic.analysis.signatures import meaning
 
 STRONG, MODERATE, WEAK = "strong", "moderate", "weak"
 WORSE, UNRESOLVED = "worse", "not resolvable"
-ORDER = (STRONG, MODERATE, WEAK, UNRESOLVED, WORSE)
+EXCLUDED = "no clear gain, and none of size"
 Row = Mapping[str, Any]
 
 
@@ -54,26 +54,36 @@ def judge(diversity: Row | None, reach: Row | None, quality: Row | None, limits:
     """
     if diversity is None and reach is None:
         return Judged(UNRESOLVED, "No diversity metric could be compared.", ())
-    reasoning = []
-    levels = []
+    reasoning: list[str] = []
+    found: list[tuple[str, Row]] = []
     for row, strong, moderate in (
         (diversity, limits.strong_diversity, limits.moderate_diversity),
         (reach, limits.strong_reach, limits.moderate_reach),
     ):
         if row is not None and row["difference"] is not None:
             level, why = _level(row, strong, moderate, limits)
-            levels.append(level)
+            found.append((level, row))
             reasoning.append(why)
         elif row is not None:
             reasoning.append(f"{meaning(row['metric']).name}: not computed: {row['reason']}.")
-    if not levels:
+    if not found:
         return Judged(UNRESOLVED, "No diversity metric could be compared.", tuple(reasoning))
-    level = min(levels, key=ORDER.index)
-    if WORSE in levels and level not in (STRONG, MODERATE):
-        level = WORSE
-    level, why = _with_quality(level, quality, limits)
+    level, decisive = _decided(found)
+    capped, why = _with_quality(level, quality, limits)
     reasoning.append(why)
-    return Judged(level, _sentence(level, diversity or reach, quality), tuple(reasoning))
+    paid = capped == WEAK and level in (STRONG, MODERATE)
+    return Judged(capped, _sentence("paid" if paid else capped, decisive, quality), tuple(reasoning))
+
+
+def _decided(found: list[tuple[str, Row]]) -> tuple[str, Row]:
+    """The level and the row it rests on: a clear loss of diversity first, then the best clear gain, then doubt."""
+    if found[0][0] == WORSE:
+        return found[0]
+    for level in (STRONG, MODERATE, WEAK, WORSE, UNRESOLVED, EXCLUDED):
+        for each, row in found:
+            if each == level:
+                return (WEAK if level == EXCLUDED else level), row
+    raise AssertionError(found)
 
 
 def clear(row: Row, limits: Thresholds) -> int:
@@ -97,7 +107,7 @@ def _level(row: Row, strong: float, moderate: float, limits: Thresholds) -> tupl
         return WORSE, f"{said}; clearly worse (p = {row['p_holm']:.2g})."
     most = max((relative(row, end) for end in row["interval"] if end is not None), default=math.nan)
     if most < moderate:
-        return WEAK, f"{said}; not clear of 0, and a gain of {moderate:.0%} or more is excluded: weak at best."
+        return EXCLUDED, f"{said}; not clear of 0, and a gain of {moderate:.0%} or more is excluded: weak at best."
     smallest = row["minimum_detectable_effect"]
     seen = "unknown" if smallest is None else f"{abs(relative(row, smallest)):.1%}"
     return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is {seen}."
@@ -127,11 +137,8 @@ def described(row: Row) -> str:
     return f"{score:.3f} -> {row['score_b']:.3f} ({change:+.1%}, 95% interval {ends[0]:+.1%} to {ends[1]:+.1%})"
 
 
-def _sentence(level: str, diversity: Row | None, quality: Row | None) -> str:
-    assert diversity is not None
+def _sentence(opening: str, diversity: Row, quality: Row | None) -> str:
     a, b, name = diversity["a"], diversity["b"], meaning(diversity["metric"]).name
-    if diversity["difference"] is None:
-        return f"{b}: {name} could not be compared with {a}."
     gain = relative(diversity)
     cost = ""
     if quality is not None and quality["difference"] is not None:
@@ -140,7 +147,8 @@ def _sentence(level: str, diversity: Row | None, quality: Row | None) -> str:
         STRONG: f"{b} is much more diverse than {a}",
         MODERATE: f"{b} is more diverse than {a}",
         WEAK: f"{b} is at best slightly better than {a}",
+        "paid": f"{b} is more diverse than {a}, but pays for it with correctness",
         WORSE: f"{b} is less diverse than {a}",
         UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
     }
-    return f"{openings[level]}: {name} changed by {gain:+.1%}{cost}."
+    return f"{openings[opening]}: {name} changed by {gain:+.1%}{cost}."

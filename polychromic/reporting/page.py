@@ -1,0 +1,132 @@
+"""report.html (one file, no network), report.md and figures/, from an evaluation folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.reporting import drilldown, figures, palette, tables
+
+LARGEST = 3_000_000  # bytes; the page must stay below
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a report can show beyond ``comparison.json``.
+
+    ``runs`` maps model names to training run folders, ``lambdas`` to their diversity weights (read from the run
+    folders when not given), ``cost`` holds rows of ``polychromic.analysis.cost``.
+    """
+
+    runs: Mapping[str, Path] = field(default_factory=dict)
+    lambdas: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
+    """The path of ``report.html``; ``report.md`` and ``figures/`` are written beside it.
+
+    Raises:
+        MissingResourceError: the folder has no ``comparison.json``.
+    """
+    folder = Path(folder)
+    comparison = read_json(folder / "comparison.json")
+    context = _context(folder, comparison, extras or Extras())
+    for figure in context["figures"]:
+        figure.write(folder / "figures")
+    environment = _environment()
+    page = environment.get_template("report.html.jinja").render(context)
+    twin = environment.get_template("report.md.jinja").render(context)
+    write_bytes(folder / "report.md", [twin.encode("utf-8", "replace")])
+    write_bytes(folder / "report.html", [page.encode("utf-8", "replace")])
+    return folder / "report.html"
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("polychromic.reporting", "templates")
+    environment = Environment(
+        loader=loader,
+        autoescape=lambda name: name is None or ".html" in name,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": tables.number,
+        "signed": tables.signed,
+        "percent": tables.percent,
+        "p_value": tables.p_value,
+        "variable": palette.css_variable,
+        "cell": tables.cell,
+    }
+    return environment
+
+
+def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
+    settings = comparison["settings"]
+    temperature = settings["temperature"]
+    colours = palette.model_colours(comparison["models"], settings["baseline"], settings["base"])
+    samples = drilldown.load(folder, comparison["models"])
+    return {
+        "title": extras.title or f"{settings['baseline']} and its variants",
+        "opening": opening(comparison),
+        "warnings": sum(flag["level"] == "warning" for flag in comparison["flags"]),
+        "per_prompt": _per_prompt(samples),
+        "comparison": comparison,
+        "settings": settings,
+        "temperature": temperature,
+        "temperatures": sorted({row["temperature"] for row in comparison["scores"]}),
+        "colours": colours,
+        "headline": tables.headline(comparison, temperature),
+        "differences": tables.all_differences(comparison),
+        "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas),
+        "samples": samples,
+        "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
+        "cost": extras.cost,
+        "style": _style(),
+        "script": Markup(_asset("report.js")),
+        "score_table": tables.headline_markdown(tables.headline(comparison, temperature)),
+        "difference_table": tables.differences_markdown(comparison, temperature),
+        "Markup": Markup,
+    }
+
+
+def opening(comparison: Mapping[str, Any]) -> str:
+    """The page's first sentence: the best verdict in plain words."""
+    order = ("strong", "moderate", "weak", "worse", "not resolvable")
+    verdicts = sorted(comparison["verdicts"], key=lambda verdict: order.index(verdict["level"]))
+    return verdicts[0]["sentence"] if verdicts else "Scores of one model; nothing to compare it with."
+
+
+def _per_prompt(samples: Mapping[str, Any] | None) -> int:
+    sets = [group for prompt in samples["prompts"] for group in prompt["sets"]] if samples else []
+    return max((sum(entry[1] for entry in each[2]) + sum(entry[0] for entry in each[3]) for each in sets), default=0)
+
+
+def _style() -> Markup:
+    text = _asset("report.css").replace("/*light*/", palette.declarations("light"))
+    return Markup(text.replace("/*dark*/", palette.declarations("dark")))
+
+
+def _variables(colours: Mapping[str, str]) -> list[str]:
+    return [palette.css_variable(colour) for colour in colours.values()]
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that is safe inside a ``<script>`` element: no character can end the element or start a comment."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

@@ -1,0 +1,203 @@
+"""Figures: the one door to matplotlib. Each is drawn once and comes out as SVG, PNG and themed SVG for the page.
+
+The themed SVG has CSS variables for colours, so that one drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE, css_variable
+
+Curve = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
+"""x, y, low, high."""
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "polychromic",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"],
+    "font.size": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "lines.linewidth": 1.7,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawn figure: its name (a file stem), title, caption, and the SVG and PNG it was drawn as."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+    def themed(self) -> str:
+        """The SVG for the page: colours as CSS variables, own ids, no fixed size, no XML header."""
+        text = self.svg[self.svg.index("<svg") :]
+        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+        text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
+        text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
+        text = re.sub(r'\bid="', f'id="{self.name}-', text)
+        text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{self.name}-", text)
+        text = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", text)
+        return re.sub(r"#[0-9a-fA-F]{6}\b", lambda match: css_variable(match[0]), text)
+
+    def write(self, folder: Path) -> None:
+        """Writes ``NAME.svg`` and ``NAME.png``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
+        (folder / f"{self.name}.png").write_bytes(self.png)
+
+
+@contextmanager
+def _canvas(size: tuple[float, float] = (4.6, 3.2)) -> Iterator[tuple[Any, Any]]:
+    import matplotlib
+    from matplotlib.figure import Figure as Drawing
+
+    with matplotlib.rc_context(_STYLE):
+        drawing = Drawing(figsize=size, layout="constrained")
+        yield drawing, drawing.add_subplot()
+
+
+def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
+    vector, pixels = io.StringIO(), io.BytesIO()
+    drawing.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+    drawing.savefig(pixels, format="png", dpi=200, facecolor=SURFACE, metadata={"Software": None})
+    return Figure(name, title, caption, vector.getvalue(), pixels.getvalue())
+
+
+def _plain_ticks(axis: Any) -> None:
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _end_labels(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
+    """Names at the right end of their lines, pushed apart so that none overlaps."""
+    if not labels:
+        return
+    low, high = axes.get_ylim()
+    gap = (high - low) * 0.062
+    placed: list[float] = []
+    for x, y, text, colour in sorted(labels, key=lambda label: label[1]):
+        spot = max(y, placed[-1] + gap) if placed else y
+        placed.append(spot)
+        axes.annotate(text, (x, spot), xytext=(6, 0), textcoords="offset points", va="center", color=colour, fontsize=8)
+
+
+def pass_curves(curves: Mapping[str, Curve], colours: Mapping[str, str], temperature: float) -> Figure:
+    """pass@k against k on a log axis, with bands, one line a model."""
+    with _canvas() as (drawing, axes):
+        labels = []
+        for name, (ks, values, low, high) in curves.items():
+            axes.fill_between(ks, low, high, color=colours[name], alpha=0.13, linewidth=0)
+            axes.plot(ks, values, color=colours[name], marker="o", markersize=3.5)
+            labels.append((ks[-1], values[-1], name, colours[name]))
+        ticks = sorted({k for curve in curves.values() for k in curve[0]})
+        axes.set_xscale("log")
+        axes.set_xticks(ticks)
+        _plain_ticks(axes.xaxis)
+        axes.set_xlabel("samples drawn, k")
+        axes.set_ylabel("pass@k")
+        axes.grid(visible=False, axis="x")
+        _end_labels(axes, labels)
+        caption = f"Chance that at least one of k samples is right, at temperature {temperature:g}; 95% bands."
+        return _finish(drawing, "pass-at-k", "pass@k", caption)
+
+
+def frontier(
+    models: Mapping[str, Sequence[Mapping[str, Any]]], colours: Mapping[str, str], names: Sequence[str]
+) -> Figure:
+    """Diversity against quality, a point a temperature, whiskers for both; up and right is better."""
+    quality, diversity = names
+    with _canvas() as (drawing, axes):
+        for name, points in models.items():
+            ordered = sorted(points, key=lambda point: point["temperature"])
+            x, y = ([point[key] for point in ordered] for key in ("quality", "diversity"))
+            for i, point in enumerate(ordered):
+                low, high = point["diversity_interval"]
+                axes.plot([x[i], x[i]], [low, high], color=colours[name], linewidth=1.0, alpha=0.45)
+                low, high = point["quality_interval"]
+                axes.plot([low, high], [y[i], y[i]], color=colours[name], linewidth=1.0, alpha=0.45)
+                where = {"xytext": (5, 4), "textcoords": "offset points"}
+                axes.annotate(f"{point['temperature']:g}", (x[i], y[i]), color=MUTED, fontsize=6.5, **where)
+            axes.plot(x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=name)
+        axes.set_xlabel(quality)
+        axes.set_ylabel(diversity)
+        axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
+        caption = "Each point is a temperature (small figures); up and to the right is better. Whiskers: 95% intervals."
+        return _finish(drawing, "frontier", "Quality against diversity", caption)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the differences figure, in shares of the baseline's score; ``smallest`` is what could be seen."""
+
+    metric: str
+    model: str
+    value: float
+    low: float
+    high: float
+    smallest: float | None
+
+
+def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) -> Figure:
+    """Relative differences from the baseline with intervals, over a band of what could not have been seen."""
+    metrics = list(dict.fromkeys(bar.metric for bar in bars))
+    models = list(dict.fromkeys(bar.model for bar in bars))
+    height = 0.75 + 0.3 * len(metrics) * max(1, len(models) * 0.62)
+    with _canvas((4.6, height)) as (drawing, axes):
+        step = 1.0 / (len(models) + 1)
+        for bar in bars:
+            y = metrics.index(bar.metric) + (models.index(bar.model) + 1) * step
+            if bar.smallest is not None:
+                axes.barh(
+                    y, 2 * bar.smallest, left=-bar.smallest, height=step * 0.72, color=GRID, alpha=0.75, linewidth=0
+                )
+            axes.plot([bar.low, bar.high], [y, y], color=colours[bar.model], linewidth=1.6)
+            axes.plot([bar.value], [y], color=colours[bar.model], marker="o", markersize=4.5, markeredgecolor=SURFACE)
+        axes.axvline(0, color=MUTED, linewidth=0.9)
+        axes.set_yticks([i + 0.5 for i in range(len(metrics))], metrics)
+        axes.set_ylim(len(metrics), 0)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}" if value else "0")
+        axes.set_xlabel(f"difference from {baseline}")
+        for name in models:
+            axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=name)
+        axes.legend(fontsize=8, labelcolor=INK, ncols=min(4, len(models)), loc="lower left", bbox_to_anchor=(0, 1.0))
+        caption = (
+            "Paired by prompt, 95% intervals. Grey: differences this evaluation could not have resolved (80% power)."
+        )
+        return _finish(drawing, "differences", f"Differences from {baseline}", caption)

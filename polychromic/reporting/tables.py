@@ -1,0 +1,210 @@
+"""Tables as plain rows of text, for the page, the Markdown twin and the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DASH = "–"
+Comparison = Mapping[str, Any]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number to read: three decimals below 10, fewer above, a dash when there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    size = abs(value)
+    places = digits if size < 10 else 1 if size < 1000 else 0
+    return f"{value:,.{places}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return ("+" if value > 0 else "") + number(value, digits)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share with its sign, as a percentage; a dash when there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:+.{digits}%}".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value: two digits, never 0."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One cell of the headline table: a score, its interval, and how it differs from the baseline.
+
+    ``mark`` is "better", "worse" or "" by a Holm-corrected interval clear of 0; ``smallest`` is the smallest
+    difference that would have been seen.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    change: float | None = None
+    mark: str = ""
+    smallest: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The headline table: columns are (name, direction), rows (model, scores)."""
+
+    columns: tuple[tuple[str, int], ...]
+    rows: tuple[tuple[str, tuple[Score, ...]], ...]
+
+
+def headline_signatures(comparison: Comparison) -> list[str]:
+    """The signatures people look at first, in order: of pass@k the smallest k and the one near 10, else the largest."""
+    known = comparison["signatures"]
+    chosen: list[str] = []
+    kinds: dict[str, list[str]] = {}
+    for signature, facts in known.items():
+        if facts["headline"]:
+            kinds.setdefault(facts["kind"], []).append(signature)
+    for kind in sorted(kinds, key=lambda each: known[kinds[each][0]]["headline"]):
+        ordered = sorted(kinds[kind], key=lambda each: known[each]["k"])
+        if kind == "distinctcorrect" or known[ordered[0]]["role"] != "quality":
+            chosen.append(ordered[-1])
+        else:
+            near = min(ordered, key=lambda each: abs(known[each]["k"] - 10))
+            chosen += dict.fromkeys((ordered[0], near))
+    return chosen[:8]
+
+
+def headline(comparison: Comparison, temperature: float) -> Headline:
+    """Models x headline metrics at one temperature."""
+    signatures = headline_signatures(comparison)
+    scores = {(row["model"], row["signature"]): row for row in at(comparison["scores"], temperature)}
+    baseline = comparison["settings"]["baseline"]
+    paired = {
+        (row["b"], row["metric"]): row for row in at(comparison["comparisons"], temperature) if row["a"] == baseline
+    }
+    columns = tuple(
+        (comparison["signatures"][each]["name"], comparison["signatures"][each]["direction"]) for each in signatures
+    )
+    rows = tuple(
+        (model, tuple(_score(scores.get((model, each)), paired.get((model, each)), comparison) for each in signatures))
+        for model in comparison["models"]
+    )
+    return Headline(columns, rows)
+
+
+def at(rows: Sequence[Mapping[str, Any]], temperature: float) -> list[Mapping[str, Any]]:
+    """The rows of one temperature."""
+    return [row for row in rows if row["temperature"] == temperature]
+
+
+def _score(score: Mapping[str, Any] | None, pair: Mapping[str, Any] | None, comparison: Comparison) -> Score:
+    if score is None:
+        return Score(None, None, None, reason="not measured")
+    low, high = score["interval"]
+    plain = Score(score["score"], low, high, reason=score["reason"])
+    if pair is None or pair["difference"] is None:
+        return plain
+    mark = marked(pair, comparison)
+    smallest = pair["minimum_detectable_effect"]
+    return Score(score["score"], low, high, pair["difference"], mark, smallest, score["reason"])
+
+
+def marked(pair: Mapping[str, Any], comparison: Comparison) -> str:
+    """Whether b is "better" or "worse": interval clear of 0 and Holm's p significant; empty otherwise."""
+    low, high = pair["interval"]
+    limit = comparison["settings"]["thresholds"]["significance"]
+    if low is None or high is None or pair["p_holm"] is None or pair["p_holm"] >= limit or low <= 0 <= high:
+        return ""
+    direction = comparison["signatures"][pair["metric"]]["direction"]
+    if not direction:
+        return "differs"
+    return "better" if (low > 0) == (direction > 0) else "worse"
+
+
+def all_differences(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every comparison as a row with raw values for sorting and texts for reading."""
+    found = []
+    for row in comparison["comparisons"]:
+        facts = comparison["signatures"][row["metric"]]
+        low, high = row["interval"]
+        found.append(
+            {
+                "metric": facts["name"],
+                "direction": facts["direction"],
+                "a": row["a"],
+                "b": row["b"],
+                "temperature": row["temperature"],
+                "score_a": row["score_a"],
+                "score_b": row["score_b"],
+                "difference": row["difference"],
+                "low": low,
+                "high": high,
+                "relative": row["relative"],
+                "p": row["p"],
+                "p_holm": row["p_holm"],
+                "smallest": row["minimum_detectable_effect"],
+                "prompts": row["prompts"],
+                "discordant": row["discordant"],
+                "mark": marked(row, comparison),
+                "test": row["test"],
+                "reason": row["reason"],
+            }
+        )
+    return found
+
+
+def headline_markdown(table: Headline) -> str:
+    """The headline table in Markdown."""
+    rows = [[name, *map(_score_text, row)] for name, row in table.rows]
+    return markdown(["model", *(name for name, _ in table.columns)], rows)
+
+
+def _score_text(score: Score) -> str:
+    text = f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
+    if score.change is None:
+        return text
+    return f"{text}, {signed(score.change)}{'*' if score.mark else ''} (seen from {number(score.smallest)})"
+
+
+def differences_markdown(comparison: Comparison, temperature: float) -> str:
+    """Every comparison at one temperature in Markdown."""
+    names = ["metric", "a", "b", "a scores", "b scores", "difference", "95% interval", "p", "p (Holm)", "seen from"]
+    rows = [
+        [
+            row["metric"],
+            row["a"],
+            row["b"],
+            number(row["score_a"]),
+            number(row["score_b"]),
+            signed(row["difference"]),
+            f"{signed(row['low'])} to {signed(row['high'])}",
+            p_value(row["p"]),
+            p_value(row["p_holm"]),
+            number(row["smallest"]),
+        ]
+        for row in all_differences(comparison)
+        if row["temperature"] == temperature
+    ]
+    return markdown(names, rows)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; text columns left, the others right; pipes and line ends in cells are escaped."""
+    lines = ["| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" + "---:|" * (len(columns) - 1)]
+    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    """Text that cannot end its Markdown table cell."""
+    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,162 @@
+"""The content of comparison.json: traceable, antisymmetric, honest about what is missing."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.resampling import Plan
+from polychromic.core.errors import InputError
+
+MODELS = {"base": (-1.0, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
+QUICK = Plan(resamples=1000)
+
+
+def row(model, prompt, value, signature="pass_at_k|k:1", temperature=1.0, reason=""):
+    return {
+        "model": model,
+        "temperature": temperature,
+        "prompt_id": prompt,
+        "signature": signature,
+        "numerator": value,
+        "denominator": 1.0,
+        "reason": reason,
+    }
+
+
+@pytest.fixture(scope="module")
+def rows(synthetic_rows):
+    return synthetic_rows(MODELS)
+
+
+@pytest.fixture(scope="module")
+def found(rows):
+    return compare(rows, CompareSettings("sft", "base", QUICK))
+
+
+def test_scores_are_means_of_the_rows(rows, found):
+    for score in found["scores"][:12]:
+        key = (score["model"], score["temperature"], score["signature"])
+        own = [r["numerator"] for r in rows if (r["model"], r["temperature"], r["signature"]) == key]
+        assert score["score"] == pytest.approx(np.mean(own), abs=1e-12)
+        assert score["interval"][0] < score["score"] < score["interval"][1]
+
+
+def test_every_variant_is_compared_with_baseline_and_base(found):
+    pairs = {(each["a"], each["b"]) for each in found["comparisons"]}
+    assert pairs == {
+        ("sft", "base"),
+        ("sft", "moderate"),
+        ("sft", "aggressive"),
+        ("base", "moderate"),
+        ("base", "aggressive"),
+    }
+
+
+def test_verdicts(found):
+    levels = {verdict["model"]: verdict["level"] for verdict in found["verdicts"]}
+    assert levels == {"moderate": "strong", "aggressive": "weak"}  # the second pays with correctness
+
+
+def test_antisymmetric(rows):
+    forth = compare(rows, CompareSettings("sft", plan=QUICK))
+    back = compare(rows, CompareSettings("moderate", plan=QUICK))
+    key = lambda each: (each["metric"], each["temperature"])  # noqa: E731
+    one = {key(each): each for each in forth["comparisons"] if each["b"] == "moderate"}
+    two = {key(each): each for each in back["comparisons"] if each["b"] == "sft"}
+    for name, each in one.items():
+        assert each["difference"] == pytest.approx(-two[name]["difference"])
+        assert each["interval"] == pytest.approx([-two[name]["interval"][1], -two[name]["interval"][0]])
+        assert each["p"] == two[name]["p"]
+        assert each["minimum_detectable_effect"] == pytest.approx(two[name]["minimum_detectable_effect"])
+
+
+def test_a_model_against_its_copy():
+    rows = [row(model, f"p{i}", i % 2) for model in ("sft", "copy") for i in range(30)]
+    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
+    only = comparison["comparisons"][0]
+    assert (only["difference"], only["interval"], only["p"]) == (0.0, [0.0, 0.0], 1.0)
+    assert only["minimum_detectable_effect"] is None
+    assert "no prompt differs" in only["reason"]
+
+
+def test_missing_values_are_dropped_pairwise_and_said():
+    rows = [row("sft", f"p{i}", 1.0 if i < 10 else 0.0) for i in range(20)]
+    rows += [row("new", f"p{i}", 1.0) for i in range(15)]
+    rows += [row("new", f"p{i}", None, reason="n < k") for i in range(15, 20)]
+    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
+    only = comparison["comparisons"][0]
+    assert only["prompts"] == 15
+    assert only["score_a"] == pytest.approx(10 / 15)
+    assert only["test"] == "McNemar, exact"
+    assert only["p"] == pytest.approx(2 * 0.5**5)
+    assert "5 of 20 prompts left out" in only["reason"]
+    assert any(flag["kind"] == "missing" and "n < k" in flag["text"] for flag in comparison["flags"])
+
+
+def test_nothing_computed_is_null_with_a_reason():
+    rows = [row(model, f"p{i}", None, reason="no encoder") for model in ("sft", "new") for i in range(5)]
+    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
+    assert comparison["scores"][0]["score"] is None
+    assert comparison["scores"][0]["reason"] == "no encoder (5 prompts)"
+    only = comparison["comparisons"][0]
+    assert only["difference"] is None
+    assert only["p"] is None
+    assert "no encoder" in only["reason"]
+    json.dumps(comparison, allow_nan=False)
+
+
+def test_disjoint_prompts_are_refused_not_compared():
+    rows = [row("sft", f"a{i}", 1.0) for i in range(5)] + [row("new", f"b{i}", 1.0) for i in range(5)]
+    with pytest.raises(InputError, match="share no prompt"):
+        compare(rows, CompareSettings("sft", plan=QUICK))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows"),
+        ([row("sft", "p", 1.0), row("sft", "p", 1.0)], "measured twice"),
+        ([{"model": "sft"}], "missing"),
+        ([row("other", "p", 1.0)], "'sft' was not measured; there are other"),
+    ],
+)
+def test_bad_rows(rows, message):
+    with pytest.raises(InputError, match=message):
+        compare(rows, CompareSettings("sft", plan=QUICK))
+
+
+def test_clusters_widen_the_interval():
+    generator = np.random.default_rng(0)
+    family = generator.normal(0, 1, 20)
+    rows = [row("sft", f"p{i}", 0.0, "length") for i in range(200)]
+    rows += [row("new", f"p{i}", family[i // 10] + generator.normal(0, 0.1), "length") for i in range(200)]
+    plain = compare(rows, CompareSettings("sft", plan=QUICK))["comparisons"][0]
+    clusters = {f"p{i}": str(i // 10) for i in range(200)}
+    whole = compare(rows, CompareSettings("sft", plan=QUICK, clusters=clusters))["comparisons"][0]
+    width = [each["interval"][1] - each["interval"][0] for each in (plain, whole)]
+    assert whole["difference"] == pytest.approx(plain["difference"])
+    assert width[1] > 2 * width[0]
+    assert whole["minimum_detectable_effect"] > 2 * plain["minimum_detectable_effect"]
+
+
+def test_corpus_ratio_is_a_ratio_of_sums():
+    rows = [row("sft", f"p{i}", n) | {"denominator": d} for i, (n, d) in enumerate([(1, 2), (9, 10)])]
+    rows += [row("new", f"p{i}", n) | {"denominator": d} for i, (n, d) in enumerate([(2, 2), (9, 10)])]
+    only = compare(rows, CompareSettings("sft", plan=QUICK))["comparisons"][0]
+    assert only["score_a"] == pytest.approx(10 / 12)
+    assert only["difference"] == pytest.approx(1 / 12)
+    assert not math.isnan(only["p"])
+
+
+def test_too_few_resamples_for_holm_are_flagged(rows):
+    comparison = compare(rows, CompareSettings("sft", "base", Plan(resamples=300)))
+    assert any(flag["kind"] == "resamples" for flag in comparison["flags"])
+
+
+def test_different_prompt_sets_are_flagged():
+    rows = [row("sft", f"p{i}", i % 2) for i in range(30)] + [row("new", f"p{i}", 1 - i % 2) for i in range(25)]
+    flags = compare(rows, CompareSettings("sft", plan=QUICK))["flags"]
+    assert any(flag["kind"] == "prompts" and "new lacks 5" in flag["text"] for flag in flags)

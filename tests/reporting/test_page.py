@@ -1,0 +1,58 @@
+"""The page: self-contained, escaped, small, with the numbers of the comparison."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from polychromic.core.errors import MissingResourceError
+from polychromic.reporting.page import LARGEST, script_json, write_report
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("report")
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return write_report(copy)
+
+
+def test_everything_is_written(page):
+    assert page.stat().st_size < LARGEST
+    assert (page.parent / "report.md").read_text().startswith("# ")
+    names = {path.name for path in (page.parent / "figures").iterdir()}
+    assert {"pass-at-k.svg", "pass-at-k.png", "frontier.svg", "differences.png"} <= names
+
+
+def test_no_address_is_fetched(page):
+    html = page.read_text()
+    assert not re.search(r'(?:src|href|action|data|poster)\s*=\s*["\']?\s*(?:https?:)?//', html)
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert "Content-Security-Policy" in html
+    assert "default-src 'none'" in html
+
+
+def test_numbers_are_those_of_the_comparison(page):
+    comparison = json.loads((page.parent / "comparison.json").read_text())
+    html, twin = page.read_text(), (page.parent / "report.md").read_text()
+    score = next(
+        row["score"]
+        for row in comparison["scores"]
+        if (row["model"], row["temperature"], row["signature"]) == ("sft", 1.0, "pass_at_k|k:1")
+    )
+    assert f"{score:.3f}" in html
+    assert f"{score:.3f}" in twin
+    for verdict in comparison["verdicts"]:
+        assert verdict["level"] in html
+        assert verdict["sentence"] in twin
+
+
+def test_script_json_cannot_end_its_element():
+    text = script_json({"a": "</script><!--<script>", "b": "\u2028&"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!--<script>", "b": "\u2028&"}
+
+
+def test_folder_without_comparison(tmp_path):
+    with pytest.raises(MissingResourceError, match=r"comparison\.json"):
+        write_report(tmp_path)
