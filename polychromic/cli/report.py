@@ -1,0 +1,24 @@
+"""polychromic report: report.html, report.md and figures of an evaluation folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def _pairs(values: tuple[str, ...]) -> dict[str, str]:
+    wrong = [value for value in values if "=" not in value]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r}: NAME=FOLDER is allowed", param_hint="--run")
+    return dict(value.split("=", 1) for value in values)
+
+
+@click.command("report")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--run", "runs", multiple=True, metavar="NAME=FOLDER", help="Training run of a model, for its curves.")
+def command(folder: Path, runs: tuple[str, ...]) -> None:
+    """Write report.html, report.md and figures/ from FOLDER's comparison.json; prints the page's path."""
+    from polychromic.stages import report
+
+    click.echo(report.run(folder, _pairs(runs)))
