@@ -27,6 +27,7 @@ BORROWED = {
         ("peft.tuners.lora.config", "LoraConfig"),
     ),
     "quantization": (("transformers.utils.quantization_config", "BitsAndBytesConfig"),),
+    "schedule": (("polychromic.objective.schedule", "ScheduleOptions"),),
 }
 _PLAIN: dict[str, tuple[type, ...]] = {
     "int": (int,),

@@ -21,7 +21,7 @@ from polychromic.settings.fields import BORROWED, borrowed_fields, brief, neares
 from polychromic.settings.schema import Settings
 from polychromic.settings.source import COMMAND_LINE, Path_, Source, dotted, read_source, read_value
 
-OWNED = {
+OWNED: dict[tuple[str, ...], str] = {
     ("training", "output_dir"): "is made of experiment.output_root and experiment.name",
     ("training", "run_name"): "is experiment.name",
     ("training", "seed"): "is experiment.seed",
@@ -32,7 +32,7 @@ OWNED = {
     ("training", "model_init_kwargs"): "is the section model",
     ("training", "compute_loss_func"): "is the objective of the section polychromic",
 }
-SHELF_OF = {
+SHELF_OF: dict[tuple[str, str], str] = {
     ("data", "task"): "tasks",
     ("polychromic", "reward"): "rewards",
     ("polychromic", "gate"): "gates",
@@ -41,7 +41,6 @@ SHELF_OF = {
     ("evaluation", "metrics"): "metrics",
     ("evaluation", "engine"): "samplers",
 }
-SCHEDULE = ("warmup_steps", "target_share", "max_lambda_eff", "calibrated", "monitor_every")
 _SECRET = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|wandb_v1_[A-Za-z0-9]{16,}|[0-9a-f]{40})\b")
 
 
@@ -142,12 +141,9 @@ def _sections() -> dict[str, type[BaseModel] | None]:
 
 
 def _canonical(section: str, key: str) -> str:
-    """The field's own name for an alias, such as ``diversity_weight`` for ``lambda``."""
+    """The name a key is kept by: the alias where there is one, such as ``lambda`` for ``diversity_weight``."""
     model = _sections().get(section)
-    for name, field in (model.model_fields if model else {}).items():
-        if field.alias == key:
-            return name
-    return key
+    return _names(model).get(key, key) if model else key
 
 
 def _default(section: str, key: str) -> Any:
@@ -156,13 +152,13 @@ def _default(section: str, key: str) -> Any:
 
 
 def _names(model: type[BaseModel]) -> dict[str, str]:
-    """Allowed names, aliases included, with the field's own name."""
-    aliases = {field.alias: name for name, field in model.model_fields.items() if field.alias}
-    return aliases | {name: name for name in model.model_fields}
+    """Allowed names, aliases included, each with the name it is kept by."""
+    kept = {name: field.alias or name for name, field in model.model_fields.items()}
+    return kept | {name: name for name in kept.values()}
 
 
 def _check_names(source: Source) -> None:
-    """Refuses unknown sections and keys; afterwards every key has its field's own name."""
+    """Refuses unknown sections and keys; afterwards every key has the name it is kept by."""
     sections = _sections()
     for section, content in list(source.values.items()):
         if section not in sections:
@@ -173,7 +169,7 @@ def _check_names(source: Source) -> None:
             raise _error(source, (section,), f"must hold keys, got {brief(content)}")
         model = sections[section]
         if model is None:
-            _check_borrowed(source, section, content or {})
+            _check_borrowed(source, (section,), content or {})
         else:
             source.values[section] = _own_names(source, section, model)
 
@@ -193,16 +189,17 @@ def _own_names(source: Source, section: str, model: type[BaseModel]) -> dict[str
     return found
 
 
-def _check_borrowed(source: Source, section: str, content: Mapping[str, Any]) -> None:
-    allowed = borrowed_fields(section)
+def _check_borrowed(source: Source, section: tuple[str, ...], content: Mapping[str, Any]) -> None:
+    """Refuses keys and types that the class behind a section does not have."""
+    allowed = borrowed_fields(section[-1])
     for key, value in content.items():
-        path = (section, key)
+        path = (*section, key)
         if path in OWNED:
             raise _error(source, path, f"cannot be set here: it {OWNED[path]}")
         if not allowed:
             continue
         if key not in allowed:
-            raise _error(source, path, f"unknown key{_elsewhere(section, key) or nearest(key, allowed)}")
+            raise _error(source, path, f"unknown key{_elsewhere(section[0], key) or nearest(key, allowed)}")
         refusal = allowed[key].refusal(value)
         if refusal:
             raise _error(source, path, refusal)
@@ -226,15 +223,13 @@ def _validated(source: Source) -> Settings:
         raise _plain_error(source, error) from None
     for path, value in _entries(source.values):
         try:
-            catalog.check(SHELF_OF[path[:2]], value)  # type: ignore[index]
+            catalog.check(SHELF_OF[str(path[0]), str(path[1])], value)
         except SettingsError as error:
             option, _, reason = str(error).partition(": ")
             if isinstance(value, dict) and option in value:
                 raise _error(source, (*path, option), reason) from None
             raise _error(source, path, str(error)) from None
-    for key in settings.polychromic.schedule:
-        if key not in SCHEDULE:
-            raise _error(source, ("polychromic", "schedule", key), f"unknown key{nearest(key, SCHEDULE)}")
+    _check_borrowed(source, ("polychromic", "schedule"), settings.polychromic.schedule)
     return settings
 
 

@@ -145,6 +145,8 @@ class _Reader:
             return None
         if kind == "bool":
             return text.lower() == "true"
+        if kind not in ("int", "float"):
+            raise self.error(node, path, f"the tag {node.tag} is not allowed")
         try:
             number = int(text) if kind == "int" else float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
