@@ -1,1 +1,7 @@
 """Floor 2: runs model-written programs, confined, and judges them from outside."""
+
+from polychromic.sandbox.box import Sandbox
+from polychromic.sandbox.doctor import sandbox_report
+from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
+
+__all__ = ["Judgement", "Limits", "Outcome", "Program", "Sandbox", "sandbox_report"]

@@ -1,0 +1,175 @@
+"""The sandbox as the rest of the house sees it: programs in, judgements out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from polychromic.core.errors import SandboxError
+from polychromic.sandbox import judge, wire
+from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
+from polychromic.sandbox.selftest import CANARIES, verify
+from polychromic.sandbox.worker import Worker
+
+ATTEMPTS = 3
+Confinement = Literal["required", "unsafe_none"]
+
+
+class Sandbox:
+    """Workers that judge programs; a context manager, for one thread.
+
+    Entering starts the workers and attacks them with the canaries of ``selftest``; if one gets through, nothing is
+    run. ``confinement="unsafe_none"`` runs programs without system-call filter and says so in every report.
+
+    Raises:
+        SandboxError: the sandbox cannot be trusted, or broke ``ATTEMPTS`` times on the same program.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, workers: int | None = None, confinement: Confinement = "required"
+    ) -> None:
+        self.limits = limits or Limits()
+        self.size = max(1, workers or len(os.sched_getaffinity(0)))
+        self.confinement = confinement
+        self.report: dict[str, Any] = {}
+        self._workers: list[Worker] = []
+        self._known: dict[str, Judgement] = {}
+
+    def __enter__(self) -> Sandbox:
+        """Starts the workers and tests them."""
+        try:
+            self._workers = [Worker(self.limits, self.confinement) for _ in range(self.size)]
+            layers = [worker.ready() for worker in self._workers]
+            self.report = verify(layers[0], dict(self._raw(CANARIES.programs())), self.confinement)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the workers and everything they started."""
+        while self._workers:
+            self._workers.pop().close()
+
+    def judge_many(self, programs: Iterable[Program]) -> list[Judgement]:
+        """One judgement for each program, in order; identical programs are run once."""
+        found = dict(self.judge_each(programs))
+        return [found[index] for index in range(len(found))]
+
+    def judge_each(self, programs: Iterable[Program]) -> Iterator[tuple[int, Judgement]]:
+        """``(index, judgement)`` as they are found, so that finished verdicts can be kept if a later one breaks."""
+        places: dict[str, list[int]] = {}
+        fresh: dict[str, Program] = {}
+        for index, program in enumerate(programs):
+            key = fingerprint(program, self.limits)
+            if key in self._known:
+                yield index, self._known[key]
+            elif (early := _before_running(program, self.limits)) is not None:
+                yield index, early
+            else:
+                places.setdefault(key, []).append(index)
+                fresh[key] = program
+        keys = list(fresh)
+        for number, judgement in self._settled([fresh[key] for key in keys]):
+            self._known[keys[number]] = judgement
+            for index in places[keys[number]]:
+                yield index, judgement
+
+    def _settled(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
+        """Judgements in any order; a timeout of the wall clock only is tried again with nothing else running."""
+        again = []
+        for number, judgement in self._raw(programs):
+            if judgement.outcome is Outcome.TIMEOUT_WALL and len(programs) > 1:
+                again.append(number)
+            else:
+                yield number, judgement
+        for number in again:
+            for _, judgement in self._raw([programs[number]]):
+                yield number, judgement
+
+    def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
+        """Judgements in any order, each program run once, or again where the sandbox itself broke."""
+        if not self._workers:
+            raise SandboxError("the sandbox is not open: use it as a context manager")
+        waiting = deque(enumerate(programs))
+        tries = [0] * len(programs)
+        busy: dict[int, tuple[int, int]] = {}
+        try:
+            while waiting or busy:
+                self._hand_out(waiting, busy)
+                for place in self._finished(busy):
+                    number, reply = busy.pop(place)[1], self._reply(place)
+                    if reply["outcome"] != judge.BROKEN:
+                        yield number, _judgement(reply, programs[number])
+                        continue
+                    tries[number] += 1
+                    self._replace(place)
+                    if tries[number] >= ATTEMPTS:
+                        raise SandboxError(f"the sandbox broke {ATTEMPTS} times on one program: {reply['detail']}")
+                    waiting.append((number, programs[number]))
+        finally:
+            for place in busy:  # abandoned by the caller, or after an error
+                self._replace(place)
+
+    def _hand_out(self, waiting: deque[tuple[int, Program]], busy: dict[int, tuple[int, int]]) -> None:
+        for place, worker in enumerate(self._workers):
+            if waiting and place not in busy:
+                number, program = waiting.popleft()
+                busy[place] = (worker.out, number)
+                try:
+                    worker.submit(program)
+                except wire.GoneError:
+                    worker.deadline = 0.0
+
+    def _finished(self, busy: dict[int, tuple[int, int]]) -> list[int]:
+        """The places of workers that have answered, died or overrun their deadline."""
+        left = min(self._workers[place].deadline for place in busy) - time.monotonic()
+        readable = set(select.select([out for out, _ in busy.values()], [], [], max(0.0, left))[0])
+        now = time.monotonic()
+        return [place for place, (out, _) in busy.items() if out in readable or self._workers[place].deadline <= now]
+
+    def _reply(self, place: int) -> dict[str, Any]:
+        worker = self._workers[place]
+        if not select.select([worker.out], [], [], 0)[0]:
+            return {"outcome": judge.BROKEN, "detail": "a worker does not answer"}
+        try:
+            return worker.result()
+        except wire.WireError as error:
+            return {"outcome": judge.BROKEN, "detail": f"a worker's answer is garbled: {error}"}
+        except wire.GoneError:
+            return {"outcome": judge.BROKEN, "detail": "a worker died"}
+
+    def _replace(self, place: int) -> None:
+        self._workers[place].close()
+        self._workers[place] = Worker(self.limits, self.confinement)
+        self._workers[place].ready()
+
+
+def _before_running(program: Program, limits: Limits) -> Judgement | None:
+    """The judgement of a program that need not or cannot be run."""
+    if not program.source.strip():
+        return Judgement(Outcome.EXTRACT_EMPTY, "no program", mode=program.judge)
+    if len(program.source) > limits.source_bytes:
+        detail = f"a source of {len(program.source)} characters; {limits.source_bytes} are allowed"
+        return Judgement(Outcome.OUTPUT_LIMIT, detail, mode=program.judge)
+    return None
+
+
+def _judgement(reply: dict[str, Any], program: Program) -> Judgement:
+    return Judgement(
+        Outcome(reply["outcome"]), reply["detail"], reply["outputs"], round(reply["seconds"], 4), program.judge
+    )
+
+
+def fingerprint(program: Program, limits: Limits) -> str:
+    """Equal for programs that must get the same judgement: line endings and trailing blank lines do not matter."""
+    source = program.source.replace("\r\n", "\n").rstrip()
+    parts = (source, program.entry_point, program.tests, program.setup, program.inputs, program.judge)
+    text = repr((parts, limits, sys.version_info[:3]))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,163 @@
+"""The confined child: reads one program, runs it, answers calls with plain data.
+
+Nothing here is trusted by the judge. Every answer is one frame holding ``("ok", value)``, ``("raise", type, text)``
+for an exception of the program's, or ``("fault", outcome, detail)`` when there will be no further answers.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import random
+import signal
+import sys
+import types
+import warnings
+from typing import Any
+
+from polychromic.sandbox import wire
+from polychromic.sandbox.confine import CHANNEL, HELLO
+
+MODULE = "candidate"
+
+
+class _Sink(io.RawIOBase):
+    """Counts what is printed and forgets it; too much of it ends the program."""
+
+    def __init__(self, limit: int) -> None:
+        self.left = limit
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.left -= size
+        if self.left < 0:
+            _end("output_limit", "printed more than allowed")
+        return size
+
+
+def _end(outcome: str, detail: str) -> None:
+    """Reports the last word and leaves at once."""
+    try:
+        wire.send(CHANNEL, wire.encode(("fault", outcome, detail)))
+    finally:
+        os._exit(0)
+
+
+def serve(output_bytes: int, depth: int) -> None:
+    """Runs the program that the judge sends and answers its calls, until the judge goes away. Never returns."""
+    try:
+        _quieten(output_bytes)
+        wire.send(CHANNEL, HELLO)
+        mode, source, entry_point, tests = wire.decode(wire.receive(CHANNEL, 2**30))
+        function = _load(source, entry_point)
+        if mode == "inproc":
+            _judge_here(function, tests)
+        wire.send(CHANNEL, wire.encode(("ok", None)))
+        _answer(function, output_bytes, depth)
+    except wire.GoneError:
+        os._exit(0)
+    except MemoryError:
+        _end("memory", "out of memory")
+    finally:
+        os._exit(0)
+
+
+def _quieten(output_bytes: int) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.simplefilter("ignore")
+    random.seed(0)
+    for name in ("stdout", "stderr"):
+        sink = io.TextIOWrapper(io.BufferedWriter(_Sink(output_bytes), 1024), "utf-8", "backslashreplace")
+        setattr(sys, name, sink)
+        setattr(sys, f"__{name}__", sink)
+    sys.path.clear()
+    sys.path_importer_cache.clear()
+    sys.argv[:] = [MODULE]
+
+
+def _load(source: str, entry_point: str) -> Any:
+    """The program's entry point, after its module has run."""
+    try:
+        code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
+        _end("syntax_error", _words(error))
+    module = types.ModuleType(MODULE)
+    sys.modules[MODULE] = module
+    try:
+        exec(code, module.__dict__)
+    except ImportError as error:
+        _end("import_error", _words(error))
+    except MemoryError:
+        _end("memory", "out of memory at module level")
+    except SystemExit as error:
+        _end("exited", _words(error))
+    except BaseException as error:  # noqa: BLE001 - the program may raise anything
+        _end("exception", f"{_name(error)} at module level: {_words(error)}")
+    function = module.__dict__.get(entry_point)
+    if not callable(function):
+        _end("missing_entry_point", f"no function {entry_point!r}")
+    return function
+
+
+def _judge_here(function: Any, tests: str) -> None:
+    """Runs the tests in the program's own namespace (``judge="inproc"``: what follows could be forged)."""
+    space = sys.modules[MODULE].__dict__
+    space["candidate"] = function
+    try:
+        exec(compile(tests, "<tests>", "exec", dont_inherit=True), space)
+        if callable(space.get("check")):
+            space["check"](function)
+    except AssertionError as error:
+        _end("wrong_answer", _words(error))
+    except MemoryError:
+        _end("memory", "out of memory")
+    except BaseException as error:  # noqa: BLE001 - the program may raise anything
+        _end("exception", f"{_name(error)}: {_words(error)}")
+
+
+def _answer(function: Any, output_bytes: int, depth: int) -> None:
+    while True:
+        arguments, keywords = wire.decode(wire.receive(CHANNEL, 2**30))
+        reply: tuple[Any, ...]
+        try:
+            reply = ("ok", function(*arguments, **keywords))
+        except SystemExit as error:
+            _end("exited", _words(error))
+        except BaseException as error:  # noqa: BLE001 - the program may raise anything
+            reply = ("raise", _name(error), _words(error))
+        try:
+            frame = wire.encode(reply, output_bytes, depth + 1)
+        except wire.TooLargeError as error:
+            _end("output_limit", str(error))
+        except wire.WireError as error:
+            _end("not_plain_data", str(error))
+        except MemoryError:
+            _end("memory", "out of memory in the answer")
+        del reply, arguments, keywords
+        wire.send(CHANNEL, frame)
+
+
+def _name(error: BaseException) -> str:
+    """The exception's built-in type, so that a test may expect it."""
+    for kind in type(error).__mro__:
+        if kind.__module__ == "builtins":
+            return kind.__name__
+    return "Exception"
+
+
+def _words(error: BaseException) -> str:
+    own = "" if type(error).__module__ == "builtins" else f"{type(error).__name__}: "
+    try:
+        return f"{own}{error}"[:300]
+    except BaseException:  # noqa: BLE001 - a program's own __str__
+        return own
+
+
+def prepare() -> None:
+    """Called once in the zygote: leaves as little as possible for each child to do."""
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,185 @@
+"""Takes away from a freshly forked process everything a program does not need.
+
+The order matters: limits, descriptors, user id, death signal (a change of user clears it), undumpable,
+no-new-privileges, Landlock, seccomp last. A step that fails raises, and the child must then die without having read
+the program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+import signal
+import struct
+from dataclasses import dataclass
+
+from polychromic.sandbox import seccomp
+from polychromic.sandbox.syscalls import ARCHITECTURES, Architecture
+
+CHANNEL = 3
+UNCONFINED = 113  # exit status of a child that could not be confined
+HELLO = b"confined"  # what a child says once it is
+NOBODY = 65534
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
+LANDLOCK_FS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}  # number of file rights known to each version; 16 from 5 on
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+class UnsupportedError(OSError):
+    """This machine cannot confine."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What the children of this process are put under.
+
+    ``address_space`` in bytes, ``cpu_seconds`` whole seconds, ``landlock_abi`` 0 when the kernel has none,
+    ``drop_user`` when this process may change its user id.
+    """
+
+    libc: ctypes.CDLL
+    architecture: Architecture
+    address_space: int
+    cpu_seconds: int
+    landlock_abi: int
+    drop_user: bool
+    seccomp: bool = True
+
+    def layers(self) -> dict[str, str]:
+        """The layers in words, for the report."""
+        root = os.geteuid() == 0
+        return {
+            "seccomp": "no-open filter" if self.seccomp else "OFF (unsafe)",
+            "landlock": f"ABI {self.landlock_abi}" if self.landlock_abi else "not in this kernel",
+            "user": f"uid {NOBODY}" if self.drop_user else "capabilities dropped" if root else f"uid {os.geteuid()}",
+            "limits": "cpu, address space, files, processes, core",
+        }
+
+
+def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement:
+    """The confinement that this machine offers to children of the calling process.
+
+    Raises:
+        UnsupportedError: not Linux, or a processor without a table of system calls.
+    """
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    if os.uname().sysname != "Linux" or machine not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UnsupportedError(f"no confinement for {os.uname().sysname} on {machine}; known: Linux on {known}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    architecture = ARCHITECTURES[machine]
+    return Confinement(
+        libc,
+        architecture,
+        own_address_space() + memory_bytes,
+        int(cpu_seconds) + 1,
+        _landlock_abi(libc, architecture),
+        _may_drop_user(),
+        seccomp=unsafe != "unsafe_none",
+    )
+
+
+def own_address_space() -> int:
+    """Bytes of address space that the calling process has mapped."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _landlock_abi(libc: ctypes.CDLL, architecture: Architecture) -> int:
+    return max(seccomp.call(libc, architecture.numbers["landlock_create_ruleset"], None, 0, 1), 0)
+
+
+def _may_drop_user() -> bool:
+    """Whether a child can become nobody (root may not, where a user namespace maps no other user)."""
+    if os.geteuid() != 0:
+        return False
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _drop_user()
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def _drop_user() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def apply(confinement: Confinement, channel: int, parent: int) -> None:
+    """Confines the calling process; afterwards ``channel`` is descriptor 3 and the only one besides /dev/null.
+
+    Raises:
+        OSError: a step failed; the process must not go on.
+    """
+    libc = confinement.libc
+    _limit(confinement)
+    os.dup2(channel, CHANNEL, inheritable=False)
+    os.closerange(CHANNEL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    if confinement.drop_user:
+        _drop_user()
+    elif os.geteuid() == 0:
+        _drop_capabilities(libc)
+    _prctl(libc, PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise OSError("the parent is gone")
+    _prctl(libc, PR_SET_DUMPABLE, 0)
+    _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
+    if confinement.landlock_abi:
+        _landlock(confinement)
+    if confinement.seccomp:
+        seccomp.install(libc, confinement.architecture, os.getpid())
+
+
+def _limit(confinement: Confinement) -> None:
+    wanted = {
+        resource.RLIMIT_CPU: confinement.cpu_seconds,
+        resource.RLIMIT_AS: confinement.address_space,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: 16,
+    }
+    for kind, value in wanted.items():
+        limit_resource(kind, value)
+
+
+def limit_resource(kind: int, wanted: int) -> None:
+    """Sets a limit to ``wanted``, or to what is already enforced if that is less."""
+    hard = resource.getrlimit(kind)[1]
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _prctl(libc: ctypes.CDLL, option: int, value: int) -> None:
+    unsigned = ctypes.c_ulong
+    if libc.prctl(ctypes.c_int(option), unsigned(value), unsigned(0), unsigned(0), unsigned(0)) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option} refused")
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    if libc.capset(header, struct.pack("=6I", *[0] * 6)) != 0:
+        raise OSError(ctypes.get_errno(), "capset refused")
+
+
+def _landlock(confinement: Confinement) -> None:
+    """Handles every right this kernel knows and grants none: files, and from ABI 4 TCP, from ABI 6 scopes."""
+    libc, numbers, abi = confinement.libc, confinement.architecture.numbers, confinement.landlock_abi
+    rights = [(1 << LANDLOCK_FS_BY_ABI.get(abi, 16)) - 1]
+    rights += [0b11] if abi >= 4 else []
+    rights += [0b11] if abi >= 6 else []
+    attributes = struct.pack(f"={len(rights)}Q", *rights)
+    ruleset = seccomp.call(libc, numbers["landlock_create_ruleset"], attributes, len(attributes), 0)
+    if ruleset < 0:
+        raise OSError(ctypes.get_errno(), "Landlock ruleset refused")
+    if seccomp.call(libc, numbers["landlock_restrict_self"], ruleset, 0) != 0:
+        raise OSError(ctypes.get_errno(), "Landlock refused")
+    os.close(ruleset)

@@ -1,0 +1,74 @@
+"""The seccomp filter: a classic BPF program that refuses by errno every system call not on the list."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from collections.abc import Sequence
+
+from polychromic.sandbox.syscalls import ALLOWED, ERRNOS, SELF_ONLY, Architecture
+
+LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
+OFFSET_NUMBER, OFFSET_ARCH, OFFSET_ARGUMENT = 0, 4, 16
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+SET_MODE_FILTER, SPEC_ALLOW = 1, 4
+Instruction = tuple[int, int, int, int]
+
+
+def instructions(architecture: Architecture, own_pid: int) -> list[Instruction]:
+    """The filter for the process ``own_pid`` as (code, jump if true, jump if false, constant).
+
+    Another architecture's calls (32-bit on a 64-bit machine, x32) match nothing and are refused with EPERM.
+    """
+    numbers = architecture.numbers
+    program: list[Instruction] = [
+        (LOAD, 0, 0, OFFSET_ARCH),
+        (JUMP_EQUAL, 1, 0, architecture.audit),
+        (RETURN, 0, 0, ERRNO | errno.EPERM),
+        (LOAD, 0, 0, OFFSET_NUMBER),
+    ]
+    for name in ALLOWED:
+        if name in numbers:
+            program += [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ALLOW)]
+    for name, number in ERRNOS.items():
+        if name in numbers:
+            program += [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ERRNO | number)]
+    for name in SELF_ONLY:
+        program += [
+            (JUMP_EQUAL, 0, 4, numbers[name]),
+            (LOAD, 0, 0, OFFSET_ARGUMENT),  # a pid is 32 bits wide: the kernel ignores the upper half
+            (JUMP_EQUAL, 0, 1, own_pid),
+            (RETURN, 0, 0, ALLOW),
+            (RETURN, 0, 0, ERRNO | errno.EPERM),
+        ]
+    return [*program, (RETURN, 0, 0, ERRNO | errno.EPERM)]
+
+
+def assemble(program: Sequence[Instruction]) -> bytes:
+    """The kernel's ``struct sock_filter[]``."""
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def call(libc: ctypes.CDLL, number: int, *arguments: object) -> int:
+    """The result of a system call by number, -1 on error; integers are passed as long."""
+    return int(libc.syscall(*(ctypes.c_long(part) if isinstance(part, int) else part for part in (number, *arguments))))
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def install(libc: ctypes.CDLL, architecture: Architecture, own_pid: int) -> None:
+    """Puts the calling process under the filter for good.
+
+    Raises:
+        OSError: the kernel refused; nothing was installed.
+    """
+    code = assemble(instructions(architecture, own_pid))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    for flags in (SPEC_ALLOW, 0):  # older kernels do not know the flag
+        if call(libc, architecture.numbers["seccomp"], SET_MODE_FILTER, flags, ctypes.byref(program)) == 0:
+            return
+    raise OSError(ctypes.get_errno(), "seccomp filter refused by the kernel")

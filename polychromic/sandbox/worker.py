@@ -1,0 +1,104 @@
+"""The evaluator's handle on one worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+from polychromic.core.errors import SandboxError
+from polychromic.sandbox import supervisor, wire
+from polychromic.sandbox.nouns import Limits, Program
+
+START_SECONDS = 60.0
+GRACE_SECONDS = 10.0  # beyond the wall limit, which the worker itself keeps
+
+
+class Worker:
+    """One supervisor with its zygote, in a session of its own, with an empty environment.
+
+    Raises:
+        SandboxError: the process cannot be started (by ``ready``).
+    """
+
+    def __init__(self, limits: Limits, unsafe: str) -> None:
+        self.limits = limits
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        paths = [_folder_of(name) for name in limits.modules]
+        self.process = subprocess.Popen(
+            supervisor.command("main", 0, paths),
+            env={},
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._in, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
+        with contextlib.suppress(wire.GoneError):
+            wire.send(self._in, wire.encode(supervisor.config_of(limits, paths, unsafe)))
+        self.deadline = 0.0
+
+    def ready(self) -> dict[str, str]:
+        """The layers of confinement, once the worker is up."""
+        if not select.select([self.out], [], [], START_SECONDS)[0]:
+            raise SandboxError(f"a sandbox worker did not start within {START_SECONDS:g} s")
+        try:
+            layers: dict[str, str] = wire.decode(wire.receive(self.out, 2**20))["layers"]
+        except wire.GoneError:
+            self.process.wait()
+            raise SandboxError(f"a sandbox worker did not start: {self._last_words()}") from None
+        return layers
+
+    def submit(self, program: Program) -> None:
+        """Hands over one program; the answer comes on ``out``.
+
+        Raises:
+            GoneError: the worker is dead.
+        """
+        self.deadline = time.monotonic() + self.limits.wall + GRACE_SECONDS
+        job = {name: getattr(program, name) for name in ("source", "entry_point", "tests", "setup", "inputs", "judge")}
+        wire.send(self._in, wire.encode(job))
+
+    def result(self) -> dict[str, Any]:
+        """The answer to the last program (call it when ``out`` is readable).
+
+        Raises:
+            GoneError: the worker died.
+        """
+        reply: dict[str, Any] = wire.decode(wire.receive(self.out, 2**30), wire.MAX_DEPTH)
+        return reply
+
+    def close(self) -> None:
+        """Ends the worker and everything it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self._log):
+            if stream is not None:
+                stream.close()
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read()[-2000:].decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit status {self.process.returncode}"
+
+
+def _folder_of(module: str) -> str:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise SandboxError(f"the sandbox should offer {module!r}, which is not installed here")
+    return (
+        os.path.dirname(os.path.dirname(spec.origin))
+        if spec.submodule_search_locations
+        else os.path.dirname(spec.origin)
+    )
