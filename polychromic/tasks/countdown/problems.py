@@ -59,10 +59,7 @@ class Problem:
 
 def answers(numbers: Sequence[int], target: int) -> tuple[Expression, ...]:
     """Every answer of the problem, each once: fewest numbers first, then in the order of their canonical texts."""
-    found: list[Expression] = []
-    for used in USED:
-        for part in sorted(set(itertools.combinations(sorted(numbers), used))):
-            found.extend(expressions_by_value(part).get(target, ()))
+    found = [answer for table in _tables(tuple(sorted(numbers))) for answer in table.get(target, ())]
     return tuple(sorted(found, key=lambda answer: (len(answer.numbers), answer.text)))
 
 
@@ -91,9 +88,15 @@ def problems(pool: Pool, min_answers: int = MIN_ANSWERS) -> tuple[Problem, ...]:
 
 
 def _targets(numbers: tuple[int, ...], min_answers: int) -> list[int]:
-    parts = {part for used in USED for part in itertools.combinations(numbers, used)}
-    tables = [expressions_by_value(part) for part in parts]
+    tables = _tables(numbers)
     return [target for target in TARGETS if sum(len(table.get(target, ())) for table in tables) >= min_answers]
+
+
+@cache
+def _tables(numbers: tuple[int, ...]) -> list[Mapping[int, tuple[Expression, ...]]]:
+    """What can be reached, for each different choice of numbers: choices differ, so no answer is in two of them."""
+    choices = {choice for used in USED for choice in itertools.combinations(numbers, used)}
+    return [expressions_by_value(choice) for choice in sorted(choices)]
 
 
 def _groupings(numbers: tuple[int, ...]) -> Iterator[list[tuple[int, ...]]]:
