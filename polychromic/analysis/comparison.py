@@ -22,7 +22,7 @@ from polychromic.analysis.resampling import (
     permutation_p,
     scores,
 )
-from polychromic.analysis.signatures import QUALITY, meaning, of_kind, primary_diversity, primary_quality
+from polychromic.analysis.signatures import QUALITY, meaning, names, of_kind, primary_diversity, primary_quality
 from polychromic.analysis.verdict import Thresholds, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Comparison
@@ -82,7 +82,7 @@ def compare(
     result = {
         "settings": {**asdict(settings), "temperature": reference, "prompts": len(table.prompts)},
         "models": list(table.models),
-        "signatures": {each: _signature(each) for each in table.signatures},
+        "signatures": {each: _signature(each, name) for each, name in names(list(table.signatures)).items()},
         "scores": _scores(table, settings),
         "comparisons": compared,
         "frontier": _frontier(table, settings, reference),
@@ -106,10 +106,10 @@ def reference_temperature(table: MeasurementTable, settings: CompareSettings) ->
     return 1.0 if 1.0 in allowed else allowed[len(allowed) // 2]
 
 
-def _signature(signature: str) -> dict[str, Any]:
+def _signature(signature: str, name: str) -> dict[str, Any]:
     known = meaning(signature)
     return {
-        "name": known.name,
+        "name": name,
         "role": known.role,
         "direction": known.direction,
         "headline": known.headline,

@@ -158,7 +158,9 @@ def _model(curve: Sweep, reference: tuple[float, float], plan: Plan, direction: 
         curve.quality_draws, curve.quality, None, Plan(plan.resamples, 0, plan.confidence, "percentile")
     )
     diversity = sign * curve.diversity
-    spans_d = intervals(sign * curve.diversity_draws, diversity, None, Plan(method="percentile"))
+    spans_d = intervals(
+        sign * curve.diversity_draws, diversity, None, Plan(plan.resamples, 0, plan.confidence, "percentile")
+    )
     volume = float(hypervolume(curve.quality, curve.diversity, reference))
     draws = hypervolume(curve.quality_draws, curve.diversity_draws, reference)
     points = [

@@ -36,14 +36,15 @@ _KINDS: dict[str, tuple[str, str, int, int]] = {
     "collision": ("collision ratio", DIVERSITY, -1, 0),
     "creativity": ("algorithmic creativity", DIVERSITY, 1, 0),
     "mauve": ("MAUVE", QUALITY, 1, 0),
-    "length": ("length", SIZE, 0, 7),
+    "length": ("length in {unit}", SIZE, 0, 7),
     "truncated": ("truncated share", SIZE, 0, 8),
     "truncation": ("truncated share", SIZE, 0, 8),
     "finished": ("finished share", SIZE, 0, 8),
     "draws": ("expected draws to a pass", OTHER, -1, 0),
+    "diversityefficiency": ("diversity efficiency", OTHER, 1, 0),
     "expecteddraws": ("expected draws to a pass", OTHER, -1, 0),
 }
-_SAYS_NOTHING_NEW = ("tok", "k", "n", "scope", "smooth", "encoder", "v", "text")
+_SAYS_NOTHING_NEW = ("tok", "k", "n", "scope", "smooth", "encoder", "unit", "by", "relative_to", "scorer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,21 @@ def meaning(signature: str) -> Meaning:
     return Meaning(
         signature, kind, f"{name} ({', '.join(extras)})" if extras else name, role, direction, headline, options
     )
+
+
+def names(signatures: list[str]) -> dict[str, str]:
+    """A name for each signature; those that would share one carry the options that tell them apart."""
+    plain = {each: meaning(each).name for each in signatures}
+    shared = {each: [other for other in signatures if plain[other] == plain[each]] for each in signatures}
+    return {
+        each: f"{plain[each]} ({_apart(each, shared[each])})" if shared[each][1:] else plain[each] for each in plain
+    }
+
+
+def _apart(signature: str, others: list[str]) -> str:
+    options = meaning(signature).options
+    apart = [f"{k} {v}" for k, v in options.items() if any(meaning(other).options.get(k) != v for other in others)]
+    return ", ".join(apart) or signature
 
 
 def of_kind(signatures: list[str], kind: str) -> list[Meaning]:

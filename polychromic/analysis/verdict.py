@@ -97,7 +97,7 @@ def clear(row: Row, limits: Thresholds) -> int:
 
 
 def _level(row: Row, strong: float, moderate: float, limits: Thresholds) -> tuple[str, str]:
-    gain, sure = relative(row), clear(row, limits)
+    gain, sure = relative(row) if row["score_a"] else math.inf, clear(row, limits)
     said = f"{meaning(row['metric']).name}: {described(row)}"
     if sure > 0:
         level = STRONG if gain >= strong else MODERATE if gain >= moderate else WEAK
@@ -137,12 +137,17 @@ def described(row: Row) -> str:
     return f"{score:.3f} -> {row['score_b']:.3f} ({change:+.1%}, 95% interval {ends[0]:+.1%} to {ends[1]:+.1%})"
 
 
+def _change(row: Row) -> str:
+    if not row["score_a"]:
+        return f"went from 0 to {row['score_b']:.3f}"
+    return f"changed by {row['difference'] / abs(row['score_a']):+.1%}"
+
+
 def _sentence(opening: str, diversity: Row, quality: Row | None) -> str:
     a, b, name = diversity["a"], diversity["b"], meaning(diversity["metric"]).name
-    gain = relative(diversity)
     cost = ""
     if quality is not None and quality["difference"] is not None:
-        cost = f"; {meaning(quality['metric']).name} changed by {relative(quality):+.1%}"
+        cost = f"; {meaning(quality['metric']).name} {_change(quality)}"
     openings = {
         STRONG: f"{b} is much more diverse than {a}",
         MODERATE: f"{b} is more diverse than {a}",
@@ -151,4 +156,4 @@ def _sentence(opening: str, diversity: Row, quality: Row | None) -> str:
         WORSE: f"{b} is less diverse than {a}",
         UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
     }
-    return f"{openings[opening]}: {name} changed by {gain:+.1%}{cost}."
+    return f"{openings[opening]}: {name} {_change(diversity)}{cost}."

@@ -1,0 +1,75 @@
+"""Flags: each is caused once, and none is there without a cause."""
+
+import pytest
+
+from polychromic.analysis.ceiling import proposal
+from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.resampling import Plan
+
+PLAN = Plan(resamples=999)
+
+
+def rows(model, values, signature="pass_at_k|k:1", count=60):
+    for i in range(count):
+        yield {
+            "model": model,
+            "temperature": 1.0,
+            "prompt_id": f"p{i}",
+            "signature": signature,
+            "numerator": values(i),
+            "denominator": 1.0,
+            "reason": "",
+        }
+
+
+def flags(measured, verdicts=()):
+    found = compare(measured, CompareSettings("sft", plan=PLAN), verdicts)["flags"]
+    return {flag["kind"]: flag["text"] for flag in found}
+
+
+def test_nothing_to_flag():
+    measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
+    assert flags(measured) == {}
+
+
+def test_ceiling_proposes_a_k_with_room():
+    measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
+    measured += [
+        *rows("sft", lambda i: 1.0 if i else 0.0, "pass_at_k|k:10"),
+        *rows("new", lambda i: 1.0, "pass_at_k|k:10"),
+    ]
+    found = flags(measured)
+    assert "pass@10 = 0.983, above 0.95" in found["ceiling"]
+    assert "look at k = 1" in found["ceiling"]
+
+
+def test_floor():
+    measured = [*rows("sft", lambda i: float(i == 0)), *rows("new", lambda i: float(i < 30))]
+    assert "too hard at every k" in flags(measured)["floor"]
+
+
+@pytest.mark.parametrize(
+    ("curve", "says"),
+    [
+        ({1: 0.97, 10: 0.99}, "too easy"),
+        ({1: 0.01, 10: 0.1}, "too hard"),
+        ({1: 0.1, 100: 0.9}, "measure pass@10"),
+        ({1: 0.3, 5: 0.7, 10: 0.96}, "k = 5"),
+    ],
+)
+def test_proposals(curve, says):
+    assert says in proposal(curve)
+
+
+def test_few_discordant_prompts():
+    measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: i % 2 if i > 6 else 1.0)]
+    assert "only 4 of 60 prompts differ" in flags(measured)["discordant"]
+
+
+def test_absent_verdicts_and_truncation():
+    measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
+    measured += [*rows("sft", lambda i: 0.3, "truncated"), *rows("new", lambda i: 0.0, "truncated")]
+    judged = [{"model": "new", "status": status} for status in ("passed", "absent", "absent")]
+    found = flags(measured, judged)
+    assert found["absent"] == "new: 2 of 3 samples have no verdict."
+    assert "30% of the samples were cut off" in found["truncation"]

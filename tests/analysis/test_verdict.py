@@ -1,0 +1,97 @@
+"""Verdicts from made-up rows: every level, and what each needs."""
+
+import pytest
+
+from polychromic.analysis.verdict import Thresholds, clear, judge
+
+LIMITS = Thresholds()
+
+
+def row(metric, a, change, half, p_holm=0.001, smallest=0.05):
+    difference = change * a
+    return {
+        "metric": metric,
+        "a": "sft",
+        "b": "new",
+        "score_a": a,
+        "score_b": a + difference,
+        "difference": difference,
+        "interval": (difference - half * a, difference + half * a),
+        "p_holm": p_holm,
+        "minimum_detectable_effect": smallest * a,
+        "reason": "",
+    }
+
+
+def diversity(change, half=0.03, **more):
+    return row("distinct_correct|k:8", 2.0, change, half, **more)
+
+
+def reach(change, half=0.03, **more):
+    return row("pass_at_k|k:10", 0.7, change, half, **more)
+
+
+def quality(change, half=0.02, **more):
+    return row("pass_at_k|k:1", 0.5, change, half, **more)
+
+
+@pytest.mark.parametrize(
+    ("rows", "level"),
+    [
+        ((diversity(0.30), reach(0.0, p_holm=1.0), quality(-0.01)), "strong"),
+        ((diversity(0.26), None, None), "strong"),
+        ((diversity(0.02, p_holm=0.9), reach(0.22), quality(0.0)), "strong"),
+        ((diversity(0.30), None, quality(-0.07)), "moderate"),
+        ((diversity(0.15), None, quality(-0.07)), "moderate"),
+        ((diversity(0.30), None, quality(-0.12)), "weak"),
+        ((diversity(0.06), None, quality(0.0)), "weak"),
+        ((diversity(0.02, half=0.05, p_holm=0.4), None, quality(0.0)), "weak"),
+        ((diversity(0.05, half=0.2, p_holm=0.4, smallest=0.25), None, quality(0.0)), "not resolvable"),
+        ((diversity(0.30, p_holm=0.06), None, quality(0.0)), "not resolvable"),
+        ((diversity(0.30, half=0.4), None, quality(0.0)), "not resolvable"),
+        ((diversity(-0.2), reach(0.3), quality(0.0)), "worse"),
+        ((None, None, quality(0.0)), "not resolvable"),
+    ],
+)
+def test_levels(rows, level):
+    assert judge(*rows, LIMITS).level == level
+
+
+def test_less_is_better():
+    bleu = row("self_bleu|n:4", 0.8, -0.3, 0.02)
+    assert judge(bleu, None, None, LIMITS).level == "strong"
+    assert clear(bleu, LIMITS) == 1
+    assert judge(row("self_bleu|n:4", 0.8, 0.3, 0.02), None, None, LIMITS).level == "worse"
+
+
+def test_reasoning_says_numbers_and_thresholds():
+    found = judge(diversity(0.30), reach(0.01, p_holm=0.8), quality(-0.02), LIMITS)
+    text = " ".join(found.reasoning)
+    assert "2.000 -> 2.600 (+30.0%, 95% interval +27.0% to +33.0%)" in text
+    assert "strong from +25%" in text
+    assert "a loss of up to 4.0% cannot be excluded" in text
+    assert (
+        found.sentence
+        == "new is much more diverse than sft: distinct and correct@8 changed by +30.0%; pass@1 changed by -2.0%."
+    )
+
+
+def test_paid_with_quality_is_said():
+    found = judge(diversity(0.4), None, quality(-0.3), LIMITS)
+    assert "pays for it with correctness" in found.sentence
+
+
+def test_missing_quality_is_said():
+    assert any("Quality was not measured" in line for line in judge(diversity(0.3), None, None, LIMITS).reasoning)
+
+
+def test_thresholds_are_settings():
+    assert judge(diversity(0.30), None, None, Thresholds(strong_diversity=0.5)).level == "moderate"
+
+
+def test_baseline_of_zero_has_no_relative_gain():
+    zero = diversity(0.3) | {"score_a": 0.0, "score_b": 0.4, "difference": 0.4, "interval": (0.3, 0.5)}
+    found = judge(zero, None, None, LIMITS)
+    assert found.level == "strong"
+    assert "went from 0 to 0.400" in found.sentence
+    assert "0.000 -> 0.400" in found.reasoning[0]
