@@ -1,0 +1,119 @@
+"""What the metrics share: signatures, one measurement for each set, and the reasons why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
+
+Verdicts = Sequence[Sequence[Verdict]] | None
+
+
+class UnmeasurableError(InputError):
+    """This set has no such number; the message is the measurement's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One set's number before it gets its name: ``numerator / denominator``, and the counts it was made of."""
+
+    numerator: float
+    denominator: float = 1.0
+    detail: Mapping[str, float] = field(default_factory=dict)
+
+
+def sign(kind: str, **options: Any) -> str:
+    """``kind|option:value|...``; whole floats lose their point, None reads ``common``."""
+    parts = [kind]
+    for name, value in options.items():
+        shown = "common" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        parts.append(f"{name}:{shown.replace('|', '/')}")
+    return "|".join(parts)
+
+
+def measure_each(
+    signature: str,
+    sets: Sequence[SampleSet],
+    verdicts: Verdicts,
+    one: Callable[[SampleSet, Sequence[Verdict] | None], Value],
+) -> list[Measurement]:
+    """``one`` applied to every set; NaN with a reason where it raises UnmeasurableError or finds no number.
+
+    Raises InputError when the verdicts do not belong to the sets.
+    """
+    if verdicts is not None and [len(row) for row in verdicts] != [len(item.completions) for item in sets]:
+        raise InputError("the verdicts do not match the samples: one is needed for each completion")
+    out = []
+    for index, item in enumerate(sets):
+        try:
+            value = one(item, None if verdicts is None else verdicts[index])
+            if math.isnan(value.numerator) or math.isnan(value.denominator):
+                raise UnmeasurableError("is not defined for this set")
+        except UnmeasurableError as reason:
+            nan = float("nan")
+            out.append(Measurement(item.prompt.id, signature, nan, nan, str(reason), {"n": len(item.completions)}))
+            continue
+        detail = {"n": float(len(item.completions)), **value.detail}
+        out.append(Measurement(item.prompt.id, signature, value.numerator, value.denominator, "", detail))
+    return out
+
+
+def usual_size(sets: Sequence[SampleSet]) -> int:
+    """The number of completions most sets have; the smaller of two as frequent; 1 when there is no set."""
+    sizes = Counter(len(item.completions) for item in sets)
+    return min(sizes, key=lambda size: (-sizes[size], size), default=1)
+
+
+def size_of(k: int | None) -> int:
+    """The k of a pinned metric: None, which only a metric without sets still has, reads as 1."""
+    return 1 if k is None else k
+
+
+def at_least(samples: SampleSet, k: int, *, least: int = 1) -> int:
+    """The set's size; raises UnmeasurableError when it is under ``k`` or ``k`` under ``least``."""
+    n = len(samples.completions)
+    if k < least:
+        raise UnmeasurableError(f"needs k of at least {least}, not {k}")
+    if n < k:
+        raise UnmeasurableError(f"needs {k} samples, there are {n}")
+    return n
+
+
+def first_texts(samples: SampleSet, k: int, *, least: int = 1) -> tuple[str, ...]:
+    """The texts of the first ``k`` completions; raises UnmeasurableError when there are fewer."""
+    at_least(samples, k, least=least)
+    return samples.texts[:k]
+
+
+def passes(verdicts: Sequence[Verdict] | None) -> list[bool]:
+    """Whether each completion is right; raises UnmeasurableError when one was not judged: that is no fail."""
+    if verdicts is None:
+        raise UnmeasurableError("there are no verdicts")
+    absent = sum(verdict.status is Status.ABSENT for verdict in verdicts)
+    if absent:
+        raise UnmeasurableError(f"{absent} of {len(verdicts)} completions were not judged")
+    return [verdict.passed for verdict in verdicts]
+
+
+def right_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
+    """The answer of each completion that is right, None for the others.
+
+    Raises UnmeasurableError when a right completion has no answer, so that it cannot be told from another.
+    """
+    right = passes(verdicts)
+    answers = [verdict.answer if ok else None for verdict, ok in zip(verdicts or (), right, strict=True)]
+    nameless = sum(right) - sum(answer is not None for answer in answers)
+    if nameless:
+        raise UnmeasurableError(f"{nameless} right completions have no answer to tell them apart by")
+    return answers
+
+
+def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
+    """The answer of each completion, right or wrong, None where there is none; all must have been judged."""
+    passes(verdicts)
+    return [verdict.answer for verdict in verdicts or ()]

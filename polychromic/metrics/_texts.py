@@ -1,0 +1,107 @@
+"""What the lexical and the semantic metrics share: the texts of a set as n-gram counts or as unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.core.protocols import Embedder
+from polychromic.diversity.ngrams import ngram_counts, tokenizer
+from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, first_texts, measure_each
+
+CHUNK_TEXTS = 8192
+"""Texts embedded in one call: enough to sort by length, few enough for memory."""
+
+
+def gram_sizes(texts: Sequence[str], n: int, tok: str) -> NDArray[np.int64]:
+    """How often each n-gram occurs in the texts together; raises UnmeasurableError when there is none."""
+    split = tokenizer(tok)
+    counts = ngram_counts([split(text) for text in texts], n)
+    if not counts:
+        raise UnmeasurableError(f"the {len(texts)} texts hold no {n}-gram")
+    return np.fromiter(counts.values(), dtype=np.int64, count=len(counts))
+
+
+def gram_detail(texts: Sequence[str], sizes: NDArray[np.int64]) -> dict[str, float]:
+    """The counts beside every lexical number."""
+    return {
+        "distinct": len(sizes),
+        "total": int(sizes.sum()),
+        "empty": sum(not text.strip() for text in texts),
+        "chars": sum(map(len, texts)),
+    }
+
+
+def embedder_name(embedder: Embedder | None) -> str:
+    """The encoder's part of a signature."""
+    return "none" if embedder is None else embedder.name
+
+
+def measure_vectors(
+    signature: str, sets: Sequence[SampleSet], k: int, embedder: Embedder | None, one: Callable[[Any], Value]
+) -> list[Measurement]:
+    """``one`` applied to the unit vectors of each set's first ``k`` texts that are not empty.
+
+    An empty text has no meaning to compare, so it is left out and counted in the detail. NaN with a reason without an
+    encoder, for fewer than k samples and for fewer than two texts left.
+    """
+    found: list[Measurement] = []
+    for part in _chunks(sets):
+        vectors, failure = _embed(part, k, embedder)
+
+        def with_vectors(
+            samples: SampleSet,
+            verdicts: Sequence[Verdict] | None,
+            vectors: dict[str, NDArray[np.float32]] = vectors,
+            failure: str = failure,
+        ) -> Value:
+            texts = first_texts(samples, k, least=2)
+            if failure:
+                raise UnmeasurableError(failure)
+            kept = [text for text in texts if text.strip()]
+            if len(kept) < 2:
+                raise UnmeasurableError(f"needs two texts that are not empty, there are {len(kept)}")
+            value = one(np.stack([vectors[text] for text in kept]))
+            return Value(value.numerator, value.denominator, {**value.detail, "empty": k - len(kept)})
+
+        found += measure_each(signature, part, None, with_vectors)
+    return found
+
+
+def _chunks(sets: Sequence[SampleSet]) -> Iterator[list[SampleSet]]:
+    part: list[SampleSet] = []
+    held = 0
+    for item in sets:
+        part.append(item)
+        held += len(item.completions)
+        if held >= CHUNK_TEXTS:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
+
+
+def _embed(sets: Sequence[SampleSet], k: int, embedder: Embedder | None) -> tuple[dict[str, NDArray[np.float32]], str]:
+    """Vectors by text, and why there are none."""
+    if embedder is None:
+        return {}, "there is no encoder"
+    texts = list(dict.fromkeys(text for item in sets for text in item.texts[:k] if text.strip()))
+    try:
+        rows = np.asarray(embedder.embed(texts), dtype=np.float32) if texts else np.zeros((0, 1), np.float32)
+    except (MissingResourceError, MemoryError) as error:
+        return {}, f"the encoder failed: {error}"
+    if rows.ndim != 2 or len(rows) != len(texts) or not np.isfinite(rows).all():
+        raise InputError(f"the encoder {embedder.name} gave no finite row for each of {len(texts)} texts")
+    return dict(zip(texts, rows, strict=True)), ""
+
+
+def measure_grams(
+    signature: str, sets: Sequence[SampleSet], verdicts: Verdicts, one: Callable[[SampleSet], Value]
+) -> list[Measurement]:
+    """``one`` applied to each set; lexical metrics need no verdicts."""
+    return measure_each(signature, sets, verdicts, lambda samples, _: one(samples))

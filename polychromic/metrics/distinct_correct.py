@@ -1,0 +1,43 @@
+"""distinct-and-correct@k, the headline: how many different right answers do k samples hold?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.diversity.answers import distinct_at_k, label_counts
+from polychromic.metrics._sets import Value, Verdicts, at_least, measure_each, right_answers, sign, size_of, usual_size
+
+
+@dataclass(frozen=True)
+class DistinctCorrect:
+    """Expected number of different right answers among k samples, in [0, k]: diversity that is also right.
+
+    ``sum_a 1 - C(n - n_a, k) / C(n, k)`` over the right answers; NaN for fewer than k samples. The detail ``share`` is
+    the same divided by k. ``k`` of None is the number of samples that most sets have.
+    """
+
+    k: int | None = None
+
+    @property
+    def signature(self) -> str:
+        """``distinct_correct|k:K``."""
+        return sign("distinct_correct", k=self.k)
+
+    def pinned(self, sets: Sequence[SampleSet]) -> DistinctCorrect:
+        """The same metric with its k fixed to what these sets have in common."""
+        return replace(self, k=usual_size(sets)) if self.k is None else self
+
+    def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
+        """One measurement for each set; the detail counts the right samples and their different answers."""
+        metric = self.pinned(sets)
+        return measure_each(metric.signature, sets, verdicts, metric._one)
+
+    def _one(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Value:
+        k = size_of(self.k)
+        at_least(samples, k)
+        answers = right_answers(verdicts)
+        expected = distinct_at_k(answers, k)
+        counts = label_counts(answers)
+        return Value(expected, detail={"right": int(counts.sum()), "answers": len(counts), "share": expected / k})

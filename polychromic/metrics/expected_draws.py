@@ -1,0 +1,28 @@
+"""Expected draws until the first right sample: the cost of a solved prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.diversity.subsets import expected_draws
+from polychromic.metrics._sets import Value, Verdicts, measure_each, passes, sign
+
+
+@dataclass(frozen=True)
+class ExpectedDraws:
+    """``(n+1) / (c+1)`` in [1, n+1]: draws without replacement to the first right one; n + 1 when none of the n is."""
+
+    @property
+    def signature(self) -> str:
+        """``expected_draws``; grows with n where nothing is right, so compare equal n (in the detail)."""
+        return sign("expected_draws")
+
+    def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
+        """One measurement for each set; the detail says how many were right."""
+        return measure_each(self.signature, sets, verdicts, self._one)
+
+    def _one(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Value:
+        right = sum(passes(verdicts))
+        return Value(float(expected_draws(len(samples.completions), right)), detail={"right": right})

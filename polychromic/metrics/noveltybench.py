@@ -1,0 +1,84 @@
+"""NoveltyBench's distinct_k and utility_k: how many functionally different answers does a user get?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.core.protocols import Embedder
+from polychromic.diversity.kernels import greedy_partition
+from polychromic.diversity.novelty import PATIENCE, distinct_k, utility_k
+from polychromic.metrics._sets import (
+    Value,
+    Verdicts,
+    all_answers,
+    first_texts,
+    measure_each,
+    passes,
+    sign,
+    size_of,
+    usual_size,
+)
+from polychromic.metrics._texts import embedder_name, measure_vectors
+
+
+@dataclass(frozen=True)
+class Noveltybench:
+    """Classes among the first k completions, greedily partitioned against each class's first member (2504.05228).
+
+    ``score`` distinct counts the classes, in [0, k]; utility discounts each new class's quality (1 right, 0 wrong) by
+    the patience 0.8, in [0, 1]. ``same_by`` says what makes two completions one class: the checker's answer (right or
+    wrong), the stripped text, or a cosine distance up to ``threshold`` (distinct only). A completion without an
+    answer or text belongs to no class: failing is no novelty.
+    """
+
+    score: Literal["distinct", "utility"] = "distinct"
+    same_by: Literal["answer", "text", "embedding"] = "text"
+    k: int | None = None
+    patience: float = PATIENCE
+    threshold: float = 0.3
+    embedder: Embedder | None = None
+
+    def __post_init__(self) -> None:
+        if self.score == "utility" and self.same_by == "embedding":
+            raise InputError("noveltybench: utility needs same_by answer or text")
+
+    @property
+    def signature(self) -> str:
+        """``noveltybench|score:SCORE|same_by:WHAT|k:K`` with patience, threshold and encoder where they matter."""
+        options: dict[str, Any] = {"score": self.score, "same_by": self.same_by, "k": self.k}
+        if self.score == "utility":
+            options["patience"] = self.patience
+        if self.same_by == "embedding":
+            options |= {"threshold": self.threshold, "encoder": embedder_name(self.embedder)}
+        return sign("noveltybench", **options)
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Noveltybench:
+        """The same metric with its k fixed to what these sets have in common."""
+        return replace(self, k=usual_size(sets)) if self.k is None else self
+
+    def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
+        """One measurement for each set; the detail counts the classes."""
+        metric = self.pinned(sets)
+        if metric.same_by == "embedding":
+            return measure_vectors(metric.signature, sets, size_of(metric.k), metric.embedder, metric._of_vectors)
+        return measure_each(metric.signature, sets, verdicts, metric._one)
+
+    def _one(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Value:
+        texts = first_texts(samples, size_of(self.k))
+        classes: list[str | None] = [text.strip() or None for text in texts]
+        if self.same_by == "answer":
+            classes = all_answers(verdicts)[: len(texts)]
+        count = distinct_k(classes)
+        if self.score == "distinct":
+            return Value(count, detail={"classes": count})
+        qualities = [float(right) for right in passes(verdicts)[: len(texts)]]
+        return Value(utility_k(classes, qualities, self.patience), detail={"classes": count, "right": sum(qualities)})
+
+    def _of_vectors(self, vectors: Any) -> Value:
+        near = vectors @ vectors.T >= 1.0 - self.threshold
+        count = distinct_k(greedy_partition(len(vectors), lambda one, other: bool(near[one, other])))
+        return Value(count, detail={"classes": count})

@@ -1,0 +1,169 @@
+"""Every metric of the shelf keeps the contract, and says why when there is no number."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Example, Prompt, SampleSet
+from polychromic.core.protocols import Metric
+from polychromic.embedding.hashing import HashingEmbedder
+from polychromic.settings import catalog
+
+KINDS = catalog.kinds("metrics")
+EMBEDDING = {"semantic", "nearest_neighbour", "clusters", "vendi"}
+JUDGED = {
+    "pass_at_k", "pass_hat_k", "g_pass_at_k", "distinct_correct", "distinct_at_k", "best_of_k", "expected_draws",
+    "maj_at_k", "collision", "creativity",
+}  # fmt: skip
+PAIRS = EMBEDDING | {"self_bleu", "collision"}
+TEXTS = ["one two three four five", "one two three four six", "the quick brown fox jumps over", "a b c d e f"]
+
+
+class Namer:
+    """A task whose answer is the stripped text."""
+
+    name = "namer"
+
+    def verify(self, prompt, completion):
+        from polychromic.core.nouns import Status, Verdict
+
+        return Verdict(Status.PASSED, "", completion.text.strip())
+
+
+def build(kind: str, **options: object) -> Metric:
+    demonstrations = (Example(Prompt("p", "Say."), "seen before"), Example(Prompt("p", "Say."), "seen again"))
+    return catalog.build(
+        "metrics", {"kind": kind, **options}, embedder=HashingEmbedder(), demonstrations=demonstrations, task=Namer()
+    )
+
+
+def test_the_shelf_is_whole() -> None:
+    assert set(KINDS) == JUDGED | EMBEDDING | {
+        "distinct", "rarefied_distinct", "ead", "ngram_entropy", "compression", "self_bleu", "noveltybench",
+        "length", "truncated",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def sets(samples: Callable[..., SampleSet]) -> list[SampleSet]:
+    logprobs = [-4.0, -1.0, -2.0, -3.0]
+    return [
+        samples(TEXTS, "p", tokens=True, logprobs=logprobs),
+        samples(TEXTS[::-1], "q", tokens=True, logprobs=logprobs),
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_measurement_for_each_set_in_order(kind: str, sets: list[SampleSet], judge: Callable) -> None:
+    metric = build(kind)
+    assert isinstance(metric, Metric)
+    assert dataclasses.is_dataclass(metric)
+    assert metric.__dataclass_params__.frozen
+    found = metric.measure(sets, [judge("AbCb"), judge("AAbc")])
+    assert [row.prompt_id for row in found] == ["p", "q"]
+    for row in found:
+        assert row.signature.split("|")[0] == kind
+        assert "common" not in row.signature
+        assert math.isfinite(row.value), row
+        assert row.reason == ""
+        assert row.detail["n"] == 4
+        assert all(isinstance(value, int | float) and math.isfinite(value) for value in row.detail.values())
+    assert len({row.signature for row in found}) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pinning_fixes_the_signature(kind: str, sets: list[SampleSet], judge: Callable) -> None:
+    metric = build(kind)
+    pinned = metric.pinned(sets) if hasattr(metric, "pinned") else metric
+    again = pinned.measure(sets[:1], [judge("AbCb")])
+    assert pinned.signature == again[0].signature
+    assert again == build(kind).measure(sets, [judge("AbCb"), judge("AAbc")])[:1]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "k" in (catalog.options("metrics", kind) or {})])
+def test_too_few_samples_is_no_number(kind: str, sets: list[SampleSet], judge: Callable) -> None:
+    assert_missing(build(kind, k=5).measure(sets[:1], [judge("AbCb")])[0], "needs 5 samples, there are 4")
+    assert_missing(build(kind, k=0).measure(sets[:1], [judge("AbCb")])[0], "needs k of at least")
+
+
+@pytest.mark.parametrize("kind", sorted(PAIRS))
+def test_one_sample_is_no_number(kind: str, samples: Callable[..., SampleSet], judge: Callable) -> None:
+    assert_missing(build(kind).measure([samples(["only one"])], [judge("A")])[0], "needs")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_texts_are_no_diversity(kind: str, samples: Callable[..., SampleSet], judge: Callable) -> None:
+    row = build(kind).measure([samples(["", "", " ", ""])], [judge("----")])[0]
+    if kind in EMBEDDING | {
+        "distinct",
+        "rarefied_distinct",
+        "ead",
+        "ngram_entropy",
+        "compression",
+        "collision",
+    } or kind in ("best_of_k", "maj_at_k"):
+        assert_missing(row, "")
+    elif kind in (
+        "pass_at_k",
+        "distinct_correct",
+        "distinct_at_k",
+        "creativity",
+        "noveltybench",
+        "truncated",
+        "length",
+    ):
+        assert row.value == 0.0
+
+
+@pytest.mark.parametrize("kind", sorted(EMBEDDING))
+def test_a_missing_encoder_is_no_number(kind: str, sets: list[SampleSet]) -> None:
+    row = catalog.build("metrics", kind).measure(sets, None)[0]
+    assert_missing(row, "there is no encoder")
+    assert "encoder:none" in row.signature
+
+
+@pytest.mark.parametrize("kind", sorted(JUDGED))
+def test_missing_or_absent_verdicts_are_neither_pass_nor_fail(
+    kind: str, sets: list[SampleSet], judge: Callable
+) -> None:
+    assert_missing(build(kind).measure(sets, None)[0], "there are no verdicts")
+    rows = build(kind).measure(sets, [judge("A?bC"), judge("AAbc")])
+    assert_missing(rows[0], "1 of 4 completions were not judged")
+    assert math.isfinite(rows[1].value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_verdicts_of_other_samples_are_refused(kind: str, sets: list[SampleSet], judge: Callable) -> None:
+    if kind in EMBEDDING:
+        return
+    for wrong in ([judge("AbCb")], [judge("AbCb"), judge("A")]):
+        with pytest.raises(InputError, match="do not match"):
+            build(kind).measure(sets, wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_sets_no_measurements(kind: str) -> None:
+    assert build(kind).measure([], None) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_are_in_the_signature(kind: str) -> None:
+    """An option that changes the number changes the signature."""
+    for name, other in {"k": 3, "n": 3, "tok": "chars", "smooth": "method2", "q": 2.0, "threshold": 0.5, "m": 9,
+                        "budget": 99, "tau": 0.75, "scorer": "long", "vocabulary": 99, "unit": "chars",
+                        "scope": "corpus", "by": "text", "relative_to": "data"}.items():  # fmt: skip
+        if name in (catalog.options("metrics", kind) or {}) and (kind, name) != ("noveltybench", "threshold"):
+            assert build(kind, **{name: other}).signature != build(kind).signature, name
+
+
+def assert_missing(row: object, reason: str) -> None:
+    assert math.isnan(row.value), row
+    assert math.isnan(row.numerator)
+    assert math.isnan(row.denominator)
+    assert row.reason
+    assert reason in row.reason, row.reason
