@@ -1,0 +1,88 @@
+"""Training runs in tmux: one session for each GPU, or one after another; without tmux in the foreground."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.settings.load import load_settings
+
+FAILED = "{ rc=$?; [ $rc -ne 130 ] || exit 130; }"
+"""A run that fails does not keep the next from starting; an interrupted one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One session: its name, the shell command it runs and the log that keeps what it says."""
+
+    session: str
+    command: str
+    log: Path
+
+
+def jobs(configs: Sequence[str], overrides: Sequence[str] = (), gpus: Sequence[str] = ()) -> list[Job]:
+    """The sessions that train ``configs``: one a GPU (round robin) when ``gpus`` are given, else a single one.
+
+    Every configuration is loaded first, so that a wrong one stops all of them before any starts.
+
+    Raises:
+        SettingsError: a configuration or an override is wrong.
+        InputError: two runs have the same folder.
+    """
+    runs: dict[Path, str] = {}
+    for config in configs:
+        experiment = load_settings(config, overrides).experiment
+        folder = Path(experiment.output_root) / experiment.name
+        if folder in runs:
+            raise InputError(f"{config} and {runs[folder]} both train into {folder}; give them different names")
+        runs[folder] = config
+    if not runs:
+        raise InputError("there is no configuration to launch")
+    lanes: dict[str, list[Path]] = {}
+    for index, folder in enumerate(runs):
+        lanes.setdefault(gpus[index % len(gpus)] if gpus else "", []).append(folder)
+    return [_job(gpu, {folder: runs[folder] for folder in folders}, overrides) for gpu, folders in lanes.items()]
+
+
+def start(job: Job) -> int:
+    """Runs the job in a detached tmux session, or here and now where there is no tmux; the exit status.
+
+    Raises:
+        InputError: a session of that name is running.
+    """
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    if not has_tmux():
+        return subprocess.run(["bash", "-c", job.command], check=False).returncode
+    if (
+        subprocess.run(["tmux", "has-session", "-t", f"={job.session}"], capture_output=True, check=False).returncode
+        == 0
+    ):
+        raise InputError(f"the tmux session {job.session} is running; look with: tmux attach -t {job.session}")
+    begun = ["tmux", "new-session", "-d", "-s", job.session, "-c", os.getcwd(), "bash", "-c", job.command]
+    done = subprocess.run(begun, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MissingResourceError(f"tmux cannot start a session: {done.stderr.strip()}")
+    return 0
+
+
+def has_tmux() -> bool:
+    """Whether sessions can be made here."""
+    return shutil.which("tmux") is not None
+
+
+def _job(gpu: str, runs: dict[Path, str], overrides: Sequence[str]) -> Job:
+    first = next(iter(runs))
+    name = first.name if len(runs) == 1 else f"{first.name}-and-{len(runs) - 1}-more"
+    log = first.parent / f"{name}.log"
+    commands = [[sys.executable, "-m", "polychromic", "train", config, *overrides] for config in runs.values()]
+    device = f"export CUDA_VISIBLE_DEVICES={shlex.quote(gpu)}; " if gpu else ""
+    train = " ".join(f"{shlex.join(command)} || {FAILED};" for command in commands)
+    command = f"{device}set -o pipefail; {{ rc=0; {train} exit $rc; }} 2>&1 | tee -a {shlex.quote(str(log))}"
+    return Job(f"polychromic-{name.replace('.', '_')}", command, log)

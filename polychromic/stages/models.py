@@ -1,0 +1,110 @@
+"""What the name of a model stands for: an embedded base, a hub name, a folder, or the run that trained an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.records.artefacts import RunFolder
+from polychromic.records.jsonl import read_json
+from polychromic.settings.fields import nearest
+from polychromic.settings.schema import ModelSection
+
+EMBEDDED = ("embedded:countdown",)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model of an evaluation: its name there, its base as written, and the run folder of its adapter, if any."""
+
+    name: str
+    base: ModelSection
+    adapter: Path | None = None
+
+
+def resolve(section: ModelSection) -> ModelSection:
+    """``section`` with an embedded base replaced by the folder it lies in.
+
+    Raises:
+        MissingResourceError: there is no such embedded base, or it is not in this installation.
+    """
+    name = section.name_or_path
+    if not name.startswith("embedded:"):
+        return section
+    if name not in EMBEDDED:
+        raise MissingResourceError(f"model {name}: there is no such embedded base{nearest(name, EMBEDDED)}")
+    from polychromic.tasks.countdown import base_path
+
+    folder = Path(base_path())
+    if not (folder / "config.json").is_file():
+        raise MissingResourceError(f"model {name}: its files are missing from this installation; reinstall the package")
+    return section.model_copy(update={"name_or_path": str(folder)})
+
+
+def parse_models(text: str) -> list[NamedModel]:
+    """The models of ``name=where,name=where``; ``where`` is a run folder, an embedded base, a folder or a hub name.
+
+    Raises:
+        InputError: a part is not ``name=where``, or a name is given twice.
+        MissingResourceError: a run folder has no finished adapter.
+    """
+    found: dict[str, NamedModel] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, where = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not where:
+            raise InputError(f"--models: {part!r}: expected name=RUN_FOLDER or name=MODEL, separated by commas")
+        if name in found:
+            raise InputError(f"--models: the name {name!r} is given twice")
+        found[name] = named_model(name, where)
+    if not found:
+        raise InputError("--models: names no model; expected name=RUN_FOLDER or name=MODEL, separated by commas")
+    one_base(list(found.values()))
+    return list(found.values())
+
+
+def named_model(name: str, where: str) -> NamedModel:
+    """The model at ``where``.
+
+    Raises:
+        MissingResourceError: it is a run folder without an adapter.
+    """
+    path = Path(where).expanduser()
+    if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
+        return NamedModel(name, _base_of(path), path)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
+    return NamedModel(name, ModelSection(name_or_path=where))
+
+
+def one_base(models: Sequence[NamedModel]) -> ModelSection:
+    """The base that all models share.
+
+    Raises:
+        InputError: two of them have different bases; an evaluation holds one base in memory.
+    """
+    first = models[0]
+    for other in models[1:]:
+        if resolve(other.base).name_or_path != resolve(first.base).name_or_path:
+            raise InputError(
+                f"--models: {first.name} and {other.name} have different bases ({first.base.name_or_path}, "
+                f"{other.base.name_or_path}); one evaluation compares models of one base"
+            )
+    adapted = [model.base for model in models if model.adapter is not None]
+    return adapted[0] if adapted else first.base
+
+
+def _base_of(path: Path) -> ModelSection:
+    folder = RunFolder(path)
+    if not folder.adapter.is_file():
+        raise MissingResourceError(f"{path}: the run has no adapter yet; finish it with `polychromic train`")
+    if folder.run_json.is_file():
+        settings = read_json(folder.run_json).get("settings") or {}
+        if isinstance(settings.get("model"), dict):
+            return ModelSection.model_validate(settings["model"])
+    config = read_json(path / "adapter_config.json")
+    name = config.get("base_model_name_or_path")
+    if not name:
+        raise MissingResourceError(f"{path}: its adapter_config.json does not name a base model")
+    return ModelSection(name_or_path=str(name), revision=config.get("revision"))

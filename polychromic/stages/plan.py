@@ -1,0 +1,284 @@
+"""A forecast of a training run before it costs anything: tokens, memory, time and price.
+
+A roofline with the efficiencies stated below, so good to a factor of about two; nothing is loaded but configurations.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.records.conversations import read_conversations
+from polychromic.records.jsonl import read_json
+from polychromic.settings import catalog
+from polychromic.settings.fields import nearest
+from polychromic.settings.schema import Settings
+from polychromic.stages.models import resolve
+
+TOKENS_PER_WORD = 1.4
+TRAINING_EFFICIENCY = 0.35
+"""Share of the peak arithmetic that a training step reaches."""
+EAGER_DECODE = 5.0
+"""An eager decode step against the time to read the weights once."""
+SECONDS_PER_LAYER = 3e-4
+"""The least a layer takes in a forward pass, however small it is."""
+DEQUANTISATION = 1.3
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device's memory in GiB, peak bf16 arithmetic in TFLOP/s and memory bandwidth in GB/s."""
+
+    memory: float
+    tflops: float
+    bandwidth: float
+
+
+DEVICES = {
+    "cpu": Device(16, 0.2, 30),
+    "rtx4090": Device(24, 165, 1008),
+    "l40s": Device(48, 362, 864),
+    "a100": Device(80, 312, 2039),
+    "h100": Device(80, 989, 3350),
+    "h200": Device(141, 989, 4800),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a model the forecast needs; widths in numbers, ``source`` says where they are from."""
+
+    parameters: float
+    layers: int
+    hidden: int
+    kv_width: int
+    vocabulary: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The forecast: counts of tokens, memory in GiB by part, seconds by part, and price in the price's currency."""
+
+    name: str
+    device: str
+    model: str
+    steps: int
+    diversity_steps: int
+    demonstration_tokens: float
+    sampled_tokens: float
+    memory: dict[str, float]
+    seconds: dict[str, float]
+    price: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory is below nine tenths of the device's."""
+        return sum(self.memory.values()) < 0.9 * DEVICES[self.device].memory
+
+
+def forecast(settings: Settings, device: str = "h100") -> Plan:
+    """The plan of a run on ``device``.
+
+    Raises:
+        InputError: an unknown device.
+        RecordError: a row of the data is wrong.
+    """
+    if device not in DEVICES:
+        raise InputError(f"--device: there is no {device!r}{nearest(device, DEVICES)}")
+    shape = shape_of(settings)
+    rows, length, notes = _data(settings)
+    batch = _number(settings, "per_device_train_batch_size", 8) * _number(settings, "gradient_accumulation_steps", 1)
+    limit = _number(settings, "max_length", 1024)
+    length = min(length, limit) if limit else length
+    steps = int(_number(settings, "max_steps", -1))
+    if steps < 1:
+        steps = math.ceil(rows / batch) * math.ceil(_number(settings, "num_train_epochs", 3))
+    sets = _sets_per_step(settings, batch)
+    diversity_steps = math.ceil(steps / settings.polychromic.compute_every_n_steps) if sets else 0
+    samples = diversity_steps * sets
+    work = _Work(
+        steps * batch * length, diversity_steps, samples, samples * settings.polychromic.max_new_tokens, length
+    )
+    seconds = _seconds(settings, shape, DEVICES[device], work, steps)
+    price = settings.tracking.price_per_hour
+    return Plan(
+        name=settings.experiment.name,
+        device=device,
+        model=f"{settings.model.name_or_path}, {_big(shape.parameters)} parameters ({shape.source})",
+        steps=steps,
+        diversity_steps=diversity_steps,
+        demonstration_tokens=work.demonstration,
+        sampled_tokens=work.sampled,
+        memory=_memory(settings, shape, batch, length),
+        seconds=seconds,
+        price=None if price is None else price * sum(seconds.values()) / 3600,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    demonstration: float
+    diversity_steps: int
+    samples: float
+    sampled: float
+    prompt_length: float
+
+
+def shape_of(settings: Settings) -> Shape:
+    """The base model's shape, from its configuration if it is on this machine, else guessed from its name."""
+    name = resolve(settings.model).name_or_path
+    path = Path(name).expanduser() / "config.json"
+    if not path.is_file():
+        cached = _cached_config(name)
+        if cached is None:
+            return _guessed(name)
+        path = cached
+    return _shape(read_json(path))
+
+
+def _shape(config: dict[str, Any]) -> Shape:
+    config = config.get("text_config") or config
+    hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
+    heads = int(config["num_attention_heads"])
+    width = int(config.get("head_dim") or hidden // heads)
+    kv_width = int(config.get("num_key_value_heads") or heads) * width
+    vocabulary = int(config["vocab_size"])
+    attention = hidden * (2 * heads * width + 2 * kv_width)
+    layer = attention + 3 * hidden * int(config["intermediate_size"])
+    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    return Shape(embeddings + layers * layer, layers, hidden, kv_width, vocabulary, "from its configuration")
+
+
+def _guessed(name: str) -> Shape:
+    found = re.search(r"(\d+(?:\.\d+)?)\s*[bB](?![a-zA-Z])", name)
+    parameters = float(found.group(1)) * 1e9 if found else 8e9
+    layers = max(16, round(36 * (parameters / 8e9) ** (1 / 3)))
+    hidden = round(math.sqrt(parameters / (13 * layers)) / 64) * 64
+    source = "guessed from its name" if found else "guessed: neither files nor a size in the name"
+    return Shape(parameters, layers, hidden, hidden // 4, 150_000, source)
+
+
+def _cached_config(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _data(settings: Settings) -> tuple[int, float, list[str]]:
+    """Rows, tokens per row, and what had to be assumed."""
+    data = settings.data
+    if data.task is not None:
+        examples = list(catalog.build("tasks", data.task).examples("train"))
+    elif data.train_file is not None:
+        try:
+            examples = [row.example for row in read_conversations(data.train_file, lambda _: None)]
+        except MissingResourceError:
+            return 1000, 512.0, [f"{data.train_file} is not here: assumed 1,000 rows of 512 tokens"]
+    else:
+        return 1000, 512.0, [f"the dataset {data.dataset} is not looked at: assumed 1,000 rows of 512 tokens"]
+    examples = examples[: data.max_examples]
+    words = 0
+    for example in examples:
+        content = example.prompt.content
+        turns = [content] if isinstance(content, str) else [turn.content for turn in content]
+        words += sum(len(turn.split()) for turn in (*turns, example.demonstration))
+    return max(1, len(examples)), max(8.0, TOKENS_PER_WORD * words / max(1, len(examples))), []
+
+
+def _number(settings: Settings, key: str, default: float) -> float:
+    value = settings.training.get(key)
+    return default if value is None else float(value)
+
+
+def _sets_per_step(settings: Settings, batch: float) -> float:
+    """Samples drawn in a step that has the diversity term."""
+    section = settings.polychromic
+    if section.diversity_weight == 0:
+        return 0.0
+    return min(batch, section.max_examples_for_diversity) * section.n_generations
+
+
+def _weight_bytes(settings: Settings) -> float:
+    options = settings.quantization or {}
+    if options.get("load_in_4bit"):
+        return 0.56
+    if options.get("load_in_8bit"):
+        return 1.06
+    return 4.0 if settings.model.dtype == "float32" else 2.0
+
+
+def _memory(settings: Settings, shape: Shape, batch: float, length: float) -> dict[str, float]:
+    """GiB of weights, adapter with optimizer, activations, and key-value cache while sampling."""
+    section, per_device = settings.polychromic, _number(settings, "per_device_train_batch_size", 8)
+    rank = float(settings.lora.get("r", 8))
+    adapter = shape.layers * rank * 2 * 7 * 2 * shape.hidden
+    checkpointed = settings.training.get("gradient_checkpointing", True)
+    kept = 2 if checkpointed else 34
+    activations = per_device * length * (shape.hidden * shape.layers * kept * 2 + shape.vocabulary * 6)
+    cache = _sets_per_step(settings, batch) * (length + section.max_new_tokens) * shape.layers * 2 * shape.kv_width * 2
+    return {
+        "weights": shape.parameters * _weight_bytes(settings) / GIB,
+        "adapter": adapter * 16 / GIB,
+        "activations": activations / GIB,
+        "cache": cache / GIB,
+    }
+
+
+def _seconds(settings: Settings, shape: Shape, device: Device, work: _Work, steps: int) -> dict[str, float]:
+    """Seconds of the demonstrations' passes, of sampling and of scoring the samples."""
+    checkpointed = settings.training.get("gradient_checkpointing", True)
+    passes = 6.0 if checkpointed else 4.0
+    slow = DEQUANTISATION if settings.quantization else 1.0
+    rate = device.tflops * 1e12 * TRAINING_EFFICIENCY / slow
+    floor = shape.layers * SECONDS_PER_LAYER
+    read = max(floor, EAGER_DECODE * shape.parameters * min(2.0, _weight_bytes(settings)) / (device.bandwidth * 1e9))
+    scored = work.sampled + work.samples * work.prompt_length
+    return {
+        "demonstrations": max(passes * shape.parameters * work.demonstration / rate, steps * passes / 2 * floor),
+        "sampling": work.diversity_steps * settings.polychromic.max_new_tokens * read * slow,
+        "scoring": max(passes * shape.parameters * scored / rate, work.diversity_steps * passes / 2 * floor),
+    }
+
+
+def _big(number: float) -> str:
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:.0f}"
+
+
+def lines(plan: Plan) -> list[str]:
+    """The forecast as a person reads it."""
+    total = sum(plan.seconds.values())
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in plan.memory.items())
+    shares = ", ".join(f"{name} {value / total:.0%}" for name, value in plan.seconds.items())
+    room = "fits" if plan.fits else "does NOT fit"
+    price = "" if plan.price is None else f", about {plan.price:.2f} at the given price per hour"
+    return [
+        f"{plan.name} on one {plan.device}: {plan.model}",
+        f"steps: {plan.steps}, of which {plan.diversity_steps} with the diversity term",
+        f"tokens: {_big(plan.demonstration_tokens)} of demonstrations, at most {_big(plan.sampled_tokens)} sampled",
+        f"memory: {sum(plan.memory.values()):.1f} GiB ({parts}): {room} in {DEVICES[plan.device].memory:.0f} GiB",
+        f"time: about {_duration(total)} ({shares}){price}",
+        *(f"note: {note}" for note in plan.notes),
+        "an estimate from arithmetic and bandwidth, good to a factor of about two; not a measurement",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
