@@ -243,3 +243,55 @@ def joined(parts: Iterable[str]) -> str:
     if not future:
         return whole
     return "\n".join(future) + "\n" + FUTURE.sub("", whole)
+
+
+def normalised(source: str) -> str | None:
+    """A program's shape: its tree without docstrings and annotations, local names numbered; None if it cannot be read.
+
+    Programs that differ only in layout, comments, docstrings, annotations or local names are equal.
+    """
+    tree, _ = Parser(1).parse(source)
+    if tree is None:
+        return None
+    try:
+        for node in list(ast.walk(tree)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                _rename_locals(node)
+        return ast.dump(_Bare().visit(tree))
+    except RecursionError:
+        return None
+
+
+def _rename_locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    shared = {name for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    numbers: dict[str, str] = {}
+    for node in ast.walk(function):
+        name = node.arg if isinstance(node, ast.arg) else getattr(node, "id", None)
+        bound = isinstance(node, ast.arg) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        if bound and name is not None and name not in shared and not name.startswith("_local"):
+            numbers.setdefault(name, f"_local{len(numbers)}")
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            node.arg = numbers.get(node.arg, node.arg)
+        elif isinstance(node, ast.Name):
+            node.id = numbers.get(node.id, node.id)
+
+
+class _Bare(ast.NodeTransformer):
+    """Drops docstrings, annotations and bare passes."""
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [inner for inner in body if not _is_decoration(inner)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+        for field in ("annotation", "returns"):
+            if getattr(node, field, None) is not None and not isinstance(node, ast.AnnAssign):
+                setattr(node, field, None)
+        self.generic_visit(node)
+        return node
+
+
+def _is_decoration(statement: ast.stmt) -> bool:
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return constant or isinstance(statement, ast.Pass)

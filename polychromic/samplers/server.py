@@ -1,0 +1,272 @@
+"""Completions from any OpenAI-compatible server: vLLM, ``transformers serve``, llama.cpp. The only door to openai.
+
+One request a completion, ``parallel`` of them under way at once, each with a seed of its own. What fails for a passing
+reason (no connection, time-out, 429, 5xx, an answer that is no completion) is tried again with growing pauses; what
+the server refuses for good (401, 404, 400) stops the run at once and says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
+from polychromic.core.seeds import child_seed
+
+SEED_RANGE = 2**31
+MOST_TEXT = 4 * 2**20
+"""A longer answer than this many characters is no completion."""
+
+
+class GarbageAnswerError(EngineError):
+    """The server answered, but not with a completion."""
+
+
+class RefusedError(EngineError):
+    """The server refused the request for good; trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A client of the server at ``base_url`` (with its ``/v1``).
+
+    ``served_model`` names the model, "" takes the first one the server lists. Conversations go to the chat endpoint,
+    plain text to the completion endpoint. ``stop`` strings are empty by default: they cut answers off. The key is read
+    from the environment variable ``api_key_env``; a local server needs none. ``schema`` is a JSON schema the answer
+    must follow, where the server can enforce one.
+    """
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    served_model: str = ""
+    parallel: int = 8
+    timeout_s: float = 300.0
+    attempts: int = 5
+    longest_pause_s: float = 30.0
+    stop: tuple[str, ...] = ()
+    api_key_env: str = "POLYCHROMIC_SERVER_KEY"
+    schema: dict[str, Any] | None = None
+    logprobs: Literal["none", "sum"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.parallel < 1 or self.attempts < 1 or self.timeout_s <= 0 or self.longest_pause_s < 0:
+            raise InputError("server: parallel and attempts are at least 1, timeout_s is above 0")
+
+    def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
+        """One set of ``n`` completions for each prompt, in order.
+
+        Raises:
+            EngineError: a request failed after all attempts; the message counts the failures by kind.
+        """
+        found: dict[int, SampleSet] = {}
+        failures: Counter[str] = Counter()
+        for index, result in self.stream(prompts, n, decoding, seed):
+            if isinstance(result, SampleSet):
+                found[index] = result
+            else:
+                failures[str(result)] += 1
+        if failures:
+            named = "; ".join(f"{reason} ({count} prompts)" for reason, count in failures.most_common(3))
+            raise EngineError(f"{self.base_url}: {sum(failures.values())} of {len(prompts)} prompts failed: {named}")
+        return [found[index] for index in range(len(prompts))]
+
+    def stream(
+        self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
+    ) -> Iterator[tuple[int, SampleSet | EngineError]]:
+        """Each prompt's index with its finished set, or with what went wrong, as they come in.
+
+        After ``parallel`` failures without one success in between the server counts as gone and no further request is
+        made: the remaining prompts get that same error.
+        """
+        if n < 1:
+            raise InputError(f"n is {n}; at least one completion a prompt is needed")
+        session = _Session(self)
+        pool = ThreadPoolExecutor(max_workers=self.parallel, thread_name_prefix="server")
+        try:
+            yield from _Gathering(session, prompts, n, decoding).results(pool, seed)
+        finally:
+            session.client.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def models(self) -> list[str]:
+        """The ids of the models the server offers.
+
+        Raises:
+            EngineError: the server does not answer.
+        """
+        session = _Session(self)
+        try:
+            return session.listed()
+        finally:
+            session.client.close()
+
+
+class _Gathering:
+    """Keeps a bounded number of requests queued and hands over each prompt when its last completion is there."""
+
+    def __init__(self, session: _Session, prompts: Sequence[Prompt], n: int, decoding: Decoding) -> None:
+        self.session, self.prompts, self.n, self.decoding = session, prompts, n, decoding
+        self.jobs = iter([(index, sample) for index in range(len(prompts)) for sample in range(n)])
+        self.running: dict[Future[Completion], tuple[int, int]] = {}
+        self.drawn: dict[int, dict[int, Completion]] = {}
+        self.failed: set[int] = set()
+        self.barren = 0
+        self.gone: EngineError | None = None
+
+    def results(self, pool: ThreadPoolExecutor, seed: int) -> Iterator[tuple[int, SampleSet | EngineError]]:
+        """Finished sets and failures as they come in."""
+        self._submit(pool, seed)
+        while self.running:
+            for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+                yield from self._received(future)
+            self._submit(pool, seed)
+        if self.gone is not None:
+            for index in sorted(({index for index, _ in self.jobs} | set(self.drawn)) - self.failed):
+                yield index, self.gone
+
+    def _submit(self, pool: ThreadPoolExecutor, seed: int) -> None:
+        while self.gone is None and len(self.running) < 2 * self.session.options.parallel:
+            job = next((job for job in self.jobs if job[0] not in self.failed), None)
+            if job is None:
+                return
+            prompt = self.prompts[job[0]]
+            own = child_seed(seed, prompt.id, job[1]) % SEED_RANGE
+            self.running[pool.submit(self.session.draw, prompt, self.decoding, own)] = job
+
+    def _received(self, future: Future[Completion]) -> Iterator[tuple[int, SampleSet | EngineError]]:
+        index, sample = self.running.pop(future)
+        try:
+            completion = future.result()
+        except EngineError as error:
+            self.barren += 1
+            if self.barren >= self.session.options.parallel or isinstance(error, RefusedError):
+                self.gone = error
+            if index not in self.failed:
+                self.failed.add(index)
+                yield index, error
+            return
+        self.barren = 0
+        texts = self.drawn.setdefault(index, {})
+        texts[sample] = completion
+        if len(texts) == self.n:
+            del self.drawn[index]
+            completions = tuple(texts[i] for i in range(self.n))
+            yield index, SampleSet(self.prompts[index], completions, self.decoding, self.session.model)
+
+
+def _worth_retrying(error: BaseException) -> bool:
+    return isinstance(error, EngineError) and not isinstance(error, RefusedError)
+
+
+class _Session:
+    """One client with its retries; threads share it."""
+
+    def __init__(self, options: Server) -> None:
+        try:
+            import openai
+        except ImportError:
+            raise MissingResourceError(
+                "the server engine needs the openai package: pip install 'polychromic[server]'"
+            ) from None
+        self.openai = openai
+        self.options = options
+        key = os.environ.get(options.api_key_env) or "none"
+        self.client = openai.OpenAI(base_url=options.base_url, api_key=key, timeout=options.timeout_s, max_retries=0)
+        self.model = options.served_model or self._first_model()
+
+    def listed(self) -> list[str]:
+        try:
+            listed = self._retried(lambda: self.client.models.list().data)
+            return [str(item.id) for item in listed]
+        except (AttributeError, TypeError):
+            raise GarbageAnswerError(f"{self.options.base_url}: the list of models is not one") from None
+
+    def _first_model(self) -> str:
+        models = self.listed()
+        if not models:
+            raise EngineError(f"{self.options.base_url}: serves no model; set served_model")
+        return models[0]
+
+    def draw(self, prompt: Prompt, decoding: Decoding, seed: int) -> Completion:
+        """One completion, after as many attempts as allowed."""
+        return self._retried(lambda: self._request(prompt, decoding, seed))
+
+    def _retried(self, call: Any) -> Any:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        policy = Retrying(
+            stop=stop_after_attempt(self.options.attempts),
+            wait=wait_random_exponential(multiplier=1, max=self.options.longest_pause_s),
+            retry=retry_if_exception(_worth_retrying),
+            reraise=True,
+        )
+        return policy(self._translated, call)
+
+    def _translated(self, call: Any) -> Any:
+        """The call's result, with the client's exceptions as ours: one line, and whether trying again may help."""
+        openai, where = self.openai, self.options.base_url
+        try:
+            return call()
+        except openai.APITimeoutError:
+            raise EngineError(f"{where}: no answer within {self.options.timeout_s:g} s") from None
+        except openai.APIConnectionError:
+            raise EngineError(f"{where}: no connection; is the server running?") from None
+        except openai.APIStatusError as error:
+            busy = error.status_code in (408, 409, 425, 429) or error.status_code >= 500
+            kind = EngineError if busy else RefusedError
+            raise kind(f"{where}: refused with status {error.status_code}") from None
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError, LookupError) as error:
+            raise GarbageAnswerError(f"{where}: an answer that is no completion ({type(error).__name__})") from None
+
+    def _request(self, prompt: Prompt, decoding: Decoding, seed: int) -> Completion:
+        common: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "seed": seed,
+        }
+        extra: dict[str, Any] = {"top_k": decoding.top_k} if decoding.top_k > 0 else {}
+        if self.options.stop:
+            common["stop"] = list(self.options.stop)
+        if isinstance(prompt.content, str):
+            if self.options.logprobs == "sum":
+                common["logprobs"] = 0
+            extra |= {"guided_json": self.options.schema} if self.options.schema else {}
+            answer = self.client.completions.create(prompt=prompt.content, extra_body=extra or None, **common)
+            return self._completion(answer.choices[0], answer.choices[0].text)
+        if self.options.logprobs == "sum":
+            common["logprobs"] = True
+        if self.options.schema:
+            named = {"name": "answer", "schema": self.options.schema, "strict": True}
+            common["response_format"] = {"type": "json_schema", "json_schema": named}
+        messages = [{"role": message.role, "content": message.content} for message in prompt.content]
+        answer = self.client.chat.completions.create(messages=messages, extra_body=extra or None, **common)
+        return self._completion(answer.choices[0], _chat_text(answer.choices[0].message))
+
+    def _completion(self, choice: Any, text: Any) -> Completion:
+        if not isinstance(text, str) or len(text) > MOST_TEXT:
+            raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
+        return Completion(text, finished=choice.finish_reason != "length", logprob=_logprob(choice))
+
+
+def _chat_text(message: Any) -> Any:
+    """The answer; a thought that the server keeps apart is put back in front of it."""
+    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    if not isinstance(thought, str) or not thought:
+        return message.content
+    return f"<think>\n{thought}\n" + (f"</think>\n{message.content}" if message.content else "")
+
+
+def _logprob(choice: Any) -> float | None:
+    """The summed log-probability of the completion's tokens, None when the server gave none."""
+    given: Any = getattr(choice, "logprobs", None)
+    tokens = getattr(given, "token_logprobs", None)
+    if tokens is None and getattr(given, "content", None):
+        tokens = [token.logprob for token in given.content]
+    numbers = [float(number) for number in tokens or () if isinstance(number, int | float)]
+    return min(0.0, sum(numbers)) if numbers else None

@@ -1,0 +1,190 @@
+"""The server engine against a real server, and against one that fails in every way a server can."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
+from polychromic.core.protocols import Sampler
+from polychromic.samplers.server import RefusedError, Server
+from polychromic.samplers.vllm import Vllm
+
+CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
+TEXT = Prompt("text", "def f(x):\n")
+SHORT = Decoding(max_new_tokens=12)
+
+
+def chat(content, reason="stop", **fields) -> bytes:
+    message = {"role": "assistant", "content": content, **fields}
+    choice = {"index": 0, "finish_reason": reason, "message": message}
+    return json.dumps({"id": "1", "object": "chat.completion", "choices": [choice]}).encode()
+
+
+def text(content, reason="stop", logprobs=None) -> bytes:
+    choice = {"index": 0, "finish_reason": reason, "text": content, "logprobs": logprobs}
+    return json.dumps({"id": "1", "object": "text_completion", "choices": [choice]}).encode()
+
+
+def engine(url: str, **options) -> Server:
+    settings = {"served_model": "m", "timeout_s": 5.0, "attempts": 3, "longest_pause_s": 0.01, "parallel": 2}
+    return Server(base_url=url, **settings | options)
+
+
+def test_a_real_server_answers_conversations_and_text(transformers_server):
+    url, model = transformers_server
+    server = Server(base_url=url, served_model=model, parallel=3, timeout_s=120)
+    sets = server.sample([CHAT, TEXT], 3, SHORT, seed=1)
+    assert [item.prompt.id for item in sets] == ["chat", "text"]
+    assert all(len(item.completions) == 3 and item.policy == model for item in sets)
+    assert all(1 <= len(c.text) <= 12 for item in sets for c in item.completions if not c.finished)
+    assert len({t for item in sets for t in item.texts}) > 2
+
+
+def test_a_real_server_stops_at_the_token_limit(transformers_server):
+    url, model = transformers_server
+    (found,) = Server(base_url=url, served_model=model, timeout_s=120).sample([TEXT], 4, Decoding(max_new_tokens=2), 3)
+    cut = [c for c in found.completions if not c.finished]
+    assert cut
+    assert all(len(c.text) == 2 for c in cut)
+
+
+def test_it_is_a_sampler():
+    assert isinstance(Server(), Sampler)
+    assert isinstance(Vllm(), Sampler)
+
+
+def test_requests_say_all_of_the_decoding_and_seeds_differ(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, chat("ok"))]
+    decoding = Decoding(temperature=0.5, top_p=0.9, top_k=7, max_new_tokens=33)
+    engine(url).sample([CHAT], 4, decoding, seed=5)
+    sent = script.requests
+    assert len({request["seed"] for request in sent}) == 4
+    assert {(r["temperature"], r["top_p"], r["top_k"], r["max_tokens"]) for r in sent} == {(0.5, 0.9, 7, 33)}
+    assert all("stop" not in request and request["path"] == "/v1/chat/completions" for request in sent)
+    assert sent[0]["messages"][0] == {"role": "system", "content": "Answer."}
+
+
+def test_the_same_seed_asks_for_the_same_samples(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, text("ok"))]
+    for _ in range(2):
+        engine(url).sample([TEXT], 3, SHORT, seed=5)
+    seeds = [request["seed"] for request in script.requests]
+    assert sorted(seeds[:3]) == sorted(seeds[3:])
+
+
+def test_text_finish_and_logprobs_are_read(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, text("abc", "length", {"token_logprobs": [-0.5, None, -1.0]}))]
+    (found,) = engine(url, logprobs="sum").sample([TEXT], 1, SHORT, 0)
+    assert (found.completions[0].text, found.completions[0].finished) == ("abc", False)
+    assert found.completions[0].logprob == -1.5
+
+
+def test_a_thought_kept_apart_is_put_back(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, chat("x = 1", reasoning_content="hm"))]
+    (found,) = engine(url).sample([CHAT], 1, SHORT, 0)
+    assert found.texts == ("<think>\nhm\n</think>\nx = 1",)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (500, b"{}"),
+        (429, b"{}"),
+        (200, b"<html>busy</html>"),
+        (200, b'{"choices": []}'),
+        (200, b"{}"),
+        (200, b"[1]"),
+        (200, chat(None)),
+        (200, b""),
+        (200, b"\xff\xfe"),
+        (200, b'{"choices": [{"message": 3}]}'),
+    ],
+    ids=["500", "429", "html", "no choices", "empty object", "array", "no content", "nothing", "bytes", "wrong type"],
+)
+def test_a_passing_failure_is_tried_again_and_a_lasting_one_is_named(scripted_server, bad):
+    url, script = scripted_server
+    script.answers = [bad, bad, (200, chat("ok"))]
+    (found,) = engine(url).sample([CHAT], 1, SHORT, 0)
+    assert found.texts == ("ok",)
+    assert len(script.requests) == 3
+    script.answers = [bad]
+    with pytest.raises(EngineError, match=r"1 of 1 prompts failed: .*(status|no completion|without text)"):
+        engine(url).sample([CHAT], 1, SHORT, 0)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_a_refusal_for_good_is_not_tried_again(scripted_server, status):
+    url, script = scripted_server
+    script.answers = [(status, b"{}")]
+    results = list(engine(url, parallel=1).stream([CHAT, TEXT], 2, SHORT, 0))
+    assert all(isinstance(result, RefusedError) for _, result in results)
+    assert sorted(index for index, _ in results) == [0, 1]
+    assert len(script.requests) <= 2
+
+
+def test_finished_sets_are_handed_over_before_the_server_goes(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, text("a")), (200, text("b")), (500, b"")]
+    prompts = [Prompt(str(i), "x") for i in range(6)]
+    results = dict(engine(url, parallel=1, attempts=1).stream(prompts, 1, SHORT, 0))
+    assert [isinstance(results[i], SampleSet) for i in range(6)] == [True, True, False, False, False, False]
+    assert len(script.requests) <= 4
+
+
+def test_one_failing_prompt_does_not_stop_the_others(scripted_server):
+    url, script = scripted_server
+    script.answers = [(500, b""), (200, text("b"))]
+    prompts = [Prompt(str(i), "x") for i in range(4)]
+    results = dict(engine(url, parallel=2, attempts=1).stream(prompts, 1, SHORT, 0))
+    assert sum(isinstance(result, SampleSet) for result in results.values()) == 3
+
+
+def test_no_server_and_a_hanging_server_are_named(scripted_server):
+    with pytest.raises(EngineError, match="no connection; is the server running"):
+        engine("http://127.0.0.1:9/v1", attempts=2).sample([TEXT], 1, SHORT, 0)
+    url, script = scripted_server
+    script.answers, script.delay = [(200, text("late"))], 1.0
+    with pytest.raises(EngineError, match=r"no answer within 0\.2 s"):
+        engine(url, attempts=1, timeout_s=0.2).sample([TEXT], 1, SHORT, 0)
+
+
+def test_requests_run_in_parallel_and_never_more_than_asked(scripted_server):
+    url, script = scripted_server
+    script.answers, script.delay = [(200, text("ok"))], 0.05
+    engine(url, parallel=4).sample([TEXT], 16, SHORT, 0)
+    assert 2 <= script.most_busy <= 4
+
+
+def test_settings_that_make_no_sense_are_refused():
+    with pytest.raises(InputError):
+        Server(parallel=0)
+    with pytest.raises(InputError, match="at least one"):
+        list(Server().stream([TEXT], 0, SHORT, 0))
+
+
+def test_a_schema_is_asked_of_the_server(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, chat("{}"))]
+    engine(url, schema={"type": "object"}).sample([CHAT], 1, SHORT, 0)
+    asked = script.requests[0]["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["schema"] == {"type": "object"}
+
+
+def test_vllm_says_how_to_get_it_when_it_is_not_installed():
+    try:
+        import vllm  # noqa: F401
+    except ImportError:
+        with pytest.raises(MissingResourceError, match="pip install 'polychromic\\[vllm\\]'"):
+            Vllm(model_path="m").sample([TEXT], 1, SHORT, 0)
+    else:
+        pytest.skip("vLLM is installed")
+    with pytest.raises(InputError, match="model_path"):
+        Vllm().sample([TEXT], 1, SHORT, 0)
