@@ -53,6 +53,22 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class BatchTask(Task, Protocol):
+    """A task that judges many completions much faster than one at a time."""
+
+    def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
+        """One verdict for each prompt and its completion, in order."""
+        ...
+
+
+def verdicts_on(task: Task, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
+    """One verdict for each prompt and its completion, in one go where the task can."""
+    if isinstance(task, BatchTask):
+        return task.verify_many(prompts, completions)
+    return [task.verify(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to unit vectors."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
-from polychromic.core.protocols import Progress, Task, silent
+from polychromic.core.protocols import Progress, Task, silent, verdicts_on
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row
@@ -34,6 +34,8 @@ def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
         ]
         for start in range(0, len(missing), ROWS_PER_WRITE):
             batch = missing[start : start + ROWS_PER_WRITE]
-            log.append(verdict_row(key, task.verify(prompt, completion)) for key, prompt, completion in batch)
+            keys, prompts, completions = zip(*batch, strict=True)
+            verdicts = verdicts_on(task, prompts, completions)
+            log.append(verdict_row(key, verdict) for key, verdict in zip(keys, verdicts, strict=True))
             progress("verify", start + len(batch), len(missing))
     return path

@@ -135,7 +135,7 @@ def test_the_detail_tells_outcome_and_rule():
         ("def letter_grade(score):\n    return '\0'", "extract_empty", Status.FAILED),
         ("```python\ndef grade(score):\n    return 'A'\n```", "missing_entry_point", Status.FAILED),
         ("```python\ndef letter_grade(score:\n    return 'A'\n```", "syntax_error", Status.FAILED),
-        ("    while True:\n        pass\n", "timeout_cpu", Status.TIMED_OUT),
+        ("    while True:\n        pass\n", "timeout", Status.TIMED_OUT),
         ("```\nimport no_such_module\n\ndef letter_grade(score):\n    return 'A'\n```", "import_error", Status.FAILED),
         ("    import os\n    os._exit(0)\n", "exited", Status.CRASHED),
     ],
@@ -145,7 +145,8 @@ def test_no_bad_answer_passes_and_each_is_named(text, outcome, status):
     verdict = task.verify(task.prompts("test")[0], Completion(text))
     found = finding(verdict)
     assert found is not None
-    assert (found.outcome, verdict.status) == (outcome, status)
+    assert found.outcome.startswith(outcome)  # on a busy machine the wall clock may run out before the CPU time
+    assert verdict.status is status
 
 
 def test_a_foreign_prompt_is_absent_not_failed():
