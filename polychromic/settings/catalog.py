@@ -146,7 +146,7 @@ def _entry(shelf: str, kind: str) -> Entry | None:
     if path.name == "__init__.py":
         found += _exported(path)
     public = [(file, node) for file, node in found if _is_dataclass(node) and not node.name.startswith("_")]
-    if len(public) > 1 and method:
+    if method:
         public = [(file, node) for file, node in public if _has_method(file, node, method)]
     return public[0] if len(public) == 1 else None
 
@@ -168,9 +168,10 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
+    """Whether the class defines or inherits the method; what it inherits from another file is believed to have it."""
     if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
         return True
-    return any(_has_method(path, base, method) for base in _bases(path, node) if base is not None)
+    return any(base is None or _has_method(path, base, method) for base in _bases(path, node))
 
 
 def _bases(path: Path, node: ast.ClassDef) -> list[ast.ClassDef | None]:

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import polychromic
+from polychromic.__main__ import run
+from polychromic.cli import commands
+from polychromic.core.errors import EngineError, InputError, SettingsError
+
+ROOT = Path(polychromic.__path__[0]).parent
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """The program with its one verb replaced by one that raises."""
+
+    def use(error):
+        @click.command()
+        def verb():
+            raise error
+
+        monkeypatch.setattr(type(commands), "get_command", lambda *_: verb)
+
+    return use
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "shown"),
+    [
+        (SettingsError("c.yaml:3: a.b: unknown\nkey"), 2, "polychromic: c.yaml:3: a.b: unknown key\n"),
+        (InputError("x"), 2, "polychromic: x\n"),
+        (EngineError("the server is down"), 1, "polychromic: the server is down\n"),
+        (KeyboardInterrupt(), 130, "polychromic: interrupted; finished results are kept"),
+        (OSError(28, "No space left on device", "/v/x"), 1, "polychromic: no space left on device: /v/x\n"),
+        (ZeroDivisionError("division\nby zero"), 1, "unexpected ZeroDivisionError: division by zero (--debug shows"),
+    ],
+)
+def test_every_error_is_one_line_and_a_status(raising, capsys, error, status, shown):
+    raising(error)
+    assert run(["train"], debug=False) == status
+    caught = capsys.readouterr()
+    assert shown in caught.err
+    assert caught.err.strip().count("\n") == 0
+    assert caught.out == ""
+
+
+def test_debug_shows_where_it_was(raising):
+    raising(ZeroDivisionError("x"))
+    with pytest.raises(ZeroDivisionError):
+        run(["train"], debug=True)
+
+
+def polychromic_says(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "polychromic", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, **options
+    )
+
+
+def test_debug_may_stand_anywhere_and_gives_a_traceback(tmp_path):
+    done = polychromic_says("plan", tmp_path / "none.yaml", "--debug")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "Traceback" not in polychromic_says("plan", tmp_path / "none.yaml").stderr
+
+
+def test_a_wrong_verb_or_option_is_the_users_and_status_2():
+    done = polychromic_says("trian")
+    assert done.returncode == 2
+    assert "trian" in done.stderr
+    assert polychromic_says("plan", "--devise", "x").returncode == 2
+    assert polychromic_says("plan").returncode == 2
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polychromic", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() in (0, 1)
+
+
+def test_data_check_counts_lengths_duplicates_and_bad_rows(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text('{"prompt": "a b", "completion": "c"}\n{"prompt": "a b", "completion": "c"}\n{"prompt": "x"}\n[]\n')
+    done = polychromic_says("data", "check", path, "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert found["rows"] == 4
+    assert found["forms"] == {"prompt + completion": 2, "prompt only": 1}
+    assert found["repeated_rows"] == 1
+    assert found["bad"] == [f"{path}:4: expected an object, got an array"]
+    assert found["prompt_words"] == {"median": 2, "p95": 2, "longest": 2}
+    text = polychromic_says("data", "check", path).stdout
+    assert "rows dropped with data.skip_bad_rows: 1" in text
+    path.write_text("")
+    assert "is empty" in polychromic_says("data", "check", path).stderr
+
+
+def test_plan_forecasts_from_the_configuration_alone():
+    done = polychromic_says(
+        "plan", "config/experiments/polychromic_1.0_moderate.yaml", "tracking.price_per_hour=2", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["steps"] == 189
+    assert plan["diversity_steps"] == 63
+    assert plan["sampled_tokens"] == 63 * 8 * 5 * 128
+    assert 0.1 < plan["price"] < 2
+    assert any("assumed 1,000 rows" in note for note in plan["notes"])
+    base = json.loads(polychromic_says("plan", "config/experiments/baseline.yaml", "--json").stdout)
+    assert base["sampled_tokens"] == 0
+    assert sum(base["seconds"].values()) < sum(plan["seconds"].values())
+
+
+def test_doctor_names_what_the_machine_can_do():
+    done = polychromic_says("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert {"python", "packages", "gpu", "memory", "disk", "encoder", "sandbox", "tracking", "tmux"} <= set(findings)
+    assert all("\n" not in finding["advice"] for finding in findings.values())
+    assert polychromic_says("doctor").stdout.count("\n") >= len(findings)
