@@ -99,6 +99,10 @@ class DiversityObjective:
         self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
         return GroupAdvantages(advantages, _report(sets, found, valid))
 
+    def observe_nothing(self) -> None:
+        """Takes part in the ranks' exchange of a step in which this rank has no samples."""
+        self.baseline.observe(self.add_ranks(np.zeros_like(self.baseline.moments)))
+
     def state_dict(self) -> dict[str, object]:
         """What a checkpoint needs, as plain JSON."""
         return {"baseline": self.baseline.state_dict()}

@@ -36,6 +36,17 @@ class Composition:
         cosine = max(-1.0, min(1.0, sd / (one * two))) if one > 0 and two > 0 else math.nan
         return cls(one, two, ratio, cosine)
 
+    def report(self) -> dict[str, float]:
+        """What a run logs; ``gradient_share`` in [0, 1] is the diversity gradient's part of the two norms' sum."""
+        both = self.demonstration_norm + self.diversity_norm
+        return {
+            "demonstration_gradient": self.demonstration_norm,
+            "diversity_gradient": self.diversity_norm,
+            "gradient_ratio": self.ratio,
+            "gradient_share": self.diversity_norm / both if both > 0 else math.nan,
+            "gradient_cosine": self.cosine,
+        }
+
 
 def gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     """The gradient of a scalar as one float32 (or float64) vector; zeros where it does not reach. Keeps the graph."""

@@ -1,0 +1,191 @@
+"""Base models, tokenizers and adapters, from a folder or the hub: safetensors only, no remote code unless asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.settings.schema import ModelSection
+
+ADAPTER_FILE = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A causal language model with its tokenizer; ``adapters`` are the names of the LoRA adapters loaded on it."""
+
+    model: Any
+    tokenizer: Any
+    adapters: tuple[str, ...] = field(default=())
+
+    def use(self, adapter: str | None) -> None:
+        """Makes the model that adapter's, or the bare base's for None."""
+        if not self.adapters:
+            return
+        if adapter is None:
+            self.model.base_model.disable_adapter_layers()
+        else:
+            self.model.base_model.enable_adapter_layers()
+            self.model.set_adapter(adapter)
+
+
+def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = None) -> Policy:
+    """The base model in eval mode, with its tokenizer.
+
+    ``dtype: auto`` keeps the checkpoint's own on a GPU and takes float32 on a CPU.
+
+    Raises:
+        MissingResourceError: there is no such folder, or the hub cannot give it.
+    """
+    from transformers import AutoModelForCausalLM
+
+    name = section.name_or_path
+    _refuse_missing(name)
+    options: dict[str, Any] = {
+        "dtype": _dtype(section.dtype, quantization),
+        "revision": section.revision,
+        "trust_remote_code": section.trust_remote_code,
+        "use_safetensors": True,
+    }
+    if section.attn_implementation:
+        options["attn_implementation"] = section.attn_implementation
+    if quantization:
+        options |= {"quantization_config": _quantization(quantization), "device_map": {"": _device()}}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        raise MissingResourceError(f"model {name}: cannot be loaded: {first_line(error)}") from error
+    if not quantization:
+        model.to(_device())
+    return Policy(model.eval(), load_tokenizer(name, section.revision))
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """The tokenizer of a model or run folder, with a padding token.
+
+    Raises:
+        MissingResourceError: there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise MissingResourceError(f"tokenizer {name}: cannot be loaded: {first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
+    """``policy`` with the adapters of these run folders loaded beside each other, by name.
+
+    Raises:
+        MissingResourceError: a folder holds no adapter.
+        InputError: an adapter was trained on another base.
+    """
+    if not folders:
+        return policy
+    from peft import PeftModel
+
+    model: Any = policy.model
+    for name, folder in folders.items():
+        refuse_other_base(folder, policy.model)
+        try:
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), adapter_name=name)
+            else:
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
+    return Policy(model.eval(), policy.tokenizer, tuple(folders))
+
+
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """What PEFT wrote about the adapter in ``folder``.
+
+    Raises:
+        MissingResourceError: the folder holds no adapter in safetensors form.
+    """
+    config, weights = folder / ADAPTER_CONFIG, folder / ADAPTER_FILE
+    for path in (config, weights):
+        if not path.is_file():
+            raise MissingResourceError(f"{folder}: no adapter here: {path.name} is missing; is the run finished?")
+    found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
+    return found
+
+
+def refuse_other_base(folder: Path, model: nn.Module) -> None:
+    """Raises InputError when the adapter's matrices do not have the shapes of ``model``'s modules."""
+    from safetensors import safe_open
+
+    adapter_config(folder)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118 - the file is no mapping
+            if not key.endswith("lora_A.weight"):
+                continue
+            module = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+            shape = next((s for n, s in shapes.items() if n in _names(module)), None)
+            columns = file.get_slice(key).get_shape()[1]
+            if shape is None or (len(shape) == 2 and shape[1] != columns):
+                raise InputError(f"{folder}: the adapter belongs to another base: {module} does not fit this one")
+
+
+def _names(module: str) -> tuple[str, str]:
+    """A module's weight in a bare model, and in one that already carries an adapter."""
+    return f"{module}.weight", f"base_model.model.{module}.base_layer.weight"
+
+
+def adapter_hash(folder: Path | None) -> str:
+    """16 hex digits of the adapter's weights; empty for the bare base."""
+    if folder is None:
+        return ""
+    digest = hashlib.sha256()
+    with (folder / ADAPTER_FILE).open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _refuse_missing(name: str) -> None:
+    path = Path(name).expanduser()
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if path.exists() and not (path / "config.json").is_file():
+        raise MissingResourceError(f"model {name}: the folder has no config.json")
+    if looks_local and not path.exists():
+        raise MissingResourceError(f"model {name}: there is no such folder")
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _dtype(wanted: str, quantization: Mapping[str, Any] | None) -> Any:
+    if wanted != "auto":
+        return getattr(torch, wanted)
+    if quantization:
+        return torch.bfloat16
+    return "auto" if torch.cuda.is_available() else torch.float32
+
+
+def _quantization(options: Mapping[str, Any]) -> Any:
+    if not torch.cuda.is_available():
+        raise InputError("quantization: needs a CUDA device; remove the section to run on the CPU")
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(**options)

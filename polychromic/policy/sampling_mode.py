@@ -1,0 +1,68 @@
+"""The state in which a training model may generate, entered and left as a whole.
+
+Generating in train mode with gradient checkpointing on gives silently wrong samples (the cache is dropped while only
+the last token is fed), and dropout left on inflates diversity. So: eval mode, checkpointing off, cache on, no
+gradient, and everything as it was afterwards, also after an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def sampling_mode(model: nn.Module) -> Iterator[None]:
+    """Within it ``model`` generates as it will after training; on leaving, every module is as it was before."""
+    modules: list[Any] = list(model.modules())
+    training = [module.training for module in modules]
+    checkpointed = [module for module in modules if getattr(module, "gradient_checkpointing", False) is True]
+    caching = {
+        id(c): (c, c.use_cache) for m in modules if (c := getattr(m, "config", None)) and hasattr(c, "use_cache")
+    }
+    try:
+        model.eval()
+        for module in checkpointed:
+            module.gradient_checkpointing = False
+        for config, _ in caching.values():
+            config.use_cache = True
+        with torch.no_grad():
+            yield
+    finally:
+        for module, was in zip(modules, training, strict=True):
+            module.training = was
+        for module in checkpointed:
+            module.gradient_checkpointing = True
+        for config, used in caching.values():
+            config.use_cache = used
+
+
+@contextmanager
+def scoring_mode(model: nn.Module) -> Iterator[None]:
+    """Within it dropout is off, as it was when the samples were drawn; checkpointing stays as it is.
+
+    The backward pass belongs inside too: checkpointed layers run again there. No random number is consumed, so runs
+    that differ only in lambda see the same dropout on their demonstrations.
+    """
+    dropouts: list[Any] = [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+    training = [module.training for module in dropouts]
+    attention: list[tuple[Any, Any]] = [
+        (module, module.attention_dropout)
+        for module in model.modules()
+        if isinstance(getattr(module, "attention_dropout", None), float)
+    ]
+    try:
+        for module in dropouts:
+            module.training = False
+        for module, _ in attention:
+            module.attention_dropout = 0.0
+        yield
+    finally:
+        for module, was in zip(dropouts, training, strict=True):
+            module.training = was
+        for module, share in attention:
+            module.attention_dropout = share

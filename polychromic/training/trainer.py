@@ -1,0 +1,149 @@
+"""TRL's SFTTrainer with the diversity term: ``loss = SFT - lambda * E[f(y_1..y_k)]``, the only door to trl.
+
+An adapter without mathematics. ``get_batch_samples`` sees the whole window of an optimizer step and reads its prompts;
+``training_step`` adds the diversity term's gradients before the window's first demonstration batch is run, so that only
+one of the two graphs is in memory at a time (and DDP reduces their sum); ``compute_loss`` is SFTTrainer's own. With
+lambda 0 every hook returns what SFTTrainer's would.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from trl import SFTConfig, SFTTrainer
+
+from polychromic.core.nouns import Prompt
+from polychromic.core.protocols import Embedder, Task
+from polychromic.objective.combined import DiversityObjective, junk_monitor, lambda_eff
+from polychromic.objective.composition import CompositionWindow, cheap_subset
+from polychromic.objective.schedule import ScheduleOptions, WeightSchedule
+from polychromic.policy.render import ends_of
+from polychromic.settings.schema import PolychromicSection
+from polychromic.training.batch import PromptBook, Window, window_of
+from polychromic.training.means import Means, add_over_ranks
+from polychromic.training.parts import build_objective
+from polychromic.training.state import ObjectiveState
+from polychromic.training.term import DiversityTerm
+
+__all__ = ["PolychromicTrainer", "SFTConfig"]
+
+
+class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFTTrainer's arguments, and: ``polychromic`` (the section of that name), ``task``, ``embedder``, ``prompts``.
+
+    ``task`` judges samples (gate verifier, reward answers); ``prompts`` are the training prompts with their payloads,
+    by default the task's own; ``embedder`` serves the rewards that compare embeddings.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        polychromic: PolychromicSection | None = None,
+        task: Task | None = None,
+        embedder: Embedder | None = None,
+        prompts: Sequence[Prompt] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        section = polychromic or PolychromicSection()
+        super().__init__(*args, **kwargs)
+        self.means = Means()
+        self.term: DiversityTerm | None = None
+        self.schedule = WeightSchedule(section.diversity_weight, ScheduleOptions.parse(section.schedule))
+        self._window: Window | None = None
+        self._monitor: CompositionWindow | None = None
+        if section.diversity_weight > 0:
+            objective = build_objective(section, self, task=task, embedder=embedder)
+            self.term = self._term(section, objective, task, prompts)
+            self.add_callback(ObjectiveState(objective, self.schedule))
+
+    def _term(
+        self,
+        section: PolychromicSection,
+        objective: DiversityObjective,
+        task: Task | None,
+        prompts: Sequence[Prompt] | None,
+    ) -> DiversityTerm:
+        known = prompts if prompts is not None else task.prompts("train") if task else ()
+        tokenizer = self.processing_class
+        book = PromptBook.of(tokenizer, known)
+        ends = ends_of(self.accelerator.unwrap_model(self.model), tokenizer)
+        return DiversityTerm(section, objective, tokenizer, ends, book, task, self.args.seed)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """SFTTrainer's micro-batches of one optimizer step, whose prompts are kept for the diversity term."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        due = self.term and self.state.global_step % self.term.section.compute_every_n_steps == 0
+        self._window = window_of(batches) if due and batches else None
+        self._left = len(batches)
+        return batches, items
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """SFTTrainer's step on one micro-batch; before the first of a window, the diversity term's gradients."""
+        if self._window is not None:
+            window, self._window = self._window, None
+            self._diversity(model, window)
+        began = time.perf_counter()
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if self.term:
+            self.means.add("seconds_demonstration", time.perf_counter() - began)
+            self._left -= 1
+            if self._monitor and self._left == 0:
+                self._close_monitor(self._monitor)
+        return loss
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """SFTTrainer's loss, watched by the gradient monitor when it is on."""
+        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self._monitor and model.training:
+            self._monitor.add(found[0] if return_outputs else found, None)
+        return found
+
+    def _diversity(self, model: Any, window: Window) -> None:
+        assert self.term is not None
+        step, policy = self.state.global_step, self.accelerator.unwrap_model(model)
+        model.train()
+        with self.compute_loss_context_manager():
+            drawn = self.term.draw(
+                policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
+            )
+        self.means.update({"skipped_examples": window.skipped, "failed_draws": float(drawn is None)})
+        self._weight = weight = self.schedule.at(step, window.target_tokens)
+        every = self.schedule.options.monitor_every
+        subset = cheap_subset(policy.parameters())
+        self._monitor = CompositionWindow(subset, self._mean_over_ranks) if every and step % every == 0 else None
+        if drawn is None:
+            return
+        self.schedule.observe_value(drawn.report["diversity_value"])
+        began = time.perf_counter()
+        with self.compute_loss_context_manager():
+            self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
+        effective = lambda_eff(weight, window.target_tokens)
+        report = drawn.report | {"lambda": weight, "lambda_eff": effective}
+        report["junk_monitor"] = junk_monitor(effective, drawn.report["similarity"])
+        self.means.update(report | {"seconds_scoring": time.perf_counter() - began})
+
+    def _close_monitor(self, monitor: CompositionWindow) -> None:
+        found, self._monitor = monitor.close(), None
+        if self._weight:
+            self.schedule.observe_norms(found.demonstration_norm, found.diversity_norm / abs(self._weight))
+        self.means.update(found.report())
+
+    def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:
+        mean: torch.Tensor = self.accelerator.reduce(vector.to(self.accelerator.device), "mean")
+        return mean
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """SFTTrainer's log with the diversity term's means over the steps since the last one."""
+        if self.term and self.model.training:
+            logs.update(self.means.take(add_over_ranks(self.accelerator), logs.get("loss")))
+        super().log(logs, start_time)
