@@ -34,7 +34,7 @@ class Baseline:
     """
 
     kind: BaselineKind = "control_variate"
-    memory: float = 0.95
+    memory: float = 0.99
     moments: Moments = field(default_factory=lambda: np.zeros(5))
 
     def __post_init__(self) -> None:

@@ -12,10 +12,11 @@ its credit is 0.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Distances, Evidence, Labels, SetFunction
-from polychromic.diversity.subsets import expected_distinct, miss
+from polychromic.diversity.subsets import miss, pass_at_k
 
 SetSize = int | Literal["shapley"]
 Vector = NDArray[np.float64]
@@ -83,32 +84,46 @@ def _labels_credit(evidence: Labels, valid: Vector, set_size: SetSize) -> Credit
         raise InputError(f"{len(evidence.values)} labels for {n} validities")
     kept = [label if ok else None for label, ok in zip(evidence.values, valid, strict=True)]
     counts = Counter(label for label in kept if label is not None)
-    count = np.array([counts[label] if label is not None else 0 for label in kept], dtype=np.int64)
-    table = _marginals(n, set_size)
-    reference = _labels_reference(count, list(counts.values()), set_size)
-    sizes = list(counts.values())
-    ks = range(1, n + 1) if set_size == "shapley" else (set_size,)
-    value = float(np.mean([expected_distinct(sizes, k, n) / k for k in ks]))
-    return Credit(table[count], reference, value, _labels_similarity(evidence, set_size))
+    count = [counts[label] if label is not None else 0 for label in kept]
+    return Credit(
+        values=np.array([_marginal(n, set_size, c) for c in count]),
+        reference=_labels_reference(count, counts.values(), set_size),
+        value=sum(_worth(n, set_size, c) for c in counts.values()),
+        similarity=_labels_similarity(evidence, set_size),
+    )
 
 
-def _marginals(n: int, set_size: SetSize) -> Vector:
-    """Credit of a sample whose answer ``c`` of the ``n`` samples share, for ``c = 0..n`` (0: no valid answer)."""
-    c = np.arange(1, n + 1)
-    shares = 1.0 / c if set_size == "shapley" else miss(n - 1, c - 1, set_size - 1)
-    return np.concatenate(([0.0], np.asarray(shares, dtype=np.float64)))
+@functools.lru_cache(maxsize=65536)
+def _worth(n: int, set_size: SetSize, c: int) -> float:
+    """What an answer of ``c`` of the ``n`` samples adds to ``E[f]``: its chance to be drawn, over k.
+
+    Shapley: the mean over ``k = 1..n`` is the harmonic number of ``c`` over ``n``.
+    """
+    if set_size == "shapley":
+        return float(np.sum(1.0 / np.arange(1, c + 1))) / n
+    return float(pass_at_k(n, c, set_size)) / set_size
 
 
-def _labels_reference(count: NDArray[np.int64], sizes: Sequence[int], set_size: SetSize) -> Vector:
+@functools.lru_cache(maxsize=65536)
+def _marginal(n: int, set_size: SetSize, c: int) -> float:
+    """Credit of a sample whose answer ``c`` of the ``n`` samples share; 0 for ``c = 0``, no valid answer."""
+    if c == 0:
+        return 0.0
+    return 1.0 / c if set_size == "shapley" else float(miss(n - 1, c - 1, set_size - 1))
+
+
+def _labels_reference(count: Sequence[int], sizes: Iterable[int], set_size: SetSize) -> Vector:
     """The mean credit of the others among themselves, which is ``E[distinct of k] - E[distinct of k-1]`` of them."""
-    n = count.size
-    if n == 1:
+    others = len(count) - 1
+    if not others:
         return np.zeros(1)
-    others = n - 1
-    table = _marginals(others, set_size if set_size == "shapley" else min(set_size, others))
-    weight = np.append(np.arange(n) * table, 0.0)  # an answer shared by all n is never among n - 1 others
-    total = weight[sizes].sum()
-    return np.where(count > 0, total - weight[count] + weight[np.maximum(count - 1, 0)], total) / others
+    drawn = set_size if set_size == "shapley" else min(set_size, others)
+
+    def share(c: int) -> float:  # an answer shared by all n is never among n - 1 others
+        return c * _marginal(others, drawn, c) if c <= others else 0.0
+
+    total = sum(map(share, sizes))
+    return np.array([total - share(c) + share(c - 1) if c else total for c in count]) / others
 
 
 def _labels_similarity(evidence: Labels, set_size: SetSize) -> float:
@@ -117,9 +132,8 @@ def _labels_similarity(evidence: Labels, set_size: SetSize) -> float:
     n = counts.total()
     if n < 2:
         return math.nan
-    sizes = np.array(list(counts.values()))
-    table = _marginals(n, set_size if set_size == "shapley" else min(set_size, n))
-    return float(1.0 - (sizes * table[sizes]).sum() / n) / 2.0
+    drawn = set_size if set_size == "shapley" else min(set_size, n)
+    return (1.0 - sum(c * _marginal(n, drawn, c) for c in counts.values()) / n) / 2.0
 
 
 def _distances_credit(evidence: Distances, valid: Vector, set_size: SetSize) -> Credit:

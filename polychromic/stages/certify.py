@@ -1,0 +1,36 @@
+"""The certificate as a stage: every section's lines, one section after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from polychromic.objective.certificate.controls import control_lines
+from polychromic.objective.certificate.exact import exact_lines
+from polychromic.objective.certificate.invariances import invariance_lines
+from polychromic.objective.certificate.lines import Line
+from polychromic.objective.certificate.variance import variance_lines
+
+SECTIONS: tuple[Callable[[], list[Line]], ...] = (exact_lines, control_lines, invariance_lines, variance_lines)
+
+
+@dataclass(frozen=True)
+class Section:
+    """The lines of a section and the seconds they took."""
+
+    lines: list[Line]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every line holds."""
+        return all(line.passed for line in self.lines)
+
+
+def run() -> Iterator[Section]:
+    """The sections of the certificate, each as soon as it is done."""
+    for section in SECTIONS:
+        start = time.perf_counter()
+        lines = section()
+        yield Section(lines, time.perf_counter() - start)
