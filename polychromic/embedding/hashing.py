@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from polychromic.core.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass
 class HashingEmbedder:
     """Deterministic unit vectors: texts that share words and runs of three characters lie close together.
 
@@ -20,15 +20,12 @@ class HashingEmbedder:
     """
 
     dimensions: int = 256
+    name: str = field(init=False)
 
     def __post_init__(self) -> None:
         if self.dimensions < 2:
             raise InputError(f"the hashing encoder needs at least 2 dimensions, not {self.dimensions}")
-
-    @property
-    def name(self) -> str:
-        """``hashing-D``."""
-        return f"hashing-{self.dimensions}"
+        self.name = f"hashing-{self.dimensions}"
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Float32 unit rows of shape [len(texts), dimensions]; the same on every machine."""

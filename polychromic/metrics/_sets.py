@@ -114,6 +114,10 @@ def right_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
 
 
 def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
-    """The answer of each completion, right or wrong, None where there is none; all must have been judged."""
-    passes(verdicts)
+    """The answer of each completion, right or wrong, None where there is none.
+
+    Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same.
+    """
+    if verdicts is None or any(verdict.status is Status.ABSENT and verdict.answer is None for verdict in verdicts):
+        passes(verdicts)
     return [verdict.answer for verdict in verdicts or ()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,20 @@ def gram_detail(texts: Sequence[str], sizes: NDArray[np.int64]) -> dict[str, flo
     }
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """An encoder that reads only so much of a text."""
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads."""
+        ...
+
+
+def cut_texts(embedder: Embedder | None, texts: Sequence[str]) -> int:
+    """How many of the texts the encoder cuts; 0 for one without a limit."""
+    return embedder.cut(texts) if isinstance(embedder, Limited) else 0
+
+
 def embedder_name(embedder: Embedder | None) -> str:
     """The encoder's part of a signature."""
     return "none" if embedder is None else embedder.name
@@ -67,7 +81,8 @@ def measure_vectors(
             if len(kept) < 2:
                 raise UnmeasurableError(f"needs two texts that are not empty, there are {len(kept)}")
             value = one(np.stack([vectors[text] for text in kept]))
-            return Value(value.numerator, value.denominator, {**value.detail, "empty": k - len(kept)})
+            beside = {"empty": k - len(kept), "cut": cut_texts(embedder, kept)}
+            return Value(value.numerator, value.denominator, {**value.detail, **beside})
 
         found += measure_each(signature, part, None, with_vectors)
     return found

@@ -1,0 +1,222 @@
+"""samples.jsonl and verdicts.jsonl -> measurements.jsonl: every metric on every prompt of every model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.nouns import Example, Verdict
+from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
+from polychromic.records.artefacts import file_digest, signature, versions
+from polychromic.records.foreign import is_native, read_foreign
+from polychromic.records.jsonl import read_json, write_json, write_rows
+from polychromic.records.measurements import StoredMeasurement, measurement_row
+from polychromic.records.samples import StoredSet, group_sets, read_sets, sample_rows
+from polychromic.records.verdicts import Key, read_verdicts, verdict_row, verdicts_of
+from polychromic.settings.catalog import build
+
+Kind = str | Mapping[str, Any]
+ENCODE_TEXTS = 1024
+"""Texts between two reports of progress."""
+NO_ENCODER, HASHING = "none", "hashing"
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What to measure (None: every metric that applies) and what the metrics may use."""
+
+    metrics: Sequence[Kind] | None = None
+    embedder: Embedder | None = None
+    task: Task | None = None
+    demonstrations: Sequence[Example] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one model: the ratio of sums over the prompts that have a number, and why the others have none."""
+
+    model: str
+    temperature: float
+    signature: str
+    score: float
+    prompts: int
+    missing: int
+    reason: str
+
+
+def default_metrics(n: int, task_has_verifier: bool) -> list[Kind]:
+    """The metrics of an evaluation that names none, for ``n`` samples a prompt; the judged ones need a verifier."""
+    judged: list[Kind] = []
+    if task_has_verifier:
+        ks = sorted({2**i for i in range(n.bit_length()) if 2**i < n} | {n})
+        judged += [{"kind": "pass_at_k", "k": k} for k in ks]
+        judged += [{"kind": "distinct_correct", "k": k} for k in ks if k > 1 or n == 1]
+        judged += [
+            {"kind": "pass_hat_k", "k": min(4, n)},
+            {"kind": "g_pass_at_k", "k": n, "tau": 0.5},
+            {"kind": "maj_at_k", "k": n},
+            {"kind": "best_of_k", "k": n, "scorer": "mean_logprob"},
+            {"kind": "distinct_at_k", "k": n, "by": "answer"},
+            {"kind": "noveltybench", "score": "utility", "same_by": "answer", "k": n},
+            "expected_draws",
+            "collision",
+            "creativity",
+        ]
+    lexical: list[Kind] = [
+        *({"kind": "distinct", "n": order, "k": n} for order in (1, 2)),
+        *({"kind": kind, "k": n} for kind in ("rarefied_distinct", "ead", "ngram_entropy", "compression", "self_bleu")),
+        {"kind": "distinct_at_k", "k": n, "by": "text"},
+        {"kind": "noveltybench", "same_by": "text", "k": n},
+    ]
+    semantic: list[Kind] = [{"kind": kind, "k": n} for kind in ("semantic", "nearest_neighbour", "clusters", "vendi")]
+    return [*judged, *lexical, *semantic, "length", "truncated"]
+
+
+def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embedder | None:
+    """The encoder of a setting, each text encoded once; None for ``none``.
+
+    A setting is a path, a hub name, ``hashing``, ``none``, or None for the default. Vectors are kept in ``folder`` when one is given. Its weights are loaded when the first text comes.
+
+    Raises:
+        MissingResourceError: the path is no folder.
+    """
+    from polychromic.embedding.cache import CachedEmbedder
+    from polychromic.embedding.encoder import load_encoder
+    from polychromic.embedding.hashing import HashingEmbedder
+
+    if encoder == NO_ENCODER:
+        return None
+    return CachedEmbedder(HashingEmbedder() if encoder == HASHING else load_encoder(encoder), folder)
+
+
+def run(folder: str | Path, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
+    """The path of ``measurements.jsonl`` of an evaluation folder; nothing is done when it is up to date.
+
+    Raises:
+        MissingResourceError: the folder has no samples.
+        RecordError: a row is wrong.
+    """
+    folder, measuring = Path(folder), measuring or Measuring()
+    samples, path, about = (folder / name for name in ("samples.jsonl", "measurements.jsonl", "measurements.json"))
+    if not samples.exists():
+        raise MissingResourceError(f"{samples}: there are no samples; draw some with `polychromic sample`")
+    sets, verdicts = read_sets(samples), read_verdicts(folder / "verdicts.jsonl")
+    metrics = pinned_metrics(sets, bool(verdicts), measuring)
+    names = [metric.signature for metric in metrics]
+    made_of = signature(
+        {
+            "metrics": names,
+            "samples": file_digest(samples),
+            "verdicts": file_digest(folder / "verdicts.jsonl") if verdicts else "",
+            "demonstrations": [[example.prompt.id, example.demonstration] for example in measuring.demonstrations],
+            "versions": versions(),
+        }
+    )
+    if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
+        return path
+    found = measure(sets, verdicts, metrics, progress)
+    write_rows(path, map(measurement_row, found))
+    write_json(about, {"signature": made_of, "metrics": names, "versions": versions()})
+    return path
+
+
+def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[Key, Verdict]]:
+    """The sample sets and verdicts of a file: our own ``samples.jsonl`` with its neighbour, or anyone's generations.
+
+    Raises:
+        RecordError: ``file:line: reason`` for a row that cannot be used.
+        MissingResourceError: there is no such file.
+    """
+    if is_native(path):
+        return read_sets(path), read_verdicts(Path(path).with_name("verdicts.jsonl"))
+    return read_foreign(path, model or Path(path).stem)
+
+
+def adopt(files: Mapping[str, str | Path], folder: str | Path) -> Path:
+    """``folder``, made an evaluation folder of anyone's generations: one file for each model name.
+
+    Raises:
+        RecordError: ``file:line: reason`` for a row that cannot be used.
+        InputError: two files hold a model of the same name.
+    """
+    sets: list[StoredSet] = []
+    verdicts: dict[Key, Verdict] = {}
+    for model, path in files.items():
+        found, judged = read_any(path, model)
+        twice = {stored.model for stored in found} & {stored.model for stored in sets}
+        if twice:
+            raise InputError(f"{path}: holds a model {min(twice)!r}, which another file holds too")
+        sets += found
+        verdicts |= judged
+    folder = Path(folder)
+    write_rows(folder / "samples.jsonl", (row for stored in sets for row in sample_rows(stored)))
+    write_rows(folder / "verdicts.jsonl", (verdict_row(key, verdict) for key, verdict in verdicts.items()))
+    return folder
+
+
+def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring) -> list[Metric]:
+    """The metrics, built and fixed to what all the sets have in common, so that models are measured alike."""
+    drawn = [stored.samples for stored in sets]
+    sizes = [len(item.completions) for item in drawn]
+    usual = max(sorted(set(sizes)), key=sizes.count, default=1)
+    kinds = default_metrics(usual, judged) if measuring.metrics is None else measuring.metrics
+    parts = {
+        "embedder": measuring.embedder,
+        "task": measuring.task,
+        "demonstrations": tuple(measuring.demonstrations) or None,
+    }
+    metrics = [build("metrics", kind, **parts) for kind in kinds]
+    pinned = [metric.pinned(drawn) if hasattr(metric, "pinned") else metric for metric in metrics]
+    return list({metric.signature: metric for metric in pinned}.values())
+
+
+def measure(
+    sets: Sequence[StoredSet], verdicts: Mapping[Key, Verdict], metrics: Sequence[Metric], progress: Progress = silent
+) -> list[StoredMeasurement]:
+    """One measurement for each model, temperature, metric and prompt; without any verdict the judged ones say so."""
+    _encode_ahead(sets, metrics, progress)
+    groups = group_sets(sets)
+    found: list[StoredMeasurement] = []
+    for place, ((model, temperature), group) in enumerate(groups.items()):
+        drawn = [stored.samples for stored in group]
+        judged = [verdicts_of(stored, verdicts) for stored in group] if verdicts else None
+        for index, metric in enumerate(metrics):
+            rows = metric.measure(drawn, judged)
+            found += [StoredMeasurement(model, temperature, row) for row in rows]
+            progress("measure", place * len(metrics) + index + 1, len(groups) * len(metrics))
+    return found
+
+
+def _encode_ahead(sets: Sequence[StoredSet], metrics: Sequence[Metric], progress: Progress) -> None:
+    """Fills the encoder's cache, so that the slow part shows its progress; its failure is left to the metrics."""
+    embedder = next((found for metric in metrics if (found := getattr(metric, "embedder", None)) is not None), None)
+    if embedder is None or not hasattr(embedder, "encoded"):
+        return
+    texts = sorted({text for stored in sets for text in stored.samples.texts if text.strip()}, key=len, reverse=True)
+    for start in range(0, len(texts), ENCODE_TEXTS):
+        try:
+            embedder.embed(texts[start : start + ENCODE_TEXTS])
+        except (MissingResourceError, MemoryError):
+            return
+        progress("encode", min(start + ENCODE_TEXTS, len(texts)), len(texts))
+
+
+def scores(found: Sequence[StoredMeasurement]) -> list[Score]:
+    """One score for each model, temperature and signature; NaN, with the commonest reason, when no prompt has one."""
+    groups: dict[tuple[str, float, str], list[StoredMeasurement]] = {}
+    for stored in found:
+        groups.setdefault((stored.model, stored.temperature, stored.measurement.signature), []).append(stored)
+    return [_score(key, [stored.measurement for stored in group]) for key, group in groups.items()]
+
+
+def _score(key: tuple[str, float, str], rows: Sequence[Any]) -> Score:
+    known = [row for row in rows if not math.isnan(row.numerator)]
+    reasons = [row.reason for row in rows if math.isnan(row.numerator)]
+    below = math.fsum(row.denominator for row in known)
+    value = math.fsum(row.numerator for row in known) / below if below else float("nan")
+    reason = max(reasons, key=reasons.count) if reasons else "" if below else "the denominators sum to 0"
+    return Score(*key, value, len(known), len(reasons), reason)
