@@ -77,9 +77,10 @@ def default_metrics(n: int, task_has_verifier: bool) -> list[Kind]:
 
 
 def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embedder | None:
-    """The encoder of a setting, each text encoded once; None for ``none``.
+    """The encoder of a setting, each text encoded once; None for the setting ``none``.
 
-    A setting is a path, a hub name, ``hashing``, ``none``, or None for the default. Vectors are kept in ``folder`` when one is given. Its weights are loaded when the first text comes.
+    A setting is a path, a hub name, ``hashing``, ``none``, or None for the default. Vectors are kept in ``folder`` when
+    one is given. The model's weights are loaded when the first text comes.
 
     Raises:
         MissingResourceError: the path is no folder.

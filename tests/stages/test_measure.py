@@ -169,9 +169,9 @@ def test_foreign_files_become_a_folder(tmp_path: Path) -> None:
     native = measure.read_any(tmp_path / "both" / "samples.jsonl")
     assert [stored.model for stored in native[0]] == ["one", "one", "two"]
     assert len(native[1]) == 6
+    named = write(tmp_path / "3.jsonl", [row | {"model": "m"} for row in ROWS])
     with pytest.raises(InputError, match="'m', which another file holds too"):
-        rows = [row | {"model": "m"} for row in ROWS]
-        measure.adopt({"x": write(tmp_path / "3.jsonl", rows), "y": tmp_path / "3.jsonl"}, tmp_path / "no")
+        measure.adopt({"x": named, "y": named}, tmp_path / "no")
 
 
 def test_missing_files(tmp_path: Path) -> None:
