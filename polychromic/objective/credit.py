@@ -163,6 +163,14 @@ def _distances_credit(evidence: Distances, valid: Vector, set_size: SetSize) -> 
     )
 
 
+def evaluations(n: int, set_size: SetSize) -> int:
+    """How often the credit of ``n`` samples evaluates a general set function, at most."""
+    if set_size == n:
+        return n + 1
+    sizes = range(1, n + 1) if set_size == "shapley" else (set_size,)
+    return sum(math.comb(n, k) + math.comb(n, k - 1) for k in sizes)
+
+
 def _set_function_credit(evidence: SetFunction, valid: Vector, set_size: SetSize) -> Credit:
     """Credit under a general set function: exact at ``k = n`` by leave-one-out, below by enumeration."""
     n = valid.size
@@ -171,7 +179,7 @@ def _set_function_credit(evidence: SetFunction, valid: Vector, set_size: SetSize
     if set_size == n:
         return _leave_one_out(evidence, valid)
     sizes = range(1, n + 1) if set_size == "shapley" else (set_size,)
-    subsets = sum(math.comb(n, k) + math.comb(n, k - 1) for k in sizes)
+    subsets = evaluations(n, set_size)
     if subsets > MAX_SUBSETS:
         raise UnsoundObjectiveError(
             f"set_size {set_size} of {n} generations takes {subsets} evaluations of a set function (of {MAX_SUBSETS}): "

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Decoding
+from polychromic.objective.credit import MAX_SUBSETS, SetSize, evaluations
+from polychromic.settings.catalog import split
 from polychromic.settings.schema import Kind, PolychromicSection
 
 NEEDS_ENCODER = frozenset({"semantic", "vendi", "logdet", "clusters"})
+NEEDS_TASK = frozenset({"quality"})
+LARGE_SET = 4
+"""From set sizes above this one, rewarding only what nobody else gave costs the quality of single answers."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +27,6 @@ class Surroundings:
     demonstrations: bool = True
 
 
-def kind_of(entry: Kind) -> str:
-    """The name on the shelf of a settings entry."""
-    return entry if isinstance(entry, str) else str(entry.get("kind", ""))
-
-
 def refuse_unsound(
     section: PolychromicSection, surroundings: Surroundings, decoding: Decoding | None = None
 ) -> list[str]:
@@ -33,11 +35,23 @@ def refuse_unsound(
     Raises:
         UnsoundObjectiveError: the diversity gradient would be wrong or could not be computed.
     """
-    weight, n, k = section.diversity_weight, section.n_generations, section.set_size
+    weight = section.diversity_weight
     if weight < 0:
         raise UnsoundObjectiveError(f"polychromic.lambda: {weight} would reward sameness; allowed: 0 or more")
     if weight == 0:
         return []
+    if decoding is not None and decoding.truncated:
+        raise UnsoundObjectiveError(
+            "training samples must come from the policy itself; "
+            f"allowed: top_p=1 (not {decoding.top_p}), top_k=0 (not {decoding.top_k})"
+        )
+    _refuse_sizes(section)
+    _refuse_parts(section, surroundings)
+    return _warnings(section)
+
+
+def _refuse_sizes(section: PolychromicSection) -> None:
+    n, k = section.n_generations, _set_size(section)
     if n < 2:
         raise UnsoundObjectiveError(
             "polychromic.n_generations: a set of one sample has no diversity; allowed: 2 or more"
@@ -46,17 +60,18 @@ def refuse_unsound(
         raise UnsoundObjectiveError(
             f"polychromic.set_size: {k} samples cannot be chosen from {n} generations; allowed: 1 to {n}, or shapley"
         )
-    if decoding is not None and decoding.truncated:
+    form = evidence_form(section.reward)
+    if form == "pairs" and k == 1:
+        raise UnsoundObjectiveError("polychromic.set_size: a set of one sample has no pair; allowed: 2 or more")
+    if form == "set function" and evaluations(n, k) > MAX_SUBSETS:
         raise UnsoundObjectiveError(
-            f"training samples must come from the policy itself; allowed: top_p=1 (not {decoding.top_p}), top_k=0 "
-            f"(not {decoding.top_k})"
+            f"polychromic.set_size: {k} of {n} generations takes {evaluations(n, k)} evaluations of a set function for "
+            f"each prompt; allowed: {n}, or a reward of answers or pairs"
         )
-    _refuse_parts(section, surroundings)
-    return _warnings(section)
 
 
 def _refuse_parts(section: PolychromicSection, surroundings: Surroundings) -> None:
-    gate, reward = kind_of(section.gate), kind_of(section.reward)
+    gate, _ = split(section.gate)
     if gate == "verifier" and not surroundings.verifier:
         raise UnsoundObjectiveError(
             "polychromic.gate: verifier needs a task that judges completions (data.task); "
@@ -66,25 +81,52 @@ def _refuse_parts(section: PolychromicSection, surroundings: Surroundings) -> No
         raise UnsoundObjectiveError(
             "polychromic.gate: likelihood takes its threshold from demonstrations; there are none"
         )
-    if reward in NEEDS_ENCODER and not surroundings.encoder:
-        raise UnsoundObjectiveError(
-            f"polychromic.reward: {reward} compares embeddings, so it needs an encoder (evaluation.encoder); "
-            "allowed without one: answers, lexical"
-        )
-    if reward in {"semantic"} and section.set_size == 1:
-        raise UnsoundObjectiveError("polychromic.set_size: a set of one sample has no pair; allowed: 2 or more")
+    for kind, _ in _nested(section.reward):
+        if kind in NEEDS_ENCODER and not surroundings.encoder:
+            raise UnsoundObjectiveError(
+                f"polychromic.reward: {kind} compares embeddings, so it needs an encoder (evaluation.encoder); "
+                "allowed without one: answers, lexical"
+            )
+        if kind in NEEDS_TASK and not surroundings.verifier:
+            raise UnsoundObjectiveError(f"polychromic.reward: {kind} needs a task that judges completions (data.task)")
 
 
 def _warnings(section: PolychromicSection) -> list[str]:
     out = []
-    if kind_of(section.gate) == "none":
+    if split(section.gate)[0] == "none":
         out.append(
             "polychromic.gate: none lets junk count as diverse; "
             "it pays once 2 * lambda_eff * C exceeds 1 (logged as junk_monitor)"
         )
-    if section.n_generations == section.set_size and kind_of(section.reward) == "answers" and section.n_generations > 4:
+    n = section.n_generations
+    if split(section.reward)[0] == "answers" and _set_size(section) == n and n > LARGE_SET:
         out.append(
-            "polychromic.set_size: with set_size = n_generations only answers nobody else gave are rewarded; "
+            f"polychromic.set_size: with {n} of {n} generations only answers nobody else gave are rewarded; "
             "a smaller set_size keeps the quality of single answers"
         )
     return out
+
+
+def evidence_form(reward: Kind) -> str:
+    """``labels``, ``pairs`` or ``set function``: what a settings entry's reward gives, which decides its set sizes."""
+    kind, options = split(reward)
+    if kind == "answers":
+        return "labels"
+    if kind == "semantic" or (kind == "lexical" and options.get("statistic", "jaccard") == "jaccard"):
+        return "pairs"
+    if kind == "mixture" and all(evidence_form(part) == "pairs" for part in options.get("parts", ("answers",))):
+        return "pairs"
+    return "set function"
+
+
+def _set_size(section: PolychromicSection) -> SetSize:
+    return section.n_generations if section.set_size is None else section.set_size
+
+
+def _nested(reward: Kind) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A reward's kind and options, and those of the rewards it is made of."""
+    kind, options = split(reward)
+    yield kind, options
+    inner: list[Kind] = [*options.get("parts", ()), *([options["of"]] if "of" in options else [])]
+    for part in inner:
+        yield from _nested(part)

@@ -1,0 +1,75 @@
+"""Settings that would give a wrong gradient are refused in one sentence, before a model loads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from polychromic.core.errors import UnsoundObjectiveError
+from polychromic.core.nouns import Decoding
+from polychromic.objective.soundness import Surroundings, refuse_unsound
+from polychromic.settings.schema import PolychromicSection
+
+TASK = Surroundings(verifier=True)
+
+
+def section(**given: object) -> PolychromicSection:
+    return PolychromicSection(**{"lambda": 1.0, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "around", "message"),
+    [
+        ({"n_generations": 4, "set_size": 5}, TASK, "5 samples cannot be chosen from 4"),
+        ({"set_size": 0}, TASK, "0 samples cannot be chosen"),
+        ({"n_generations": 1}, TASK, "one sample has no diversity"),
+        ({}, Surroundings(verifier=False), "verifier needs a task"),
+        ({"gate": "likelihood"}, Surroundings(False, demonstrations=False), "threshold from demonstrations"),
+        ({"reward": "semantic"}, Surroundings(True, encoder=False), "needs an encoder"),
+        ({"reward": {"kind": "vendi", "q": 2.0}}, Surroundings(True, encoder=False), "needs an encoder"),
+        ({"reward": {"kind": "mixture", "parts": ["answers", "vendi"]}}, Surroundings(True, encoder=False), "encoder"),
+        ({"reward": {"kind": "quality", "of": "semantic"}}, Surroundings(True, encoder=False), "needs an encoder"),
+        ({"reward": {"kind": "quality"}, "gate": "none"}, Surroundings(False), "quality needs a task"),
+        ({"reward": "semantic", "set_size": 1}, TASK, "has no pair"),
+        ({"reward": "lexical", "set_size": 1}, TASK, "has no pair"),
+        ({"reward": "vendi", "n_generations": 16, "set_size": 8}, TASK, "evaluations of a set function"),
+    ],
+)
+def test_refused(given, around, message):
+    with pytest.raises(UnsoundObjectiveError, match=message) as caught:
+        refuse_unsound(section(**given), around)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("decoding", [Decoding(top_p=0.9), Decoding(top_k=50)])
+def test_truncated_decoding_is_refused(decoding):
+    with pytest.raises(UnsoundObjectiveError, match="top_p=1"):
+        refuse_unsound(section(), TASK, decoding)
+
+
+def test_a_negative_lambda_is_refused_by_the_settings_and_here():
+    with pytest.raises(ValidationError):
+        section(**{"lambda": -1.0})
+    with pytest.raises(UnsoundObjectiveError, match="reward sameness"):
+        refuse_unsound(section().model_copy(update={"diversity_weight": -1.0}), TASK)
+
+
+def test_lambda_zero_samples_nothing_so_nothing_is_refused():
+    assert refuse_unsound(section(**{"lambda": 0.0, "n_generations": 1}), Surroundings(False)) == []
+
+
+def test_sound_settings_pass_and_doubtful_ones_warn():
+    assert refuse_unsound(section(set_size=4), TASK, Decoding()) == []
+    assert refuse_unsound(section(set_size="shapley"), TASK) == []
+    assert refuse_unsound(section(reward="lexical", set_size=2), TASK) == []
+    assert "junk" in refuse_unsound(section(gate="none"), TASK)[0]
+    assert "set_size" in refuse_unsound(section(set_size=8), TASK)[0]
+    assert "set_size" in refuse_unsound(section(), TASK)[0]  # the default is all of them
+
+
+def test_no_model_library_is_imported_for_it():
+    code = "import sys, polychromic.objective.soundness; sys.exit('torch' in sys.modules or 'peft' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
