@@ -18,7 +18,7 @@ def prompts_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tu
     )
 
 
-def verdicts_on(
+def judged_pairs(
     problems: Sequence[Problem], prompts: Sequence[Prompt], completions: Sequence[Completion], judging: Judging
 ) -> list[Verdict]:
     """One verdict for each prompt and completion, all in one sandbox; ABSENT for a prompt that is none of ours."""

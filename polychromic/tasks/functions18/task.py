@@ -11,7 +11,7 @@ from typing import ClassVar
 import yaml
 
 from polychromic.core.nouns import Completion, Example, Prompt, Verdict
-from polychromic.tasks.coding import examples_of, prompts_of, verdicts_on
+from polychromic.tasks.coding import examples_of, judged_pairs, prompts_of
 from polychromic.tasks.judging import DistinctBy, Judging, PostProcessing
 from polychromic.tasks.problems import Problem, call_inputs, in_split, tests_from_cases
 from polychromic.tasks.strategies import Strategy
@@ -76,7 +76,7 @@ class Functions18:
 
     def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
         """The same for many completions in one sandbox."""
-        return verdicts_on(self.problems, prompts, completions, self.judging)
+        return judged_pairs(self.problems, prompts, completions, self.judging)
 
     def _split(self, split: str) -> list[Problem]:
         shares = (self.train_share, self.validation_share)

@@ -1,0 +1,182 @@
+"""Foreign samples of programming problems -> samples.jsonl, verdicts.jsonl and code.json, in one folder.
+
+A row is HumanEval's own (``task_id``, ``completion``: continues the prompt, unchanged) or a whole answer (``task_id``,
+``text``: the program is extracted). What cannot be used is counted and named; it never stops the run and never passes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from polychromic.analysis.code_results import KS, summary
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
+from polychromic.core.protocols import Progress, silent
+from polychromic.records.jsonl import AppendLog, encode, scan_rows, write_json, write_rows
+from polychromic.records.samples import StoredSet, sample_rows
+from polychromic.records.verdicts import Key, read_verdicts, verdict_row
+from polychromic.tasks.functions18 import Functions18
+from polychromic.tasks.humaneval import HumanEval
+from polychromic.tasks.judging import judge_each, sandbox_facts
+from polychromic.tasks.problems import Problem
+from polychromic.tasks.replies import Extraction, PostProcessing, extract
+
+CodeTask = HumanEval | Functions18
+NAMED_ROWS = 5
+BATCH = 64
+
+
+class Sample(NamedTuple):
+    """One usable row: the problem, which of its samples this is, the answer and its form."""
+
+    problem: Problem
+    number: int
+    text: str
+    form: Literal["completion", "text", "unusable"]
+    temperature: float
+
+    def extraction(self) -> Extraction:
+        """The program: prompt and completion as they stand, or what the answer holds."""
+        if self.form == "unusable":
+            return Extraction("", "bad_row")
+        how: PostProcessing = "completion" if self.form == "completion" else "ast"
+        return extract(self.text, self.problem.entry_point, self.problem.prompt, how)
+
+
+class Reading(NamedTuple):
+    """The usable samples of a file, and the rows that are not, by reason with the first few places."""
+
+    samples: list[Sample]
+    refused: dict[str, int]
+    places: list[str]
+
+
+def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", progress: Progress = silent) -> Path:
+    """The path of ``code.json`` in ``folder``; verdicts that an earlier, broken-off run found there are kept.
+
+    Raises:
+        MissingResourceError: there is no samples file, or no problem data.
+        InputError: the file holds no usable row, or the folder holds the samples of another file.
+        SandboxError: the sandbox cannot be trusted here.
+    """
+    folder, model = Path(folder), model or Path(path).stem
+    reading = read_samples(path, task.problems)
+    if not reading.samples:
+        named = "; ".join(f"{count} x {reason}" for reason, count in reading.refused.items()) or "it is empty"
+        raise InputError(f"{path}: no row can be used: {named}")
+    _store(folder, reading.samples, model)
+    verdicts = _judged(folder / "verdicts.jsonl", reading.samples, task, model, progress)
+    by_task: dict[str, list[Verdict]] = {}
+    for sample, verdict in zip(reading.samples, verdicts, strict=True):
+        by_task.setdefault(sample.problem.id, []).append(verdict)
+    result = {
+        "model": model,
+        "task": task.name,
+        **summary(by_task, _useful(by_task)),
+        "not_attempted": len(task.problems) - len(by_task),
+        "identical": len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
+        "refused": reading.refused,
+        "refused_places": reading.places,
+        "sandbox": sandbox_facts(task.judging),
+    }
+    write_json(folder / "code.json", result)
+    return folder / "code.json"
+
+
+def _useful(by_task: dict[str, list[Verdict]]) -> list[int]:
+    most = max(len(given) for given in by_task.values())
+    return [k for k in KS if k <= most]
+
+
+def read_samples(path: str | Path, problems: Sequence[Problem]) -> Reading:
+    """The samples of a JSONL file in its order; a row of a known problem without an answer is a sample that fails."""
+    known = {problem.id: problem for problem in problems}
+    samples: list[Sample] = []
+    refused: Counter[str] = Counter()
+    places: list[str] = []
+    drawn: Counter[str] = Counter()
+    seen: set[tuple[str, int]] = set()
+    for line, row in scan_rows(path):
+        found = _usable(row, known, drawn, seen)
+        if isinstance(found, Sample):
+            seen.add((found.problem.id, found.number))
+            drawn[found.problem.id] += 1
+            samples.append(found)
+            continue
+        refused[found] += 1
+        if len(places) < NAMED_ROWS:
+            places.append(str(row) if isinstance(row, RecordError) else f"{path}:{line}: {found}")
+    return Reading(samples, dict(refused), places)
+
+
+def _usable(
+    row: dict[str, Any] | RecordError, known: dict[str, Problem], drawn: Counter[str], seen: set[tuple[str, int]]
+) -> Sample | str:
+    """The sample, or why the row cannot be one."""
+    if isinstance(row, RecordError):
+        return "malformed row"
+    task_id = row.get("task_id")
+    if not isinstance(task_id, str):
+        return "no task_id"
+    if task_id not in known:
+        return "unknown task_id"
+    index = row.get("sample_index", drawn[task_id])
+    if not isinstance(index, int) or isinstance(index, bool):
+        return "sample_index is no integer"
+    return "duplicate id" if (task_id, index) in seen else _sample(known[task_id], index, row)
+
+
+def _sample(problem: Problem, index: int, row: dict[str, Any]) -> Sample:
+    form: Literal["completion", "text", "unusable"] = "completion" if "completion" in row else "text"
+    text, temperature = row.get(form), row.get("temperature", 1.0)
+    if not isinstance(text, str):
+        form, text = "unusable", ""
+    is_number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    return Sample(problem, index, text, form, float(temperature) if is_number else 1.0)
+
+
+def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
+    """Writes the samples in the house's own form, so that every later stage can read them.
+
+    Raises:
+        InputError: the folder holds other samples, whose verdicts would be taken for these ones'.
+    """
+    rows: list[dict[str, Any]] = []
+    for sample in samples:
+        prompt = Prompt(sample.problem.id, sample.problem.prompt, {"entry_point": sample.problem.entry_point})
+        drawn = SampleSet(prompt, (Completion(sample.text),), Decoding(temperature=sample.temperature), model)
+        rows += sample_rows(StoredSet(drawn, "", 0, (sample.number,)))
+    path = folder / "samples.jsonl"
+    if path.exists() and path.read_bytes() != b"".join(map(encode, rows)):
+        raise InputError(f"{folder}: holds the samples of another file; choose another folder with --out")
+    write_rows(path, rows)
+
+
+def _judged(path: Path, samples: Sequence[Sample], task: CodeTask, model: str, progress: Progress) -> list[Verdict]:
+    """One verdict for each sample, written soon after it is found."""
+    keys: list[Key] = [(model, s.problem.id, s.temperature, s.number) for s in samples]
+    with AppendLog(path) as log:
+        known = read_verdicts(path)
+        missing = [number for number, key in enumerate(keys) if key not in known]
+        waiting: list[dict[str, Any]] = []
+        done = 0
+        try:
+            for place, verdict in _verdicts([samples[number] for number in missing], task):
+                known[keys[missing[place]]] = verdict
+                waiting.append(verdict_row(keys[missing[place]], verdict))
+                done += 1
+                if len(waiting) >= BATCH:
+                    log.append(waiting)
+                    waiting = []
+                    progress("verify", done, len(missing))
+        finally:
+            log.append(waiting)
+        progress("verify", done, len(missing))
+    return [known[key] for key in keys]
+
+
+def _verdicts(samples: Sequence[Sample], task: CodeTask) -> Iterator[tuple[int, Verdict]]:
+    return judge_each([(sample.problem, sample.extraction()) for sample in samples], task.judging)
