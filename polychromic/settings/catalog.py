@@ -27,6 +27,8 @@ SHELVES = {
 """Shelf: its package, and the method that tells its dataclass from helpers in the same file."""
 PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
 """Fields that the wiring fills; no YAML may."""
+BUILT_IN = {"demonstration": "nll"}
+"""Kinds without a file: the negative log-likelihood is the trainer's own loss."""
 
 Entry = tuple[Path, ast.ClassDef]
 
@@ -36,7 +38,8 @@ def kinds(shelf: str) -> list[str]:
     package, _ = _shelf(shelf)
     folder = Path(polychromic.__path__[0]).joinpath(*package.split(".")[1:])
     names = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
-    return sorted(name for name in names if not name.startswith("_") and _entry(shelf, name) is not None)
+    found = {name for name in names if not name.startswith("_") and _entry(shelf, name) is not None}
+    return sorted(found | ({BUILT_IN[shelf]} if shelf in BUILT_IN else set()))
 
 
 def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
@@ -46,6 +49,8 @@ def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
         SettingsError: there is no such kind on the shelf.
     """
     entry = _entry(shelf, kind)
+    if entry is None and BUILT_IN.get(shelf) == kind:
+        return {}
     if entry is None:
         raise SettingsError(f"{kind!r} is no kind of {shelf}{nearest(kind, kinds(shelf))}")
     path, node = entry

@@ -75,6 +75,8 @@ def named_model(name: str, where: str) -> NamedModel:
         return NamedModel(name, _base_of(path), path)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
+    if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:
+        raise MissingResourceError(f"{name}: there is no folder {where}; train it first, or give a model's name")
     return NamedModel(name, ModelSection(name_or_path=where))
 
 

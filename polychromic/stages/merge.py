@@ -1,0 +1,57 @@
+"""The base model with an adapter merged in, as a folder of its own that any engine can serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polychromic.core.errors import InputError, NumericalError
+from polychromic.records.artefacts import file_digest, versions
+from polychromic.records.jsonl import write_json
+from polychromic.stages.models import named_model, resolve
+
+
+def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
+    """The folder of the merged model (safetensors, tokenizer, ``merge.json``), in ``dtype`` (auto: the base's own).
+
+    The base is loaded in float32 whatever the adapter was trained on, and rounded once at the end: merging into 4-bit
+    weights would round the adapter away. That takes four bytes of memory for each parameter.
+
+    Raises:
+        InputError: ``adapter`` is no run folder, or ``out`` is not empty.
+        MissingResourceError: the base is not to be had.
+        NumericalError: the adapter holds numbers that are not finite.
+    """
+    import torch
+
+    from polychromic.policy.load import attach_adapters, load_base
+
+    model = named_model("model", str(adapter))
+    if model.adapter is None:
+        raise InputError(f"{adapter}: is no run folder: it holds no adapter")
+    folder = Path(out)
+    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise InputError(f"{folder}: is not empty; choose another --out")
+    base = load_base(resolve(model.base).model_copy(update={"dtype": "float32"}))
+    stored = _stored_dtype(base.model) if dtype == "auto" else getattr(torch, dtype)
+    policy = attach_adapters(base, {"merged": model.adapter})
+    try:
+        whole = policy.model.merge_and_unload(safe_merge=True, adapter_names=["merged"])
+    except ValueError as error:
+        raise NumericalError(f"{adapter}: cannot be merged: {error}") from None
+    whole.to(stored).save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    facts = {"base": model.base.name_or_path, "adapter": str(model.adapter), "versions": versions()}
+    digest = file_digest(model.adapter / "adapter_model.safetensors")
+    write_json(folder / "merge.json", facts | {"adapter_digest": digest, "dtype": str(stored).removeprefix("torch.")})
+    return folder
+
+
+def _stored_dtype(model: object) -> object:
+    """The type the base's files have, as far as its configuration tells; bfloat16 otherwise."""
+    import torch
+
+    config = getattr(model, "name_or_path", "")
+    from transformers import AutoConfig
+
+    found = getattr(AutoConfig.from_pretrained(config), "dtype", None)
+    return found if isinstance(found, torch.dtype) else torch.bfloat16
