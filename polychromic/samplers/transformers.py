@@ -1,0 +1,75 @@
+"""Engine: transformers, in this process; every prompt is read once, and many sets are decoded together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
+from polychromic.core.seeds import child_seed
+from polychromic.policy.generate import Request, generate
+from polychromic.policy.render import completions, ends_of, prompt_ids
+
+
+@dataclass(frozen=True)
+class Transformers:
+    """Draws from ``model``. ``batch_size`` is the number of completions decoded together; memory halves it."""
+
+    model: Any
+    tokenizer: Any
+    batch_size: int = 512
+
+    def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
+        """One set of ``n`` independent completions for each prompt, in the prompts' order.
+
+        Raises:
+            InputError: an empty prompt, one that leaves no room in the context, or no chat template for a conversation.
+            NumericalError: the model gave logits that are not numbers.
+        """
+        tokens = [prompt_ids(self.tokenizer, prompt) for prompt in prompts]
+        order = sorted(range(len(prompts)), key=lambda place: (len(tokens[place]), place))
+        drawn: list[list[Completion]] = [[] for _ in prompts]
+        rows = max(1, self.batch_size)
+        for start in range(0, n, rows):
+            count = min(rows, n - start)
+            for places in _chunks(order, max(1, rows // count)):
+                child = child_seed(seed, "sample", start, *(prompts[place].id for place in places))
+                for place, found in zip(
+                    places, self._draw([tokens[place] for place in places], count, decoding, child), strict=True
+                ):
+                    drawn[place] += found
+        return [SampleSet(prompt, tuple(found), decoding) for prompt, found in zip(prompts, drawn, strict=True)]
+
+    def _draw(
+        self, prompts: Sequence[Sequence[int]], n: int, decoding: Decoding, seed: int
+    ) -> Iterator[tuple[Completion, ...]]:
+        ends = ends_of(self.model, self.tokenizer)
+        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed)):
+            yield completions(self.tokenizer, group)
+
+
+def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Request) -> list[Any]:
+    """``generate``, with half as many prompts at a time whenever the device runs out of memory."""
+    try:
+        return generate(model, prompts, request)
+    except torch.OutOfMemoryError:
+        if len(prompts) == 1:
+            raise
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(prompts) // 2
+    return [
+        group
+        for part, piece in enumerate((prompts[:half], prompts[half:]))
+        for group in generate_in_memory(
+            model, piece, Request(request.n, request.decoding, request.ends, child_seed(request.seed, "half", part))
+        )
+    ]
+
+
+def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(places), size):
+        yield places[start : start + size]

@@ -1,0 +1,227 @@
+"""A configuration to a trained adapter in its run folder: only wiring."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.nouns import Example
+from polychromic.core.protocols import Embedder, Progress, Task, silent
+from polychromic.objective.soundness import NEEDS_ENCODER
+from polychromic.records.artefacts import RunFolder, finish_run, open_run
+from polychromic.records.conversations import conversation, read_examples, refuse
+from polychromic.records.jsonl import write_bytes
+from polychromic.settings import catalog
+from polychromic.settings.load import resolved, resolved_yaml
+from polychromic.settings.schema import DataSection, Settings
+from polychromic.stages.models import resolve
+
+LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+SAVE_STEPS = 200
+KEPT_CHECKPOINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a run learns from: demonstrations, the task that judges samples (if any), and the rows left out."""
+
+    examples: Sequence[Example]
+    task: Task | None
+    skipped: int
+
+
+def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
+    """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
+
+    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
+
+    Raises:
+        InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
+            that are all damaged.
+        MissingResourceError: the base model or the encoder is not to be had.
+        NumericalError: the gradients or weights stopped being numbers.
+        StoppedError: the run was asked to stop and saved a checkpoint.
+    """
+    experiment = settings.experiment
+    path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
+    seeds = {"experiment": experiment.seed}
+    run_folder = open_run(path, resolved(settings), seeds)
+    if run_folder.finished:
+        return run_folder
+    from polychromic.training.faults import only_process
+
+    with only_process(path):
+        write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+        _train(settings, run_folder, progress)
+    return run_folder
+
+
+def load_data(section: DataSection) -> Data:
+    """The demonstrations of a configuration.
+
+    Raises:
+        InputError: a bad row, or no demonstration at all.
+        MissingResourceError: there is no such file or dataset.
+    """
+    task: Task | None = None
+    bad: list[RecordError] = []
+    if section.task is not None:
+        task = catalog.build("tasks", section.task)
+        examples: Sequence[Example] = task.examples(section.split)
+    elif section.train_file is not None:
+        examples = read_examples(section.train_file, bad.append if section.skip_bad_rows else refuse)
+    else:
+        examples = _from_hub(section, bad)
+    examples = list(examples)[: section.max_examples]
+    if not examples:
+        raise InputError("data: there is no demonstration to learn from")
+    if bad:
+        warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
+    return Data(examples, task, len(bad))
+
+
+def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
+    from datasets import load_dataset
+
+    found = []
+    for line, values in enumerate(load_dataset(section.dataset, split=section.split)):
+        try:
+            found.append(conversation(values, line).example)
+        except ValueError as error:
+            wrong = RecordError(f"{section.dataset}:{line}: {error}")
+            if not section.skip_bad_rows:
+                raise wrong from None
+            bad.append(wrong)
+    return found
+
+
+def _train(settings: Settings, folder: RunFolder, progress: Progress) -> None:
+    data = load_data(settings.data)
+    embedder = _embedder(settings)
+    from polychromic.policy.load import load_base
+    from polychromic.training.checkpoints import newest_complete
+    from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
+
+    checkpoint = newest_complete(folder.checkpoints)
+    for reason in checkpoint.rejected:
+        warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
+    policy = load_base(resolve(settings.model), settings.quantization)
+    signals = StopOnSignal()
+    trainer = _trainer(settings, folder, policy, data, embedder)
+    for callback in (signals, *_watchers(settings, folder, progress)):
+        trainer.add_callback(callback)
+    began = time.time()
+    with ExitStack() as stack:
+        stack.enter_context(signals.listening())
+        trainer.train(resume_from_checkpoint=str(checkpoint.newest) if checkpoint.newest else None)
+    if signals.stopped and trainer.state.global_step < trainer.state.max_steps:
+        raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
+    if not trainer.is_world_process_zero():
+        return
+    refuse_bad_weights(trainer.model)
+    _save(trainer, policy.tokenizer, folder)
+    finish_run(
+        folder,
+        steps=trainer.state.global_step,
+        examples=len(data.examples),
+        rows_left_out=data.skipped,
+        seconds=round(time.time() - began, 1),
+        resumed_from=checkpoint.newest.name if checkpoint.newest else None,
+    )
+
+
+def _trainer(settings: Settings, folder: RunFolder, policy: Any, data: Data, embedder: Embedder | None) -> Any:
+    from datasets import Dataset
+    from peft import LoraConfig
+
+    from polychromic.policy.render import training_row
+    from polychromic.training.trainer import PolychromicTrainer
+
+    return PolychromicTrainer(
+        model=policy.model,
+        args=_arguments(settings, folder),
+        train_dataset=Dataset.from_list([training_row(example) for example in data.examples]),
+        processing_class=policy.tokenizer,
+        peft_config=LoraConfig(**{**LORA, **settings.lora}),
+        polychromic=settings.polychromic,
+        task=data.task,
+        embedder=embedder,
+        prompts=[example.prompt for example in data.examples],
+    )
+
+
+def _arguments(settings: Settings, folder: RunFolder) -> Any:
+    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
+    import torch
+
+    from polychromic.training.trainer import SFTConfig
+
+    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
+    chosen: dict[str, Any] = {
+        "bf16": gpu and torch.cuda.is_bf16_supported(),
+        "use_cpu": not gpu,
+        "gradient_checkpointing": gpu,
+        "save_steps": SAVE_STEPS,
+        "save_total_limit": KEPT_CHECKPOINTS,
+        "completion_only_loss": settings.data.completion_only_loss,
+        "dataloader_pin_memory": gpu,
+    }
+    owned = {
+        "output_dir": str(folder.checkpoints),
+        "run_name": settings.experiment.name,
+        "seed": settings.experiment.seed,
+        "data_seed": settings.experiment.seed,
+        "report_to": [],
+        "disable_tqdm": True,
+        "logging_nan_inf_filter": False,
+    }
+    return SFTConfig(**{**chosen, **settings.training, **owned})
+
+
+def _watchers(settings: Settings, folder: RunFolder, progress: Progress) -> list[Any]:
+    from polychromic.records.artefacts import settings_hash
+    from polychromic.training.checkpoints import Sealing
+    from polychromic.training.faults import FiniteSteps
+    from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
+
+    values = resolved(settings)
+    shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
+    return [
+        FiniteSteps(),
+        MetricsFile(folder.metrics),
+        WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed}),
+        ProgressReport(progress, f"train {settings.experiment.name}"),
+        Sealing(settings_hash=settings_hash(values)),
+    ]
+
+
+def _embedder(settings: Settings) -> Embedder | None:
+    section = settings.polychromic
+    if section.diversity_weight == 0 or not _needs_encoder(section.reward):
+        return None
+    from polychromic.embedding.encoder import load_encoder
+
+    return load_encoder(settings.evaluation.encoder)
+
+
+def _needs_encoder(reward: Any) -> bool:
+    """Whether a reward, or one inside a mixture, compares embeddings."""
+    if isinstance(reward, dict):
+        inside = [value for key, value in reward.items() if key != "kind"]
+        return reward.get("kind") in NEEDS_ENCODER or any(map(_needs_encoder, inside))
+    if isinstance(reward, list | tuple):
+        return any(map(_needs_encoder, reward))
+    return isinstance(reward, str) and reward in NEEDS_ENCODER
+
+
+def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
+    """The adapter, the tokenizer with its template and the trainer's record; the adapter last, as it is looked for."""
+    tokenizer.save_pretrained(folder.path)
+    trainer.state.save_to_json(str(folder.trainer_state))
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))

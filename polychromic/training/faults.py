@@ -1,0 +1,118 @@
+"""What a run does when things go wrong: numbers that are none, a machine that is taken away, a second process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from polychromic.core.errors import InputError, NumericalError, PolychromicError
+
+BAD_STEPS = 3
+"""Steps in a row whose gradients are not numbers, after which the run stops."""
+
+
+class StoppedError(PolychromicError):
+    """The run was asked to stop and did, after saving a checkpoint; the same command continues it."""
+
+    exit_code = 143
+
+
+class FiniteSteps(TrainerCallback):  # type: ignore[misc]
+    """Does not apply a step whose gradients are not finite, and stops after ``BAD_STEPS`` of them in a row."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self._row = 0
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Looks at the gradients before they are applied.
+
+        Raises:
+            NumericalError: too many steps in a row.
+        """
+        if gradients_are_finite(kwargs["model"]):
+            self._row = 0
+            return
+        for parameter in kwargs["model"].parameters():
+            parameter.grad = None
+        self.skipped += 1
+        self._row += 1
+        if self._row >= BAD_STEPS:
+            raise NumericalError(
+                f"step {state.global_step}: the gradients were not numbers {self._row} times in a row; "
+                "lower the learning rate or look at the data"
+            )
+
+
+def gradients_are_finite(model: nn.Module) -> bool:
+    """Whether every gradient is a finite number; the ranks agree, as they hold the same gradients."""
+    found = [p.grad.detach().abs().max() for p in model.parameters() if p.grad is not None and p.grad.numel()]
+    return not found or bool(torch.isfinite(torch.stack([value.float() for value in found])).all())
+
+
+def refuse_bad_weights(model: nn.Module) -> None:
+    """Raises NumericalError when a trained weight is not a finite number, so that it is never saved as a result."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
+            raise NumericalError(f"{name}: the trained weights are not numbers; nothing was saved")
+
+
+class StopOnSignal(TrainerCallback):  # type: ignore[misc]
+    """On SIGTERM the run saves a checkpoint at the end of its step and stops; a second SIGTERM stops it at once."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it the signal is heard; in threads other than the main one nothing is changed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._hear)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.stopped:
+            raise StoppedError("stopped at once by a second SIGTERM; the last checkpoint is intact")
+        self.stopped = True
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Asks the trainer to save and stop, once the signal was heard."""
+        if self.stopped:
+            control.should_save = True
+            control.should_training_stop = True
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Within it no other process trains into ``folder``; the lock dies with its process.
+
+    Raises:
+        InputError: another process does already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder}: another process is training into this folder; wait for it or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,179 @@
+"""Where a run's numbers go: ``metrics.jsonl`` beside the weights, and Weights & Biases, the only door to wandb.
+
+The file is the record; W&B is a convenience that never stands in the way: without a key or a network the run is kept
+offline, and when wandb fails it is left out with one warning.
+"""
+
+from __future__ import annotations
+
+import math
+import netrc
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from polychromic.core.protocols import Progress
+from polychromic.records.artefacts import RunFolder, update_run
+from polychromic.records.jsonl import AppendLog, read_json, read_rows, write_rows
+from polychromic.settings.schema import TrackingSection
+
+INIT_SECONDS = 15.0
+FINISH_SECONDS = 30.0
+WANDB_HOST = "api.wandb.ai"
+
+
+class MetricsFile(TrainerCallback):  # type: ignore[misc]
+    """Appends every log to a JSONL file, durable when written; a resumed run first drops what lies after its step."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._log: AppendLog | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Opens the file at the step the run is at."""
+        if not state.is_world_process_zero:
+            return
+        AppendLog(self.path).close()  # mends a half-written last line
+        kept = [row for _, row in read_rows(self.path) if row["step"] <= state.global_step]
+        write_rows(self.path, kept if state.global_step else [])
+        self._log = AppendLog(self.path)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Writes the newest log."""
+        if self._log is not None and state.log_history:
+            self._log.append([{"step": state.global_step} | state.log_history[-1]])
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Closes the file."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+class ProgressReport(TrainerCallback):  # type: ignore[misc]
+    """Tells a Progress how many steps are done."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.progress, self.name = progress, name
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Shows where the run starts."""
+        self.on_step_end(args, state, control, **kwargs)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Shows the step."""
+        if state.is_world_process_zero:
+            self.progress(self.name, state.global_step, state.max_steps)
+
+
+class WandbRun(TrainerCallback):  # type: ignore[misc]
+    """Logs to W&B, online with a key and a network, else offline; resumes the run named in ``run.json``.
+
+    Sent are the numbers and ``config``, an allow-list: no prompts, completions, code or command line.
+    """
+
+    def __init__(self, section: TrackingSection, folder: RunFolder, name: str, config: Mapping[str, Any]) -> None:
+        self.section, self.folder, self.name, self.config = section, folder, name, dict(config)
+        self._run: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Starts or resumes the run."""
+        if not state.is_world_process_zero or self.section.wandb == "disabled":
+            return
+        wanted = self.section.wandb
+        mode = ("online" if has_key() else "offline") if wanted == "auto" else wanted
+        for attempt in dict.fromkeys((mode, "offline")):
+            self._run = self._start(attempt)
+            if self._run is not None:
+                update_run(self.folder, wandb={"id": self._run.id, "mode": attempt})
+                return
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Sends the newest log."""
+        if self._run is None or not state.log_history:
+            return
+        row = {f"train/{key}": value for key, value in state.log_history[-1].items() if is_number(value)}
+        self._try("log", self._run.log, row | {"train/global_step": state.global_step})
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ends the run, waiting for uploads at most ``FINISH_SECONDS``."""
+        if self._run is not None:
+            self._try("finish", self._run.finish)
+            self._run = None
+
+    def _start(self, mode: str) -> Any:
+        import wandb
+
+        settings = wandb.Settings(
+            init_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=False,
+            console="off",
+            silent=True,
+            disable_code=True,
+            disable_git=True,
+            disable_job_creation=True,
+            x_disable_meta=True,
+            x_disable_stats=mode == "offline",
+        )
+        run = self._try(
+            f"start {mode}",
+            wandb.init,
+            project=self.section.project,
+            entity=self.section.entity,
+            tags=list(self.section.tags) or None,
+            name=self.name,
+            id=self._known_id(),
+            resume="allow",
+            dir=str(self.folder.path),
+            config=self.config,
+            mode=mode,
+            settings=settings,
+        )
+        if run is not None:
+            self._try("define metrics", run.define_metric, "train/*", step_metric="train/global_step")
+        return run
+
+    def _known_id(self) -> str | None:
+        stored = read_json(self.folder.run_json).get("wandb") if self.folder.run_json.exists() else None
+        return str(stored["id"]) if isinstance(stored, dict) and stored.get("id") else None
+
+    def _try(self, what: str, call: Any, *args: Any, **kwargs: Any) -> Any:
+        """The call's result; None, with a warning, when wandb fails in any way: a run never stops because of it."""
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            warnings.warn(f"wandb could not {what}: {reason}; metrics.jsonl has every number", stacklevel=2)
+            if what in ("log", "finish"):
+                self._run = None
+            return None
+
+
+def has_key() -> bool:
+    """Whether this machine can log in to W&B without asking."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators(WANDB_HOST) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def is_number(value: Any) -> bool:
+    """Whether a logged value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
