@@ -257,7 +257,11 @@ def _frontier(table: MeasurementTable, settings: CompareSettings, reference: flo
     curves = frontier.sweeps(table, quality, diversity, plan)
     found = frontier.frontier(curves, plan, settings.baseline, diversity.direction)
     own = next((curve for curve in curves if curve.model == settings.baseline), None)
-    swept = [frontier.temperature_buys(own, each, reference, plan) for each in curves if own and each is not own]
+    swept = [
+        frontier.temperature_buys(own, each, reference, plan)
+        for each in curves
+        if own and each.model in _variants(table, settings)
+    ]
     return {"quality": quality.signature, "diversity": diversity.signature, **found, "swept": swept, "reason": ""}
 
 

@@ -138,22 +138,22 @@ def described(row: Row) -> str:
 
 
 def _change(row: Row) -> str:
+    name = meaning(row["metric"]).name
     if not row["score_a"]:
-        return f"went from 0 to {row['score_b']:.3f}"
-    return f"changed by {row['difference'] / abs(row['score_a']):+.1%}"
+        return f"{name} from 0 to {row['score_b']:.3f}"
+    return f"{name} {row['difference'] / abs(row['score_a']):+.1%}"
 
 
-def _sentence(opening: str, diversity: Row, quality: Row | None) -> str:
-    a, b, name = diversity["a"], diversity["b"], meaning(diversity["metric"]).name
-    cost = ""
-    if quality is not None and quality["difference"] is not None:
-        cost = f"; {meaning(quality['metric']).name} {_change(quality)}"
+def _sentence(opening: str, gain: Row, quality: Row | None) -> str:
+    a, b = gain["a"], gain["b"]
+    known = quality is not None and quality["difference"] is not None
     openings = {
-        STRONG: f"{b} is much more diverse than {a}",
+        STRONG: f"{b} is much more diverse than {a}{' at equal quality' if known else ''}",
         MODERATE: f"{b} is more diverse than {a}",
-        WEAK: f"{b} is at best slightly better than {a}",
+        WEAK: f"{b} is at best slightly more diverse than {a}",
         "paid": f"{b} is more diverse than {a}, but pays for it with correctness",
         WORSE: f"{b} is less diverse than {a}",
         UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
     }
-    return f"{openings[opening]}: {name} {_change(diversity)}{cost}."
+    changes = [_change(gain)] + ([_change(quality)] if quality is not None and known else [])
+    return f"{openings[opening]}: {', '.join(changes)}."

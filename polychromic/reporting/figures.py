@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from polychromic.records.jsonl import read_rows
 from polychromic.reporting import plots, tables
 
 Comparison = Mapping[str, Any]
+
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "demonstration loss": ("demonstration", "demonstration_loss", "sft_loss"),
+    "diversity of samples": ("diversity_value", "diversity", "reward_mean"),
+    "gradient ratio, diversity / SFT": ("gradient_ratio", "gradient_share", "ratio", "grad_ratio"),
+    "cosine of the gradients": ("gradient_cosine", "cosine", "grad_cosine"),
+}
+"""Panels of the training figure, each with the names its number may have in ``metrics.jsonl``."""
 
 
 def draw(
@@ -20,6 +29,9 @@ def draw(
         _differences(comparison, colours, temperature),
         _pass_curves(comparison, colours, temperature),
         _frontier(comparison, colours),
+        _against_length(comparison, colours),
+        _dose(comparison, colours, temperature, lambdas),
+        _training(runs, colours),
     ]
     return [figure for figure in candidates if figure is not None]
 
@@ -52,8 +64,74 @@ def _frontier(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figur
     return plots.frontier(points, colours, names)
 
 
+def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figure | None:
+    """Lexical diversity against length if both are there: where the two move together, length may be the cause."""
+    known = comparison["signatures"]
+    lengths = [each for each, facts in known.items() if facts["kind"] == "length"]
+    lexical = [each for each, facts in known.items() if facts["kind"] in ("distinct", "selfbleu")]
+    if not lengths or not lexical:
+        return None
+    wanted = (min(lengths, key=lambda each: "tokens" not in each), lexical[0])
+    rows = {(row["model"], row["temperature"], row["signature"]): row for row in comparison["scores"] if _whole(row)}
+    models: dict[str, list[tuple[float, ...]]] = {}
+    for model, temperature in dict.fromkeys(key[:2] for key in rows):
+        pair = [rows.get((model, temperature, each)) for each in wanted]
+        if pair[0] and pair[1]:
+            point = (temperature, pair[0]["score"], pair[1]["score"], *pair[0]["interval"], *pair[1]["interval"])
+            models.setdefault(model, []).append(point)
+    return plots.against_length(models, colours, [known[each]["name"] for each in wanted]) if models else None
+
+
+def _dose(
+    comparison: Comparison, colours: Mapping[str, str], temperature: float, lambdas: Mapping[str, float]
+) -> plots.Figure | None:
+    known = comparison["signatures"]
+    signatures = [comparison["frontier"].get(key) for key in ("diversity", "quality")]
+    rows = {
+        (row["model"], row["signature"]): row for row in tables.at(comparison["scores"], temperature) if _whole(row)
+    }
+    ordered = sorted((weight, model) for model, weight in lambdas.items() if model in comparison["models"])
+    panels = []
+    for signature in filter(None, signatures):
+        points = [
+            (weight, model, rows[model, signature]["score"], *rows[model, signature]["interval"])
+            for weight, model in ordered
+            if (model, signature) in rows
+        ]
+        if len({point[0] for point in points}) > 1:
+            panels.append((known[signature]["name"], points))
+    return plots.dose_response(panels, colours) if panels else None
+
+
+def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Figure | None:
+    curves = {model: training_curves(path) for model, path in runs.items() if model in colours}
+    panels = []
+    for title in PANELS:
+        lines = {model: found[title] for model, found in curves.items() if title in found}
+        if lines:
+            panels.append((title, lines))
+    return plots.training(panels, colours) if panels else None
+
+
+def training_curves(run: Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Steps and values of each panel that a run's ``metrics.jsonl`` has numbers for."""
+    path = run / "metrics.jsonl"
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for _, row in read_rows(path) if path.exists() else ():
+        step = row.get("step", row.get("global_step"))
+        plain = {name.rsplit("/", 1)[-1]: value for name, value in row.items()}
+        for title, names in PANELS.items():
+            value = next((plain[name] for name in names if isinstance(plain.get(name), int | float)), None)
+            if value is not None and step is not None:
+                steps, values = found.setdefault(title, ([], []))
+                steps.append(float(step))
+                values.append(float(value))
+    return found
+
+
 def _differences(comparison: Comparison, colours: Mapping[str, str], temperature: float) -> plots.Figure | None:
-    wanted = tables.headline_signatures(comparison)
+    known = comparison["signatures"]
+    wanted = [each for each in tables.headline_signatures(comparison) if known[each]["role"] != "size"]
     baseline, base = comparison["settings"]["baseline"], comparison["settings"]["base"]
     rows = {
         (row["metric"], row["b"]): row

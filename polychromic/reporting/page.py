@@ -87,7 +87,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "colours": colours,
         "headline": tables.headline(comparison, temperature),
         "differences": tables.all_differences(comparison),
-        "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas),
+        "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
         "cost": extras.cost,
@@ -109,6 +109,18 @@ def opening(comparison: Mapping[str, Any]) -> str:
 def _per_prompt(samples: Mapping[str, Any] | None) -> int:
     sets = [group for prompt in samples["prompts"] for group in prompt["sets"]] if samples else []
     return max((sum(entry[1] for entry in each[2]) + sum(entry[0] for entry in each[3]) for each in sets), default=0)
+
+
+def _lambdas(runs: Mapping[str, Path]) -> dict[str, float]:
+    """Each run's diversity weight, from its ``run.json``."""
+    found = {}
+    for model, run in runs.items():
+        if (run / "run.json").exists():
+            section = (read_json(run / "run.json").get("settings") or {}).get("polychromic") or {}
+            weight = section.get("lambda", section.get("diversity_weight"))
+            if isinstance(weight, int | float):
+                found[model] = float(weight)
+    return found
 
 
 def _style() -> Markup:

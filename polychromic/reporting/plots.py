@@ -18,6 +18,7 @@ from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE, css_variabl
 Curve = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
 """x, y, low, high."""
 
+LONGEST_NAME = 26
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "polychromic",
@@ -88,6 +89,25 @@ def _canvas(size: tuple[float, float] = (4.6, 3.2)) -> Iterator[tuple[Any, Any]]
         yield drawing, drawing.add_subplot()
 
 
+@contextmanager
+def _panels(count: int) -> Iterator[tuple[Any, list[Any]]]:
+    import matplotlib
+    from matplotlib.figure import Figure as Drawing
+
+    rows = (count + 1) // 2
+    with matplotlib.rc_context(_STYLE):
+        drawing = Drawing(figsize=(4.6, 2.3 * rows if count > 1 else 3.2), layout="constrained")
+        yield drawing, [drawing.add_subplot(rows, min(2, count), i + 1) for i in range(count)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _small(axes: Any, text: str, x: float, y: float) -> None:
+    axes.annotate(text, (x, y), xytext=(5, 4), textcoords="offset points", color=MUTED, fontsize=6.5)
+
+
 def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
     vector, pixels = io.StringIO(), io.BytesIO()
     drawing.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
@@ -112,7 +132,16 @@ def _end_labels(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
     for x, y, text, colour in sorted(labels, key=lambda label: label[1]):
         spot = max(y, placed[-1] + gap) if placed else y
         placed.append(spot)
-        axes.annotate(text, (x, spot), xytext=(6, 0), textcoords="offset points", va="center", color=colour, fontsize=8)
+        axes.annotate(
+            text,
+            (x, spot),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=8,
+            annotation_clip=False,
+        )
 
 
 def pass_curves(curves: Mapping[str, Curve], colours: Mapping[str, str], temperature: float) -> Figure:
@@ -122,7 +151,7 @@ def pass_curves(curves: Mapping[str, Curve], colours: Mapping[str, str], tempera
         for name, (ks, values, low, high) in curves.items():
             axes.fill_between(ks, low, high, color=colours[name], alpha=0.13, linewidth=0)
             axes.plot(ks, values, color=colours[name], marker="o", markersize=3.5)
-            labels.append((ks[-1], values[-1], name, colours[name]))
+            labels.append((ks[-1], values[-1], _short(name), colours[name]))
         ticks = sorted({k for curve in curves.values() for k in curve[0]})
         axes.set_xscale("log")
         axes.set_xticks(ticks)
@@ -149,9 +178,10 @@ def frontier(
                 axes.plot([x[i], x[i]], [low, high], color=colours[name], linewidth=1.0, alpha=0.45)
                 low, high = point["quality_interval"]
                 axes.plot([low, high], [y[i], y[i]], color=colours[name], linewidth=1.0, alpha=0.45)
-                where = {"xytext": (5, 4), "textcoords": "offset points"}
-                axes.annotate(f"{point['temperature']:g}", (x[i], y[i]), color=MUTED, fontsize=6.5, **where)
-            axes.plot(x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=name)
+                _small(axes, f"{point['temperature']:g}", x[i], y[i])
+            axes.plot(
+                x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
+            )
         axes.set_xlabel(quality)
         axes.set_ylabel(diversity)
         axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
@@ -187,17 +217,80 @@ def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) 
             axes.plot([bar.low, bar.high], [y, y], color=colours[bar.model], linewidth=1.6)
             axes.plot([bar.value], [y], color=colours[bar.model], marker="o", markersize=4.5, markeredgecolor=SURFACE)
         axes.axvline(0, color=MUTED, linewidth=0.9)
-        axes.set_yticks([i + 0.5 for i in range(len(metrics))], metrics)
+        axes.set_yticks([i + 0.5 for i in range(len(metrics))], [_short(metric) for metric in metrics])
         axes.set_ylim(len(metrics), 0)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}" if value else "0")
-        axes.set_xlabel(f"difference from {baseline}")
+        axes.set_xlabel(f"difference from {_short(baseline)}")
         for name in models:
-            axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=name)
+            axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=_short(name))
         axes.legend(fontsize=8, labelcolor=INK, ncols=min(4, len(models)), loc="lower left", bbox_to_anchor=(0, 1.0))
         caption = (
             "Paired by prompt, 95% intervals. Grey: differences this evaluation could not have resolved (80% power)."
         )
         return _finish(drawing, "differences", f"Differences from {baseline}", caption)
+
+
+def against_length(
+    models: Mapping[str, Sequence[tuple[float, ...]]], colours: Mapping[str, str], names: Sequence[str]
+) -> Figure:
+    """Diversity against length, a point (temperature, x, y, and both intervals) a temperature."""
+    with _canvas() as (drawing, axes):
+        for name, points in models.items():
+            for temperature, x, y, x_low, x_high, y_low, y_high in sorted(points):
+                axes.plot([x_low, x_high], [y, y], color=colours[name], linewidth=1.0, alpha=0.45)
+                axes.plot([x, x], [y_low, y_high], color=colours[name], linewidth=1.0, alpha=0.45)
+                _small(axes, f"{temperature:g}", x, y)
+            x, y = ([point[part] for point in sorted(points)] for part in (1, 2))
+            axes.plot(
+                x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
+            )
+        axes.set_xlabel(names[0])
+        axes.set_ylabel(names[1])
+        axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
+        caption = "Counts of distinct n-grams depend on length: where both move together, length may be the cause."
+        return _finish(drawing, "diversity-length", "Diversity against length", caption)
+
+
+def dose_response(panels: Sequence[tuple[str, Sequence[tuple[Any, ...]]]], colours: Mapping[str, str]) -> Figure:
+    """Scores against lambda, a panel a metric; points are (lambda, model, score, low, high)."""
+    with _panels(len(panels)) as (drawing, grid):
+        doses = sorted({point[0] for _, points in panels for point in points})
+        for axes, (name, points) in zip(grid, panels, strict=True):
+            x = [doses.index(point[0]) for point in points]
+            axes.plot(x, [point[2] for point in points], color=GRID, linewidth=1.4)
+            for place, (_, model, score, low, high) in zip(x, points, strict=True):
+                axes.plot([place, place], [low, high], color=colours[model], linewidth=1.6)
+                axes.plot([place], [score], color=colours[model], marker="o", markersize=5, markeredgecolor=SURFACE)
+            axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
+            axes.set_xlim(-0.4, len(doses) - 0.6)
+            axes.set_xlabel("lambda")
+            axes.set_title(name, fontsize=8.5, color=INK, loc="left")
+            axes.grid(visible=False, axis="x")
+        caption = "One training run a dose; 95% intervals over prompts, not over training seeds."
+        return _finish(drawing, "dose-response", "Dose and response", caption)
+
+
+def training(
+    panels: Sequence[tuple[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]], colours: Mapping[str, str]
+) -> Figure:
+    """Training curves, a panel a quantity, a line a model: the raw values faint, their running mean on top."""
+    with _panels(len(panels)) as (drawing, grid):
+        for axes, (title, lines) in zip(grid, panels, strict=True):
+            for name, (steps, values) in lines.items():
+                axes.plot(steps, values, color=colours[name], linewidth=0.8, alpha=0.3)
+                axes.plot(steps, _smooth(values), color=colours[name], label=_short(name))
+            axes.set_title(title, fontsize=8.5, color=INK, loc="left")
+            axes.set_xlabel("step")
+        grid[0].legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
+        return _finish(drawing, "training", "Training", "Each value faint, an exponential running mean on top.")
+
+
+def _smooth(values: Sequence[float], keep: float = 0.85) -> list[float]:
+    found, state = [], 0.0
+    for count, value in enumerate(values, start=1):
+        state = keep * state + (1 - keep) * value
+        found.append(state / (1 - keep**count))
+    return found

@@ -81,7 +81,7 @@ def headline_signatures(comparison: Comparison) -> list[str]:
         else:
             near = min(ordered, key=lambda each: abs(known[each]["k"] - 10))
             chosen += dict.fromkeys((ordered[0], near))
-    return chosen[:8]
+    return chosen[:7]
 
 
 def headline(comparison: Comparison, temperature: float) -> Headline:

@@ -67,13 +67,15 @@
   const strip = (set) => {
     const line = make("span", "strip");
     line.style.setProperty("--c", colours[set[0]]);
-    let last = null;
+    let last = null, turn = true;
     const ordered = groups(set).map((each, i) => [each, i]).sort((a, b) =>
       (b[0][1] === "passed") - (a[0][1] === "passed") || a[0][2] - b[0][2] || a[1] - b[1]);
     for (const [[count, status, answer]] of ordered) {
       for (let i = 0; i < count; i++) {
-        const cell = make("i", status === "passed" ? "" : status === "" ? "unjudged" : "wrong");
-        if (last !== null && (answer !== last) && status !== "failed") cell.classList.add("first");
+        const solid = status === "passed" || status === "";
+        const cell = make("i", solid ? "" : "wrong");
+        if (solid && answer !== last) { turn = !turn; if (last !== null) cell.classList.add("first"); }
+        if (solid && turn) cell.classList.add("other");
         last = answer;
         line.append(cell);
       }

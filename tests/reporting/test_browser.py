@@ -1,0 +1,123 @@
+"""The page in a real browser: it runs, the console stays silent, nothing is fetched, no model can script it."""
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from polychromic.analysis.comparison import CompareSettings
+from polychromic.analysis.resampling import Plan
+from polychromic.reporting.page import write_report
+from polychromic.stages import compare
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+    *("--enable-logging=stderr", "--virtual-time-budget=3000", "--host-resolver-rules=MAP * ~NOTFOUND"),
+]
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">${alert(1)}"
+
+
+class Tags(HTMLParser):
+    """Counts the elements that are really there."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = Counter()
+
+    def handle_starttag(self, tag, attributes):
+        self.seen[tag] += 1
+
+
+def browse(page, profile, *more):
+    """The finished page's HTML and what the console said."""
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *more, f"file://{page}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, console
+
+
+@pytest.fixture(scope="module")
+def page(folder, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("report")
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return write_report(copy)
+
+
+def driven(page, script):
+    """A copy of the page that runs ``script`` after everything else, within the page's own policy."""
+    copy = page.with_name("driven.html")
+    copy.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    return copy
+
+
+def test_no_console_message_and_no_request(page, tmp_path):
+    script = "document.title = JSON.stringify(performance.getEntriesByType('resource').map((entry) => entry.name));"
+    html, console = browse(driven(page, script), tmp_path, "--dump-dom")
+    assert console == []
+    assert "<title>[]</title>" in html
+    assert html.count('class="prompt"') == 30
+    assert html.count('class="strip"') == 30 * 4
+
+
+def test_prompts_open_tables_sort_and_filters_filter(page, tmp_path):
+    script = """
+      const prompt = document.querySelector("details.prompt");
+      prompt.open = true;
+      const heads = [...document.querySelectorAll("#all-differences th button")];
+      const head = heads.find((button) => button.textContent === "difference");
+      head.click();
+      const cells = () => [...document.querySelectorAll("#all-differences tbody tr")].filter((row) => !row.hidden);
+      const falling = cells().map((row) => Number(row.cells[6].dataset.value));
+      const filter = document.querySelector("[data-filter]");
+      filter.value = "pass@1 aggressive";
+      filter.dispatchEvent(new Event("input"));
+      const left = cells().length;
+      document.getElementById("search").value = "test-0007";
+      document.getElementById("search").dispatchEvent(new Event("input"));
+      requestAnimationFrame(() => setTimeout(() => {
+        document.title = JSON.stringify({
+          sorted: falling.every((value, i) => i === 0 || value <= falling[i - 1]), left,
+          found: document.getElementById("found").textContent, samples: prompt.querySelectorAll(".sample").length });
+      }, 50));
+    """
+    html, console = browse(driven(page, script), tmp_path, "--dump-dom")
+    assert console == []
+    said = json.loads(html.split("<title>")[1].split("</title>")[0])
+    assert said["sorted"]
+    assert said["left"] == 2 * 2 * 3  # pass@1 and pass@16, against two models, at three temperatures
+    assert said["found"] == "1 prompts"
+    assert said["samples"] > 4
+
+
+def test_model_text_cannot_script_the_page(make_folder, tmp_path):
+    evil = make_folder(tmp_path / "evil", {"sft": (0.3, 2), EVIL: (0.3, 4)}, (1.0,), prompts=25, text=EVIL)
+    compare.run(evil, "sft", None, CompareSettings("sft", plan=Plan(resamples=200)))
+    page = write_report(evil)
+    assert EVIL not in page.read_text()
+    script = "document.querySelector('details.prompt').open = true;"
+    (tmp_path / "profile").mkdir()
+    html, console = browse(driven(page, script), tmp_path / "profile", "--dump-dom")
+    assert console == []
+    assert "<title>sft and its variants</title>" in html
+    tags = Tags()
+    tags.feed(html)
+    assert tags.seen["img"] == 0
+    assert tags.seen["script"] == 3  # the data, the page's own, the one that opened the prompt
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1280, 1), (390, 1), (390, 0)])
+def test_page_fits_its_window(page, tmp_path, width, theme):
+    script = "document.title = document.documentElement.scrollWidth + ' ' + innerWidth;"
+    flags = ("--dump-dom", f"--window-size={max(width, 500)},900", f"--blink-settings=preferredColorScheme={theme}")
+    html, console = browse(driven(page, script), tmp_path, *flags)
+    assert console == []
+    content, window = map(int, html.split("<title>")[1].split("</title>")[0].split())
+    assert content <= window
