@@ -289,7 +289,8 @@ def training(
 
 
 def _smooth(values: Sequence[float], keep: float = 0.85) -> list[float]:
-    found, state = [], 0.0
+    found: list[float] = []
+    state = 0.0
     for count, value in enumerate(values, start=1):
         state = keep * state + (1 - keep) * value
         found.append(state / (1 - keep**count))
