@@ -90,7 +90,7 @@ def _flag(kind: str, level: str, text: str, model: str = "", temperature: float 
 def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
     found = []
     for (model, temperature, signature), cell in table.cells.items():
-        if meaning(signature).kind in ("truncated", "truncation") and cell.score > bounds.truncated:
+        if meaning(signature).kind == "truncated" and cell.score > bounds.truncated:
             text = f"{model} at temperature {temperature:g}: {cell.score:.0%} of the samples were cut off at the limit."
             found.append(_flag("truncation", "warning", text, model, temperature))
     return found

@@ -14,37 +14,28 @@ _KINDS: dict[str, tuple[str, str, int, int]] = {
     "passhatk": ("pass^{k}", QUALITY, 1, 0),
     "gpassatk": ("G-pass@{k}", QUALITY, 1, 0),
     "majatk": ("maj@{k}", QUALITY, 1, 0),
-    "majority": ("maj@{k}", QUALITY, 1, 0),
     "bestofk": ("best-of-{k}", QUALITY, 1, 0),
     "distinctcorrect": ("distinct and correct@{k}", DIVERSITY, 1, 1),
     "distinctatk": ("distinct answers@{k}", DIVERSITY, 1, 0),
-    "distinctanswers": ("distinct answers@{k}", DIVERSITY, 1, 0),
     "distinct": ("Distinct-{n}", DIVERSITY, 1, 4),
-    "rarefied": ("rarefied Distinct-{n}", DIVERSITY, 1, 3),
-    "rarefieddistinct": ("rarefied Distinct-{n}", DIVERSITY, 1, 3),
-    "distinctrarefied": ("rarefied Distinct-{n}", DIVERSITY, 1, 3),
+    "rarefieddistinct": ("rarefied Distinct-{n}", DIVERSITY, 1, 0),
     "ead": ("EAD-{n}", DIVERSITY, 1, 0),
-    "entropy": ("{n}-gram entropy", DIVERSITY, 1, 0),
+    "ngramentropy": ("{n}-gram entropy", DIVERSITY, 1, 0),
     "selfbleu": ("Self-BLEU-{n}", DIVERSITY, -1, 5),
-    "compression": ("compression ratio", DIVERSITY, 1, 0),
+    "compression": ("compression ratio", DIVERSITY, -1, 0),
     "semantic": ("semantic diversity", DIVERSITY, 1, 3),
-    "nearest": ("nearest-neighbour distance", DIVERSITY, 1, 0),
+    "nearestneighbour": ("nearest-neighbour distance", DIVERSITY, 1, 0),
     "clusters": ("clusters", DIVERSITY, 1, 0),
-    "vendi": ("Vendi score", DIVERSITY, 1, 6),
-    "noveltybench": ("NoveltyBench distinct", DIVERSITY, 1, 0),
-    "novelty": ("NoveltyBench distinct", DIVERSITY, 1, 0),
-    "collision": ("collision ratio", DIVERSITY, -1, 0),
+    "vendi": ("Vendi score", DIVERSITY, 1, 0),
+    "noveltybench": ("NoveltyBench {score}", DIVERSITY, 1, 0),
+    "collision": ("collision probability", DIVERSITY, -1, 0),
     "creativity": ("algorithmic creativity", DIVERSITY, 1, 0),
     "mauve": ("MAUVE", QUALITY, 1, 0),
     "length": ("length in {unit}", SIZE, 0, 7),
     "truncated": ("truncated share", SIZE, 0, 8),
-    "truncation": ("truncated share", SIZE, 0, 8),
-    "finished": ("finished share", SIZE, 0, 8),
-    "draws": ("expected draws to a pass", OTHER, -1, 0),
-    "diversityefficiency": ("diversity efficiency", OTHER, 1, 0),
     "expecteddraws": ("expected draws to a pass", OTHER, -1, 0),
 }
-_SAYS_NOTHING_NEW = ("tok", "k", "n", "scope", "smooth", "encoder", "unit", "by", "relative_to", "scorer")
+_SAID = {"tau": "", "q": "1.0"}  # options that are part of a name, with the value that goes without saying
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +68,7 @@ def meaning(signature: str) -> Meaning:
         options.setdefault("k" if "{k}" in _KINDS[kind][0] else "n", embedded[2])
     pattern, role, direction, headline = _KINDS.get(kind, (head.replace("_", " "), OTHER, 0, 0))
     name = re.sub(r"\{(\w+)\}", lambda match: options.get(match[1], ""), pattern).rstrip("@-^ ")
-    extras = [f"{key} {value}" for key, value in options.items() if key not in _SAYS_NOTHING_NEW]
+    extras = [f"{key} {value}" for key, value in options.items() if key in _SAID and value != _SAID[key]]
     return Meaning(
         signature, kind, f"{name} ({', '.join(extras)})" if extras else name, role, direction, headline, options
     )

@@ -243,9 +243,9 @@ def against_length(
                 axes.plot([x_low, x_high], [y, y], color=colours[name], linewidth=1.0, alpha=0.45)
                 axes.plot([x, x], [y_low, y_high], color=colours[name], linewidth=1.0, alpha=0.45)
                 _small(axes, f"{temperature:g}", x, y)
-            x, y = ([point[part] for point in sorted(points)] for part in (1, 2))
+            along, up = ([point[part] for point in sorted(points)] for part in (1, 2))
             axes.plot(
-                x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
+                along, up, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
             )
         axes.set_xlabel(names[0])
         axes.set_ylabel(names[1])

@@ -1,0 +1,128 @@
+"""Negative controls: answers that a checker must refuse, made from right ones, and what it means when it does not."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from polychromic.core.nouns import Completion, Prompt, Status, Verdict
+from polychromic.core.seeds import child_seed
+
+GOLD = "right answer"
+EMPTY, ECHO = "empty", "prompt echo"
+SHUFFLED, TRUNCATED, OTHER = "shuffled words", "first half", "another prompt's answer"
+EXAMPLES = 3  # accepted controls shown, so that a person can judge the checker
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A text for a prompt, and what kind of control it is."""
+
+    kind: str
+    prompt: Prompt
+    text: str
+
+    @property
+    def completion(self) -> Completion:
+        """The text as a finished completion."""
+        return Completion(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many controls of a kind the checker accepted; ``absent`` ones had no verdict and are not among ``judged``."""
+
+    kind: str
+    accepted: int
+    judged: int
+    absent: int
+    examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Accepted over judged, NaN without any judged."""
+        return self.accepted / self.judged if self.judged else math.nan
+
+
+def controls(golds: Sequence[tuple[Prompt, str]], seed: int = 0) -> list[Control]:
+    """Every control for right answers ``(prompt, text)``: the answer itself, then five that should fail.
+
+    A control that happens to equal the right answer is left out.
+    """
+    found = []
+    for place, (prompt, text) in enumerate(golds):
+        other = golds[(place + 1) % len(golds)][1]
+        made = {
+            GOLD: text,
+            EMPTY: "",
+            ECHO: content_text(prompt),
+            SHUFFLED: _shuffled(text, child_seed(seed, "controls", prompt.id)),
+            TRUNCATED: text[: len(text) // 2],
+            OTHER: other,
+        }
+        found += [Control(kind, prompt, made[kind]) for kind in made if kind == GOLD or made[kind] != text]
+    return found
+
+
+def content_text(prompt: Prompt) -> str:
+    """The prompt as text: its content, or its last message's."""
+    return prompt.content if isinstance(prompt.content, str) else prompt.content[-1].content
+
+
+def _shuffled(text: str, seed: int) -> str:
+    words = text.split()
+    parts, joint = (words, " ") if len(words) > 2 else (list(text), "")
+    generator = random.Random(seed)
+    for _ in range(8):
+        mixed = parts[:]
+        generator.shuffle(mixed)
+        if mixed != parts:
+            return joint.join(mixed)
+    return text
+
+
+def rates(made: Sequence[Control], verdicts: Sequence[Verdict]) -> list[Rate]:
+    """Acceptance by kind of control, in the order of ``controls``, with a few accepted examples."""
+    accepted: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    examples: dict[str, list[tuple[str, str]]] = {}
+    for control, verdict in zip(made, verdicts, strict=True):
+        accepted[control.kind] += verdict.passed
+        absent[control.kind] += verdict.status is Status.ABSENT
+        wanted = verdict.passed != (control.kind == GOLD) and verdict.status is not Status.ABSENT
+        if wanted and len(examples.setdefault(control.kind, [])) < EXAMPLES:
+            examples[control.kind].append((control.prompt.id, control.text))
+    total = Counter(control.kind for control in made)
+    return [
+        Rate(kind, accepted[kind], total[kind] - absent[kind], absent[kind], tuple(examples.get(kind, ())))
+        for kind in total
+    ]
+
+
+def warnings(found: Sequence[Rate], k: int, bound: float = 0.02, by_chance: float = 0.1) -> list[str]:
+    """A sentence for each kind accepted more often than ``bound`` (or right answers refused), with what it does.
+
+    Shuffled words may be right by chance (8+6+4 is 4+6+8), so they are allowed ``by_chance``.
+    """
+    said = []
+    for rate in found:
+        if rate.absent:
+            said.append(f"{rate.kind}: {rate.absent} controls had no verdict; a pass@k over them would be missing.")
+        if rate.kind == GOLD and rate.share < 1.0 - bound:
+            said.append(f"The checker refuses {1 - rate.share:.0%} of the right answers: every score is too low.")
+        if rate.kind != GOLD and rate.share > (by_chance if rate.kind == SHUFFLED else bound):
+            inflated = 1.0 - (1.0 - rate.share) ** k
+            said.append(
+                f"The checker accepts {rate.accepted} of {rate.judged} controls of kind {rate.kind!r}"
+                f" ({rate.share:.1%}): a model that only wrote such answers would have pass@{k} = {inflated:.2f}."
+            )
+    return said
+
+
+def identical_share(texts: Mapping[str, Sequence[str]]) -> float:
+    """Share of prompts (id -> candidates) with all candidates alike: there best-of-N cannot help. NaN without any."""
+    several = [set(found) for found in texts.values() if len(found) > 1]
+    return sum(len(found) == 1 for found in several) / len(several) if several else math.nan

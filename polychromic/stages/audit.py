@@ -1,0 +1,134 @@
+"""A task's checker against answers it must refuse, and an evaluation folder's headroom -> audit.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.analysis import ceiling, controls
+from polychromic.analysis.measurements import read_table
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Prompt
+from polychromic.core.protocols import Task, verdicts_on
+from polychromic.records.jsonl import read_rows, write_json
+from polychromic.records.samples import StoredSet, read_sets
+from polychromic.records.verdicts import read_verdicts, verdicts_of
+
+MANY_IDENTICAL = 0.5  # above this share of prompts with identical candidates, best-of-N is not worth its price
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found: acceptance by kind of control, warnings in sentences, and headroom when samples were there."""
+
+    task: str
+    rates: tuple[controls.Rate, ...]
+    warnings: tuple[str, ...]
+    identical: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    def row(self) -> dict[str, Any]:
+        """The content of ``audit.json``."""
+        shares = [asdict(rate) | {"share": rate.share} for rate in self.rates]
+        return asdict(self) | {"rates": shares}
+
+
+@dataclass(frozen=True, slots=True)
+class Auditing:
+    """How much to audit: right answers tried, from which split and seed, and the k at which damage is stated."""
+
+    split: str = "test"
+    prompts: int = 200
+    k: int = 10
+    seed: int = 0
+    baseline: str | None = None
+
+
+def run(task: Task | None, folder: str | Path | None = None, auditing: Auditing | None = None) -> Audit:
+    """The audit of a task's checker, and of an evaluation folder's samples if one is given.
+
+    Right answers are the task's demonstrations; a task without any is audited with samples that passed, or, without
+    samples either, with the empty answer and the prompt's echo only. With a folder ``audit.json`` is written into it.
+
+    Raises:
+        InputError: neither a task nor a folder is given.
+        RecordError: a row of the folder is wrong.
+    """
+    if task is None and folder is None:
+        raise InputError("audit: give a task, a folder of samples, or both")
+    auditing = auditing or Auditing()
+    sets = _sets(folder)
+    rates, notes = ([], []) if task is None else _rates(task, sets, folder, auditing)
+    warnings = controls.warnings(rates, auditing.k)
+    identical = _identical(sets)
+    for name, share in identical.items():
+        if share > MANY_IDENTICAL:
+            warnings.append(
+                f"{name}: {share:.0%} of the prompts have identical candidates: best-of-N cannot pay there."
+            )
+    warnings += _headroom(folder, auditing.baseline)
+    found = Audit(task.name if task else "", tuple(rates), tuple(warnings), identical, tuple(notes))
+    if folder is not None:
+        write_json(Path(folder) / "audit.json", found.row())
+    return found
+
+
+def _sets(folder: str | Path | None) -> list[StoredSet]:
+    path = Path(folder or ".") / "samples.jsonl"
+    return read_sets(path) if folder is not None and path.exists() else []
+
+
+def _rates(
+    task: Task, sets: Sequence[StoredSet], folder: str | Path | None, auditing: Auditing
+) -> tuple[list[controls.Rate], list[str]]:
+    golds = [(example.prompt, example.demonstration) for example in task.examples(auditing.split)]
+    notes = []
+    if not golds and sets and folder is not None:
+        golds = _passed(sets, folder)
+        notes.append("The task has no demonstrations: samples that passed stand in for right answers.")
+    if golds:
+        made = controls.controls(golds[: auditing.prompts], auditing.seed)
+    else:
+        notes.append("There is no right answer to spoil: only the empty answer and the prompt's echo were tried.")
+        prompts = task.prompts(auditing.split)[: auditing.prompts]
+        made = [control for prompt in prompts for control in _bare(prompt)]
+    verdicts = verdicts_on(task, [each.prompt for each in made], [each.completion for each in made])
+    return controls.rates(made, verdicts), notes
+
+
+def _bare(prompt: Prompt) -> list[controls.Control]:
+    echo = controls.Control(controls.ECHO, prompt, controls.content_text(prompt))
+    return [controls.Control(controls.EMPTY, prompt, ""), echo]
+
+
+def _passed(sets: Sequence[StoredSet], folder: str | Path) -> list[tuple[Prompt, str]]:
+    verdicts = read_verdicts(Path(folder) / "verdicts.jsonl")
+    found: dict[str, tuple[Prompt, str]] = {}
+    for stored in sets:
+        for completion, verdict in zip(stored.samples.completions, verdicts_of(stored, verdicts), strict=True):
+            if verdict.passed:
+                found.setdefault(stored.samples.prompt.id, (stored.samples.prompt, completion.text))
+    return list(found.values())
+
+
+def _identical(sets: Sequence[StoredSet]) -> dict[str, float]:
+    groups: dict[str, dict[str, tuple[str, ...]]] = {}
+    for stored in sets:
+        name = f"{stored.model} at temperature {stored.temperature:g}"
+        groups.setdefault(name, {})[stored.samples.prompt.id] = stored.samples.texts
+    shares = {name: controls.identical_share(texts) for name, texts in groups.items()}
+    return {name: share for name, share in shares.items() if not math.isnan(share)}
+
+
+def _headroom(folder: str | Path | None, baseline: str | None) -> list[str]:
+    path = Path(folder or ".") / "measurements.jsonl"
+    if folder is None or not path.exists():
+        return []
+    table = read_table(row for _, row in read_rows(path))
+    if baseline is not None and baseline not in table.models:
+        raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
+    models = [baseline] if baseline else list(table.models)
+    return [flag["text"] for model in models for flag in ceiling.ceiling_flags(table, model)]
