@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, UnsoundObjectiveError
-from polychromic.core.nouns import SampleSet, Verdict
+from polychromic.core.nouns import Evidence, SampleSet, Verdict
 from polychromic.core.protocols import Gate, Reward
 from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batch_moments
 from polychromic.objective.credit import Credit, SetSize, group_credit
+from polychromic.objective.rivals import RivalName
+from polychromic.objective.rivals import rival as find_rival
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,15 +48,30 @@ class LossTerms:
     diversity: Tensor
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What reward, gate and credit say about one set."""
+
+    evidence: Evidence
+    validity: tuple[float, ...]
+    credit: Credit
+
+
 class DiversityObjective:
     """Turns the sample sets of a step into advantages, and remembers what its baseline has learnt.
 
-    ``set_size`` None means all samples of the set. ``add_ranks`` adds up the baseline's moments over the ranks of a
-    distributed run, so that every rank subtracts the same; the default is a run of one rank.
+    ``set_size`` None means all samples of the set. ``rival`` names another method whose credit takes the place of
+    ours. ``add_ranks`` adds up the baseline's moments over the ranks of a distributed run, so that every rank
+    subtracts the same; the default is a run of one rank.
     """
 
     def __init__(
-        self, reward: Reward, gate: Gate, set_size: SetSize | None = None, baseline: BaselineKind = "control_variate"
+        self,
+        reward: Reward,
+        gate: Gate,
+        set_size: SetSize | None = None,
+        baseline: BaselineKind = "control_variate",
+        rival: RivalName | None = None,
     ) -> None:
         if isinstance(set_size, int) and set_size < 1:
             raise UnsoundObjectiveError(f"set_size must be at least 1, not {set_size}")
@@ -62,21 +79,22 @@ class DiversityObjective:
         self.gate = gate
         self.set_size = set_size
         self.baseline = Baseline(baseline)
+        self.rival = None if rival is None else find_rival(rival)
         self.add_ranks: Callable[[Moments], Moments] = lambda moments: moments
 
-    def credits(
-        self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None
-    ) -> tuple[list[Credit], list[tuple[float, ...]]]:
-        """The credit and the validity of every set, in order."""
-        found: list[Credit] = []
-        valid: list[tuple[float, ...]] = []
+    def credits(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Judged]:
+        """The evidence, validity and credit of every set, in order."""
+        found = []
         for index, samples in enumerate(sets):
             judged = None if verdicts is None else verdicts[index]
-            valid.append(self.gate.validity(samples, judged))
+            valid = self.gate.validity(samples, judged)
             evidence = self.reward.evidence(samples, judged)
-            size = self.set_size if self.set_size is not None else len(samples.completions)
-            found.append(group_credit(evidence, valid[-1], size))
-        return found, valid
+            found.append(Judged(evidence, valid, group_credit(evidence, valid, self.size_in(samples))))
+        return found
+
+    def size_in(self, samples: SampleSet) -> SetSize:
+        """The set size for this many samples."""
+        return self.set_size if self.set_size is not None else len(samples.completions)
 
     def advantages(
         self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None = None
@@ -92,12 +110,16 @@ class DiversityObjective:
         refuse_sets(sets, verdicts)
         if not sets:
             return GroupAdvantages(np.zeros((0, 0)), {})
-        found, valid = self.credits(sets, verdicts)
-        values = np.stack([credit.values for credit in found])
-        reference = np.stack([credit.reference for credit in found])
-        advantages = (values - self.baseline.predict(reference)) / values.shape[1]
+        found = self.credits(sets, verdicts)
+        values = np.stack([one.credit.values for one in found])
+        reference = np.stack([one.credit.reference for one in found])
+        if self.rival is None:
+            advantages = (values - self.baseline.predict(reference)) / values.shape[1]
+        else:
+            evidence, validity = [one.evidence for one in found], [one.validity for one in found]
+            advantages = self.rival(evidence, validity, self.size_in(sets[0]))
         self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
-        return GroupAdvantages(advantages, _report(sets, found, valid))
+        return GroupAdvantages(advantages, _report(sets, found))
 
     def observe_nothing(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
@@ -130,13 +152,13 @@ def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]]
         raise InputError("one verdict is needed for every completion")
 
 
-def _report(sets: Sequence[SampleSet], found: Sequence[Credit], valid: Sequence[Sequence[float]]) -> dict[str, float]:
+def _report(sets: Sequence[SampleSet], found: Sequence[Judged]) -> dict[str, float]:
     completions = [completion for samples in sets for completion in samples.completions]
-    similarity = [credit.similarity for credit in found if not math.isnan(credit.similarity)]
+    similarity = [one.credit.similarity for one in found if not math.isnan(one.credit.similarity)]
     return {
-        "diversity_value": float(np.mean([credit.value for credit in found])),
-        "gate_rate": float(np.mean(valid)),
-        "dead_share": float(np.mean([np.ptp(credit.values) < DEAD for credit in found])),
+        "diversity_value": float(np.mean([one.credit.value for one in found])),
+        "gate_rate": float(np.mean([one.validity for one in found])),
+        "dead_share": float(np.mean([np.ptp(one.credit.values) < DEAD for one in found])),
         "unique_ratio": float(np.mean([len(set(samples.texts)) / len(samples.texts) for samples in sets])),
         "truncated_share": float(np.mean([not completion.finished for completion in completions])),
         "mean_length": float(np.mean([length(completion.token_ids, completion.text) for completion in completions])),

@@ -72,6 +72,9 @@ class PolychromicSection(Section):
     reward: Kind = "answers"
     gate: Kind = "verifier"
     baseline: Literal["control_variate", "leave_one_out", "mean", "none"] = "control_variate"
+    rival: Literal["naive", "shuffled", "accuracy", "poly_epo", "darling", "dra"] | None = Field(
+        default=None, description="another method's credit in the place of ours, for comparison"
+    )
     demonstration_loss: Kind = "nll"
     schedule: dict[str, Any] = Field(
         default_factory=dict, description="warmup_steps, target_share, max_lambda_eff, calibrated, monitor_every"

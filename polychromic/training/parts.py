@@ -45,10 +45,23 @@ def build_objective(
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
         gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))
-    objective = DiversityObjective(reward, gate, section.set_size, section.baseline)
+    objective = DiversityObjective(reward, gate, section.set_size, section.baseline, section.rival)
     if trainer.accelerator.num_processes > 1:
         objective.add_ranks = _moments_over_ranks(trainer.accelerator)
     return objective
+
+
+def demonstration_loss(section: PolychromicSection) -> dict[str, Any]:
+    """The trainer's argument that puts another loss on the demonstrations; none for ``nll``, SFTTrainer's own."""
+    if catalog.split(section.demonstration_loss)[0] == "nll":
+        return {}
+    chosen = catalog.build("demonstration", section.demonstration_loss)
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        found: torch.Tensor = chosen.loss(outputs.logits, labels, num_items_in_batch)
+        return found
+
+    return {"compute_loss_func": loss}
 
 
 def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:

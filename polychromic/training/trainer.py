@@ -24,7 +24,7 @@ from polychromic.policy.render import ends_of
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import PromptBook, Window, window_of
 from polychromic.training.means import Means, add_over_ranks
-from polychromic.training.parts import build_objective
+from polychromic.training.parts import build_objective, demonstration_loss
 from polychromic.training.state import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
@@ -51,7 +51,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         section = polychromic or PolychromicSection()
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **demonstration_loss(section), **kwargs)
         self.means = Means()
         self.term: DiversityTerm | None = None
         self.schedule = WeightSchedule(section.diversity_weight, ScheduleOptions.parse(section.schedule))

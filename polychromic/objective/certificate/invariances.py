@@ -68,8 +68,8 @@ def own_sample() -> float:
             variants = [(outcome, *others[1:]) for outcome in range(len(toy.OUTCOMES))]
             objective = _objective(name)
             verdicts = [[toy.verdict_of(toy.OUTCOMES[i]) for i in one] for one in variants]
-            found, _ = objective.credits([toy.sample_set(one) for one in variants], verdicts)
-            values = np.array([credit.values[0] for credit in found])
+            found = objective.credits([toy.sample_set(one) for one in variants], verdicts)
+            values = np.array([one.credit.values[0] for one in found])
             subtracted = values - SAMPLES * _advantages(objective, variants)[:, 0]
             worst = max(worst, float(np.ptp(subtracted)))
     return worst

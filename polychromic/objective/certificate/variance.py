@@ -100,7 +100,7 @@ def case(reward_name: str, gate_name: str, set_size: SetSize) -> Population:
     """The population of one reward, gate and set size."""
     objective = DiversityObjective(exact.make_reward(reward_name), exact.make_gate(gate_name), set_size)
     sets = toy.Multisets(SAMPLES)
-    found, _ = objective.credits(sets.sets, sets.verdicts)
+    found = [one.credit for one in objective.credits(sets.sets, sets.verdicts)]
     thetas = [toy.parameters(10 + p, spread) for p, spread in enumerate(SPREADS)]
     return population(found, sets, thetas)
 
