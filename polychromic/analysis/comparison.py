@@ -249,7 +249,8 @@ def _with_holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _frontier(table: MeasurementTable, settings: CompareSettings, reference: float) -> dict[str, Any]:
-    signatures = list(table.signatures)
+    known = {key[2] for key, cell in table.cells.items() if key[0] == settings.baseline and cell.valid.any()}
+    signatures = [each for each in table.signatures if each in known]
     quality, diversity = primary_quality(signatures), primary_diversity(signatures)
     if quality is None or diversity is None:
         return {"reason": "a frontier needs pass@k and a diversity metric", "models": {}, "matched": [], "swept": []}
@@ -271,7 +272,7 @@ def _verdict(name: str, rows: list[dict[str, Any]], settings: CompareSettings, r
         for row in rows
         if (row["a"], row["b"], row["temperature"]) == (settings.baseline, name, reference)
     }
-    signatures = list(own)
+    signatures = [each for each, row in own.items() if np.isfinite(row["difference"])] or list(own)
     diversity, quality = primary_diversity(signatures), primary_quality(signatures)
     reaches = [each for each in of_kind(signatures, "passatk") if each.k > 1]
     reach = min(reaches, key=lambda each: abs(each.k - 10)) if reaches else None

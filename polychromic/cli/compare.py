@@ -1,26 +1,104 @@
-"""polychromic compare: models against a baseline, paired by prompt."""
+"""``polychromic compare``: models against a baseline, paired by prompt, from a folder or from anyone's files."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import click
 
+from polychromic.cli.console import json_option, progress_bars, show, table
+
+SHOWN = ("metric", "temperature", "a", "b", "difference", "interval", "p (Holm)", "seen from", "prompts")
+
 
 @click.command("compare")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--baseline", help="The model the others are compared with (default: sft, baseline, or the first).")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
+@click.option("--baseline", help="The model the others are compared with (files: the first; folder: sft, baseline).")
 @click.option("--base", help="The untrained model, if it was sampled (default: base).")
 @click.option("--resamples", default=10_000, show_default=True, help="Bootstrap and permutation resamples.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--temperature", type=float, help="The temperature verdicts speak about.")
-def command(folder: Path, baseline: str | None, base: str | None, **options: Any) -> None:
-    """Compare the models of FOLDER's measurements.jsonl; prints the path of comparison.json."""
+@click.option("--metric", "metrics", multiple=True, help="For samples: a kind, or {kind: NAME, option: value}.")
+@click.option("--encoder", help="For samples: an encoder's folder or hub name, hashing, or none.")
+@click.option("--out", type=click.Path(file_okay=False), help="Keep everything, with a report, in this folder.")
+@json_option
+def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: Any) -> None:
+    """Compare the models of a FOLDER with measurements, or of two or more FILES.
+
+    Files hold measurements, or samples: ours, or anyone's JSONL with prompt_id or task_id, text or completion, and
+    optionally passed and answer. Differences are paired by prompt.
+    """
     from polychromic.analysis.comparison import CompareSettings
     from polychromic.analysis.resampling import Plan
-    from polychromic.stages import compare
+    from polychromic.records.jsonl import read_json
+    from polychromic.stages import compare, report
 
     plan = Plan(options["resamples"], options["seed"])
     settings = CompareSettings("", plan=plan, temperature=options["temperature"])
-    click.echo(compare.run(folder, baseline, base, settings))
+    with ExitStack() as stack:
+        folder, first = _folder(paths, out or stack.enter_context(tempfile.TemporaryDirectory()), options)
+        written = compare.run(folder, options["baseline"] or first, options["base"], settings)
+        comparison = read_json(written)
+        lines = describe(comparison)
+        if first is None or out:
+            lines.append(str(report.run(folder) if out else written))
+        show(comparison, as_json, lines)
+
+
+def _folder(paths: tuple[str, ...], place: str, options: Mapping[str, Any]) -> tuple[Path, str | None]:
+    """The evaluation folder to compare in, and the first file's model (None for a folder that was given)."""
+    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.stages import compare, measure
+
+    if len(paths) == 1 and Path(paths[0]).is_dir():
+        return Path(paths[0]), None
+    folders = [path for path in paths if Path(path).is_dir()]
+    if folders or len(paths) == 1:
+        raise click.UsageError("give one FOLDER, or two or more FILES")
+    files: dict[str, str | Path] = dict(zip(_names(paths), paths, strict=True))
+    first = next(iter(files))
+    if all(compare.is_measurements(path) for path in paths):
+        return compare.merge(files, place), first
+    folder = measure.adopt(files, place)
+    kinds = [read_value(text, COMMAND_LINE) for text in options["metrics"]] or None
+    with progress_bars() as progress:
+        measuring = measure.Measuring(kinds, measure.open_embedder(options["encoder"]))
+        measure.run(folder, measuring, progress)
+    return folder, first
+
+
+def _names(paths: tuple[str, ...]) -> list[str]:
+    """A name for each file: its stem, with its folder where stems are equal, with a number where those are too."""
+    stems = [Path(path).stem for path in paths]
+    if len(set(stems)) < len(stems):
+        stems = [f"{Path(path).resolve().parent.name}/{Path(path).stem}" for path in paths]
+    return [stem if stems.count(stem) == 1 else f"{stem} {i + 1}" for i, stem in enumerate(stems)]
+
+
+def describe(comparison: Mapping[str, Any]) -> list[str]:
+    """Verdicts with their reasoning, the differences from the baseline as a table, and the flags."""
+    said: list[str] = []
+    for verdict in comparison["verdicts"]:
+        said += [f"{verdict['level'].upper()}: {verdict['sentence']}"]
+        said += [f"  {reason}" for reason in verdict["reasoning"]] + [""]
+    baseline = comparison["settings"]["baseline"]
+    rows = [_row(row, comparison) for row in comparison["comparisons"] if row["a"] == baseline]
+    said += [*table(SHOWN, rows), ""] if rows else []
+    return said + [f"{flag['level']}: {flag['text']}" for flag in comparison["flags"]]
+
+
+def _row(row: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[str]:
+    name = comparison["signatures"][row["metric"]]["name"]
+    low, high = row["interval"]
+    ends = "-" if low is None or high is None else f"{low:+.4g} to {high:+.4g}"
+    values = [_number(row[key]) for key in ("score_a", "score_b", "difference")]
+    tail = [_number(row["p_holm"]), _number(row["minimum_detectable_effect"]), str(row["prompts"])]
+    return [f"{name}, {row['b']}", f"{row['temperature']:g}", *values, ends, *tail]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -295,3 +295,34 @@ def _smooth(values: Sequence[float], keep: float = 0.85) -> list[float]:
         state = keep * state + (1 - keep) * value
         found.append(state / (1 - keep**count))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of values in [-1, 1] with names for rows and columns; NaN stays empty."""
+
+    name: str
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[float]]
+
+
+def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
+    """A heat map from -1 (second hue) through 0 (surface) to 1 (first hue)."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    size = (max(3.2, 1.6 + 0.5 * len(grid.columns)), max(2.0, 1.2 + 0.2 * len(grid.rows)))
+    with _canvas(size) as (drawing, axes):
+        scale = LinearSegmentedColormap.from_list("cosine", [hues[1][0], SURFACE, hues[0][0]])
+        image = axes.imshow(grid.values, cmap=scale, vmin=-1, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=40, ha="right")
+        step = max(1, len(grid.rows) // 20)
+        axes.set_yticks(range(0, len(grid.rows), step), grid.rows[::step])
+        axes.grid(visible=False)
+        axes.set_ylabel("layer")
+        for side in axes.spines.values():
+            side.set_visible(False)
+        bar = drawing.colorbar(image, ax=axes, shrink=0.7)
+        bar.outline.set_visible(False)
+        return _finish(drawing, grid.name, grid.title, "1: the same direction, 0: unrelated, −1: opposite.")

@@ -69,10 +69,11 @@ class Headline:
 def headline_signatures(comparison: Comparison) -> list[str]:
     """The signatures people look at first, in order: of pass@k the smallest k and the one near 10, else the largest."""
     known = comparison["signatures"]
+    computed = {row["signature"] for row in comparison["scores"] if row["score"] is not None}
     chosen: list[str] = []
     kinds: dict[str, list[str]] = {}
     for signature, facts in known.items():
-        if facts["headline"]:
+        if facts["headline"] and signature in computed:
             kinds.setdefault(facts["kind"], []).append(signature)
     for kind in sorted(kinds, key=lambda each: known[kinds[each][0]]["headline"]):
         ordered = sorted(kinds[kind], key=lambda each: known[each]["k"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.core.errors import InputError
 from polychromic.records.artefacts import versions
-from polychromic.records.jsonl import read_rows, write_json
+from polychromic.records.jsonl import read_rows, write_json, write_rows
 
 LIKELY_BASELINES = ("sft", "baseline")
 
@@ -39,6 +41,33 @@ def run(
     path = folder / "comparison.json"
     write_json(path, compare(rows, chosen, judged, versions()))
     return path
+
+
+def is_measurements(path: str | Path) -> bool:
+    """Whether the file's first row is one of ``measurements.jsonl``."""
+    row = next((row for _, row in read_rows(path)), {})
+    return "signature" in row and "numerator" in row
+
+
+def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
+    """``folder`` with one ``measurements.jsonl`` of several; a file of one model is called by its name in ``files``.
+
+    Raises:
+        InputError: two files hold a model of the same name.
+        RecordError: a row is wrong.
+    """
+    merged: list[dict[str, Any]] = []
+    owner: dict[str, str] = {}
+    for name, path in files.items():
+        rows = [row for _, row in read_rows(path)]
+        single = len({str(row.get("model")) for row in rows}) == 1
+        rows = [row | {"model": name if single else str(row.get("model"))} for row in rows]
+        for model in {row["model"] for row in rows}:
+            if owner.setdefault(model, name) != name:
+                raise InputError(f"{path}: holds a model {model!r}, which {files[owner[model]]} holds too")
+        merged += rows
+    write_rows(Path(folder) / "measurements.jsonl", merged)
+    return Path(folder)
 
 
 def likely_baseline(models: Sequence[str]) -> str:

@@ -160,3 +160,16 @@ def test_different_prompt_sets_are_flagged():
     rows = [row("sft", f"p{i}", i % 2) for i in range(30)] + [row("new", f"p{i}", 1 - i % 2) for i in range(25)]
     flags = compare(rows, CompareSettings("sft", plan=QUICK))["flags"]
     assert any(flag["kind"] == "prompts" and "new lacks 5" in flag["text"] for flag in flags)
+
+
+def test_the_verdict_rests_on_a_metric_that_was_computed():
+    rows = [
+        row(model, f"p{i}", None, "distinct_correct|k:8", reason="no answers")
+        for model in ("sft", "new")
+        for i in range(30)
+    ]
+    rows += [row("sft", f"p{i}", 0.2 + 0.01 * (i % 3), "distinct|n:2") for i in range(30)]
+    rows += [row("new", f"p{i}", 0.4 + 0.01 * (i % 5), "distinct|n:2") for i in range(30)]
+    found = compare(rows, CompareSettings("sft", plan=QUICK))["verdicts"][0]
+    assert found["level"] == "strong"
+    assert found["metrics"] == ["distinct|n:2"]
