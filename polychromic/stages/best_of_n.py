@@ -40,18 +40,7 @@ def run(
         raise MissingResourceError(f"{folder / 'samples.jsonl'}: there are no samples")
     if not ns or min(ns) < 1:
         raise InputError("N: give one or more numbers from 1, such as 2,4,8")
-    verdicts = read_verdicts(folder / "verdicts.jsonl")
-    problems = {problem.id: problem for problem in getattr(task, "problems", ())}
-    judging = getattr(task, "judging", Judging())
-
-    def candidates(stored: StoredSet) -> Candidates:
-        problem = problems.get(stored.samples.prompt.id)
-        return Candidates(stored.samples, verdicts_of(stored, verdicts), problem, judging)
-
-    groups = {
-        key: [candidates(item) for item in sets]
-        for key, sets in group_sets(read_sets(folder / "samples.jsonl")).items()
-    }
+    groups = _candidates(folder, task)
     named = [(_name(entry), build("scorers", entry)) for entry in scorers or kinds("scorers")]
     plan = Plan(resamples=2000, confidence=1 - 0.05 / len(named))  # the best of several scorers is looked for
     cells = [(key, n) for key in groups for n in ns]
@@ -73,8 +62,22 @@ def run(
             }
         )
         progress("best-of-n", done, len(cells))
-    write_json(folder / "best_of_n.json", {"entries": entries, "judged": bool(verdicts)})
+    write_json(folder / "best_of_n.json", {"entries": entries})
     return folder / "best_of_n.json"
+
+
+def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candidates]]:
+    """The candidates of each model and temperature, with their verdicts and, for programs, their problems."""
+    verdicts = read_verdicts(folder / "verdicts.jsonl")
+    problems = {problem.id: problem for problem in getattr(task, "problems", ())}
+    judging = getattr(task, "judging", Judging())
+
+    def one(stored: StoredSet) -> Candidates:
+        problem = problems.get(stored.samples.prompt.id)
+        return Candidates(stored.samples, verdicts_of(stored, verdicts), problem, judging)
+
+    stored = read_sets(folder / "samples.jsonl")
+    return {key: [one(item) for item in sets] for key, sets in group_sets(stored).items()}
 
 
 def _name(entry: str | dict[str, Any]) -> str:
