@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import click
 
@@ -19,12 +20,15 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its status; ``--debug`` anywhere shows the traceback of an error."""
     given = sys.argv[1:] if arguments is None else arguments
+    _quiet_libraries()
     debug = "--debug" in given or bool(os.environ.get("POLYCHROMIC_DEBUG"))
     sys.exit(run([argument for argument in given if argument != "--debug"], debug))
 
 
 def run(arguments: list[str], debug: bool) -> int:
     """The exit status of a command line; errors are shown on stderr, in one line."""
+    if not debug:
+        warnings.simplefilter("ignore", FutureWarning)  # between the libraries, nothing a person here can act on
     try:
         status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -39,6 +43,14 @@ def run(arguments: list[str], debug: bool) -> int:
         if debug:
             raise
         return _explained(error)
+
+
+def _quiet_libraries() -> None:
+    """Leaves the screen to our own progress: no bars of other libraries in a log, no bars of datasets at all."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def _explained(error: Exception) -> int:

@@ -104,6 +104,8 @@ def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
 def _train(settings: Settings, folder: RunFolder, progress: Progress) -> None:
     data = load_data(settings.data)
     embedder = _embedder(settings)
+    from transformers import PrinterCallback
+
     from polychromic.policy.load import load_base
     from polychromic.training.checkpoints import newest_complete
     from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
@@ -114,6 +116,7 @@ def _train(settings: Settings, folder: RunFolder, progress: Progress) -> None:
     policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
     trainer = _trainer(settings, folder, policy, data, embedder)
+    trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     for callback in (signals, *_watchers(settings, folder, progress)):
         trainer.add_callback(callback)
     began = time.time()

@@ -1,0 +1,122 @@
+"""``polychromic evaluate``: from models to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polychromic.cli.console import json_option, progress_bars, show, table
+from polychromic.cli.verify import TASK_HELP
+
+MODELS_HELP = "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown."
+
+
+def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    """The numbers of a list such as ``0.7,1.0``; None when it was not given."""
+    if value is None:
+        return None
+    try:
+        return tuple(float(piece) for piece in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 0.7,1.0") from None
+
+
+@click.command()
+@click.option("--models", required=True, help=MODELS_HELP)
+@click.option("--task", help=TASK_HELP)
+@click.option("--config", type=click.Path(), help="Take the section evaluation of this configuration.")
+@click.option("--n", type=int, help="Samples for each prompt.  [default: 16]")
+@click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
+@click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
+@click.option("--max-new-tokens", type=int, help="Where a completion is cut off.  [default: 128]")
+@click.option("--encoder", help="Sentence encoder: a folder or hub name.  [default: the installed package]")
+@click.option("--batch-size", type=int, help="Completions drawn at once.  [default: 512]")
+@click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
+@click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
+@click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
+@json_option
+def command(models: str, out: str, seed: int, baseline: str | None, as_json: bool, **options: Any) -> None:
+    """Sample, verify, measure, compare and report in one go.
+
+    What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
+    temperatures or more models extend it.
+    """
+    from polychromic.stages import pipeline
+    from polychromic.stages.models import parse_models
+
+    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline)
+    with progress_bars() as progress:
+        page = pipeline.run(evaluation, out, progress)
+    result, lines = summary(page)
+    show(result, as_json, lines)
+
+
+def section_of(options: dict[str, Any]) -> Any:
+    """The evaluation section of ``--config`` with the options of the command line over it."""
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import EvaluationSection
+    from polychromic.settings.source import COMMAND_LINE, read_value
+
+    config, task = options.pop("config"), options.pop("task")
+    section = load_settings(config).evaluation if config else EvaluationSection()
+    given = {name: value for name, value in options.items() if value is not None}
+    if task is not None:
+        given["task"] = read_value(task, COMMAND_LINE)
+    return checked(section, given)
+
+
+def checked(section: Any, given: dict[str, Any]) -> Any:
+    """``section`` with the values given, checked as those of a file are."""
+    from pydantic import ValidationError
+
+    from polychromic.core.errors import SettingsError
+
+    try:
+        return type(section).model_validate(section.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "--" + str(first["loc"][0]).replace("_", "-")
+        raise SettingsError(f"command line: {name}: {first['msg']}, got {first['input']!r:.40}") from None
+
+
+def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
+    """What a person wants to know first: the verdicts, the table and the paths; as values and as lines."""
+    from polychromic.records.jsonl import read_json
+    from polychromic.reporting.tables import headline, number
+
+    comparison = read_json(page.parent / "comparison.json")
+    temperature = comparison["settings"]["temperature"]
+    shown = headline(comparison, temperature)
+    header = ["model", *(name for name, _ in shown.columns)]
+    rows = [[model, *(_cell(score, number) for score in scores)] for model, scores in shown.rows]
+    lines = [
+        f"{verdict.get('b', verdict.get('model', ''))}: {verdict['sentence']}" for verdict in comparison["verdicts"]
+    ]
+    lines += ["", f"at temperature {temperature:g}; + better and - worse than the baseline beyond doubt", ""]
+    lines += [*_folded(header, rows), "", f"report: {page}"]
+    result = {"report": str(page), "verdicts": comparison["verdicts"], "header": header, "rows": rows}
+    return result, lines
+
+
+def _cell(score: Any, number: Any) -> str:
+    return number(score.value) + {"better": " +", "worse": " -"}.get(score.mark, "")
+
+
+def _folded(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table, cut into pieces that fit a screen of 100 columns."""
+    lines: list[str] = []
+    start = 1
+    while start < len(header):
+        stop = len(header)
+        while stop > start + 1 and len(table(_cut(header, start, stop), [])[0]) > 96:
+            stop -= 1
+        lines += [*([""] if lines else []), *table(_cut(header, start, stop), [_cut(row, start, stop) for row in rows])]
+        start = stop
+    return lines
+
+
+def _cut(row: Sequence[str], start: int, stop: int) -> list[str]:
+    return [row[0], *row[start:stop]]

@@ -1,0 +1,44 @@
+"""``polychromic train``: one adapter from a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.core.errors import InputError
+
+
+@click.command()
+@click.argument("config", type=click.Path())
+@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the forecast; train nothing.")
+@click.option("--resume", is_flag=True, help="Fail unless there is an interrupted run to continue.")
+@json_option
+def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool, as_json: bool) -> None:
+    """Fine-tune one adapter from CONFIG, into experiment.output_root/experiment.name.
+
+    A run that was interrupted continues from its newest whole checkpoint; a finished one is left as it is.
+    """
+    from polychromic.settings.load import load_settings, resolved, resolved_yaml
+
+    settings = load_settings(config, overrides)
+    if dry_run:
+        from dataclasses import asdict
+
+        from polychromic.stages import plan
+
+        forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
+        show({"settings": resolved(settings), "plan": asdict(forecast)}, as_json, [resolved_yaml(settings)])
+        if not as_json:
+            show({}, False, plan.lines(forecast))
+        return
+    folder = Path(settings.experiment.output_root) / settings.experiment.name
+    if resume and not (folder / "run.json").exists():
+        raise InputError(f"{folder}: there is no run to continue")
+    from polychromic.stages import train
+
+    with progress_bars() as progress:
+        train.run(settings, folder, progress)
+    show({"run": str(folder)}, as_json, [str(folder)])

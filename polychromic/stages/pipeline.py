@@ -1,0 +1,198 @@
+"""sample, verify, measure, compare and report in one go: the one stage that calls the others.
+
+What is done is not done again: samples and verdicts are extended by what is missing, and a later stage runs only when
+what it reads has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Example
+from polychromic.core.protocols import Progress, Task, silent
+from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
+from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.settings import catalog
+from polychromic.settings.schema import EvaluationSection
+from polychromic.stages.models import NamedModel, one_base, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed)."""
+
+    models: Sequence[NamedModel]
+    section: EvaluationSection
+    seed: int = 0
+    baseline: str | None = None
+
+
+def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+    """The path of ``report.html``, with all that leads to it in the folder ``out``.
+
+    Raises:
+        InputError: no task is given, or the folder holds an evaluation of other settings or other weights.
+        MissingResourceError: a model, or the encoder, is not to be had.
+    """
+    folder = Path(out)
+    task = _task(evaluation)
+    manifest = _open(evaluation, folder)
+    _sample(evaluation, task, folder, progress)
+    if getattr(task, "judges", True):
+        _verify(task, folder, progress)
+    _measure(evaluation, task, folder, progress)
+    _compare(evaluation, folder, manifest, progress)
+    return _report(evaluation, folder, manifest, progress)
+
+
+def draw(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+    """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
+    task = _task(evaluation)
+    _open(evaluation, Path(out))
+    _sample(evaluation, task, Path(out), progress)
+    return Path(out) / "samples.jsonl"
+
+
+def _task(evaluation: Evaluation) -> Task:
+    if evaluation.section.task is None:
+        raise InputError("--task: is missing, in the configuration too (evaluation.task); the prompts come from a task")
+    task: Task = catalog.build("tasks", evaluation.section.task)
+    return task
+
+
+def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
+    resolve(one_base(evaluation.models))
+    manifest = _Manifest(folder, _pins(evaluation), _weights(evaluation.models))
+    manifest.open()
+    return manifest
+
+
+def _pins(evaluation: Evaluation) -> dict[str, Any]:
+    """What must not change from one call to the next in the same folder."""
+    section = evaluation.section
+    return {
+        "base": one_base(evaluation.models).name_or_path,
+        "task": section.task,
+        "split": section.split,
+        "max_new_tokens": section.max_new_tokens,
+        "seed": evaluation.seed,
+    }
+
+
+def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
+    return {
+        model.name: "" if model.adapter is None else file_digest(model.adapter / "adapter_model.safetensors")
+        for model in models
+    }
+
+
+@dataclass(slots=True)
+class _Manifest:
+    """``evaluation.json``: what the folder is an evaluation of, and the signatures its later stages were made from."""
+
+    folder: Path
+    pins: dict[str, Any]
+    weights: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "evaluation.json"
+
+    def open(self) -> None:
+        stored: dict[str, Any] = {"pins": self.pins, "weights": {}, "stages": {}}
+        if self.path.exists():
+            stored = read_json(self.path)
+            self._same(stored)
+        elif self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            raise InputError(f"{self.folder}: is not empty and holds no evaluation of ours; choose another --out")
+        facts = {"versions": versions(), "git_revision": git_revision()}
+        write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})
+
+    def _same(self, stored: Mapping[str, Any]) -> None:
+        changed = differences(stored["pins"], plain(self.pins))
+        if changed:
+            named = ", ".join(changed)
+            raise InputError(f"{self.folder}: holds an evaluation of other settings ({named}); choose another --out")
+        for name, digest in self.weights.items():
+            if stored["weights"].get(name, digest) != digest:
+                raise InputError(f"{self.folder}: {name} was sampled with other weights; choose another --out or name")
+
+    def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
+        """Does the work unless its outputs exist and were made from the same inputs."""
+        wanted = signature(inputs)
+        stored = read_json(self.path)
+        if stored["stages"].get(stage) == wanted and all(path.exists() for path in outputs):
+            return
+        work()
+        write_json(self.path, read_json(self.path) | {"stages": stored["stages"] | {stage: wanted}})
+
+
+def _sample(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+    from polychromic.stages import sample
+
+    section = evaluation.section
+    prompts = task.prompts(section.split)[: section.max_prompts]
+    sample.run(evaluation.models, prompts, sample.SamplePlan(section, evaluation.seed), folder, progress)
+
+
+def _verify(task: Task, folder: Path, progress: Progress) -> None:
+    from polychromic.stages import verify
+
+    verify.run(folder, task, progress)
+
+
+def _measure(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+    from polychromic.stages import measure
+
+    section = evaluation.section
+    embedder = measure.open_embedder(section.encoder, folder / "embeddings")
+    measure.run(folder, measure.Measuring(section.metrics, embedder, task, _demonstrations(task)), progress)
+
+
+def _demonstrations(task: Task) -> Sequence[Example]:
+    """What the models were shown, if the task has any."""
+    try:
+        return task.examples("train")
+    except InputError:
+        return ()
+
+
+def _compare(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> None:
+    from polychromic.analysis.comparison import CompareSettings
+    from polychromic.analysis.resampling import Plan
+    from polychromic.stages import compare
+
+    plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
+    inputs = {
+        "measurements": file_digest(folder / "measurements.jsonl"),
+        "baseline": evaluation.baseline,
+        "resamples": evaluation.section.bootstrap_resamples,
+        "versions": versions(),
+    }
+
+    def work() -> None:
+        progress("compare", 0, 1)
+        compare.run(folder, evaluation.baseline, None, CompareSettings("", plan=plan))
+        progress("compare", 1, 1)
+
+    manifest.once("compare", inputs, [folder / "comparison.json"], work)
+
+
+def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> Path:
+    from polychromic.stages import report
+
+    page = folder / "report.html"
+    runs = {model.name: str(model.adapter) for model in evaluation.models if model.adapter is not None}
+    inputs = {"comparison": file_digest(folder / "comparison.json"), "runs": runs, "versions": versions()}
+
+    def work() -> None:
+        progress("report", 0, 1)
+        report.run(folder, runs)
+        progress("report", 1, 1)
+
+    manifest.once("report", inputs, [page, folder / "report.md"], work)
+    return page

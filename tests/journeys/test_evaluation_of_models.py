@@ -1,0 +1,123 @@
+"""From run folders to a report, offline, on the embedded base: continued, extended, refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.records.samples import read_sets
+from polychromic.settings.schema import EvaluationSection
+from polychromic.stages import pipeline
+from polychromic.stages.models import named_model, parse_models
+
+TASK = {"kind": "countdown", "test_size": 12}
+SMALL = EvaluationSection(task=TASK, n=4, max_new_tokens=12, encoder="hashing", bootstrap_resamples=100)
+TWO = "sft=embedded:countdown,other=embedded:countdown"
+
+
+def evaluation(models=TWO, seed=0, **changes):
+    return pipeline.Evaluation(parse_models(models), SMALL.model_copy(update=changes), seed)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluation") / "e"
+    return pipeline.run(evaluation(), folder)
+
+
+@pytest.fixture
+def copied(done, tmp_path):
+    return Path(shutil.copytree(done.parent, tmp_path / "e"))
+
+
+def state(folder):
+    files = (path for path in Path(folder).glob("*.*") if path.name != "evaluation.json")
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_everything_is_there_and_a_second_call_changes_nothing(done):
+    names = {path.name for path in done.parent.iterdir()}
+    wanted = {"samples.jsonl", "verdicts.jsonl", "measurements.jsonl", "comparison.json", "report.html", "report.md"}
+    assert wanted <= names
+    sets = read_sets(done.parent / "samples.jsonl")
+    assert {(item.model, len(item.samples.completions)) for item in sets} == {("sft", 4), ("other", 4)}
+    assert len(sets) == 24
+    before = state(done.parent)
+    assert pipeline.run(evaluation(), done.parent) == done
+    assert state(done.parent) == before
+
+
+def test_more_samples_and_temperatures_extend_what_is_there(copied):
+    old = (copied / "samples.jsonl").read_text()
+    pipeline.run(evaluation(n=6, temperatures=(1.0, 0.7)), copied)
+    assert (copied / "samples.jsonl").read_text().startswith(old)
+    sets = read_sets(copied / "samples.jsonl")
+    assert {(item.model, item.temperature, len(item.samples.completions)) for item in sets} == {
+        (model, temperature, 6) for model in ("sft", "other") for temperature in (1.0, 0.7)
+    }
+    assert len((copied / "verdicts.jsonl").read_text().splitlines()) == 12 * 6 * 4
+
+
+def test_a_sampler_that_is_killed_midway_continues_with_the_missing_samples(copied):
+    whole = (copied / "samples.jsonl").read_bytes()
+    cut = whole[: len(whole) // 3]
+    (copied / "samples.jsonl").write_bytes(cut)
+    pipeline.run(evaluation(), copied)
+    found = (copied / "samples.jsonl").read_bytes()
+    assert found.startswith(cut[: cut.rfind(b"\n") + 1])
+    rows = [json.loads(line) for line in found.splitlines()]
+    assert len(rows) == 96
+    assert len({(row["model"], row["prompt_id"], row["sample_index"]) for row in rows}) == 96
+
+
+def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path):
+    with pytest.raises(InputError, match=r"holds an evaluation of other settings \(seed\); choose another --out"):
+        pipeline.run(evaluation(seed=1), done.parent)
+    with pytest.raises(InputError, match=r"other settings \(max_new_tokens\)"):
+        pipeline.run(evaluation(max_new_tokens=5), done.parent)
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(InputError, match="holds no evaluation of ours"):
+        pipeline.run(evaluation(), tmp_path)
+    with pytest.raises(InputError, match="--task: is missing"):
+        pipeline.run(evaluation(task=None), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        ("", "names no model"),
+        ("sft", "expected name=RUN_FOLDER or name=MODEL"),
+        ("a=embedded:countdown,a=embedded:countdown", "the name 'a' is given twice"),
+        ("a=embedded:countdown,b=someone/model", "a and b have different bases"),
+        ("a=runs/of/nobody", "there is no folder runs/of/nobody; train it first"),
+        ("a=embedded:countdwn", r"no such embedded base; did you mean embedded:countdown\?"),
+    ],
+)
+def test_models_that_are_not_to_be_had_are_named(models, expected, tmp_path):
+    with pytest.raises(InputError, match=expected):
+        pipeline.run(pipeline.Evaluation(parse_models(models), SMALL), tmp_path / "e")
+    assert not (tmp_path / "e" / "samples.jsonl").exists()
+
+
+def test_a_folder_without_a_finished_run_is_said_to_be_one(tmp_path):
+    with pytest.raises(MissingResourceError, match="holds neither a finished run nor a model"):
+        named_model("a", str(tmp_path))
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(MissingResourceError, match="has no adapter yet; finish it"):
+        named_model("a", str(tmp_path))
+
+
+def test_prompts_without_a_checker_are_measured_for_diversity_alone(tmp_path):
+    data = tmp_path / "prompts.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"{n} 3 5 7 8 9 = 42:"}) + "\n" for n in range(1, 7)))
+    own = evaluation(task={"kind": "conversations", "path": str(data)})
+    page = pipeline.run(own, tmp_path / "e")
+    assert not (page.parent / "verdicts.jsonl").exists()
+    signatures = {row["signature"] for row in json.loads((page.parent / "comparison.json").read_text())["scores"]}
+    assert any(name.startswith("distinct|") for name in signatures)
+    assert not any(name.startswith("pass@k") for name in signatures)

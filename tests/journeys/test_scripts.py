@@ -1,0 +1,103 @@
+"""The two scripts, really run on the demo's configurations with tiny settings, with tmux and without."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import polychromic
+
+ROOT = Path(polychromic.__path__[0]).parent
+SCRIPTS = ("train_polychromic_variants.sh", "evaluate_three_models.sh")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout with what the scripts need."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT / "config", folder / "config")
+    for name in SCRIPTS:
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def own(environment, tmp_path):
+    """An environment with a tmux server of its own."""
+    found = environment | {"POLYCHROMIC": f"{sys.executable} -m polychromic", "TMUX_TMPDIR": str(tmp_path)}
+    found.pop("TMUX", None)
+    return found
+
+
+def bash(environment, *arguments):
+    return subprocess.run(["bash", *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=400)
+
+
+def is_finished(run):
+    return (run / "run.json").exists() and bool(json.loads((run / "run.json").read_text())["finished"])
+
+
+def without_tmux(tmp_path):
+    """A folder of links to every program of the PATH but tmux."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for place in os.environ["PATH"].split(os.pathsep):
+        for program in Path(place).glob("*") if Path(place).is_dir() else ():
+            link = folder / program.name
+            if program.name != "tmux" and not link.is_symlink():
+                link.symlink_to(program)
+    return str(folder)
+
+
+@pytest.mark.parametrize("tmux", ["present", "absent"])
+def test_the_variants_are_trained_and_three_models_compared(checkout, own, tmp_path, tmux, tiny):
+    if tmux == "present" and shutil.which("tmux") is None:
+        pytest.skip("needs tmux")
+    if tmux == "absent":
+        own["PATH"] = without_tmux(tmp_path)
+    training = [value for value in tiny if not value.startswith("evaluation.")]
+    demo = checkout / "runs" / "demo"
+    runs = [demo / name for name in ("sft", "moderate", "aggressive")]
+    begun = bash(own, checkout / SCRIPTS[0], "--demo", *training)
+    try:
+        assert begun.returncode == 0, begun.stderr
+        assert ("tmux attach" in begun.stdout) == (tmux == "present")
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline and not all(map(is_finished, runs)):
+            time.sleep(0.3)
+        assert all(map(is_finished, runs)), next(demo.glob("*.log")).read_text()[-2000:]
+    finally:
+        if tmux == "present":
+            subprocess.run(["tmux", "kill-server"], env=own, capture_output=True, check=False)
+    small = ["--max-prompts", "12", "--n", "4", "--max-new-tokens", "12", "--encoder", "hashing"]
+    evaluated = bash(own, checkout / SCRIPTS[1], "--demo", *small)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.stdout.strip().splitlines()[-1] == "report: runs/demo/three-models/report.html"
+    page = (demo / "three-models" / "report.html").read_text()
+    assert all(run.name in page for run in runs)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_is_short_strict_and_says_what_it_is_for(script):
+    text = (ROOT / script).read_text()
+    assert text.count("\n") < 60
+    assert "set -euo pipefail" in text
+    head = text.partition("set -euo")[0]
+    assert "Hardware:" in head
+    assert "Duration:" in head
+    shown = bash(dict(os.environ), ROOT / script, "--help")
+    assert shown.returncode == 0
+    assert "Hardware:" in shown.stdout
+
+
+def test_a_wrong_argument_of_the_training_script_is_named(own):
+    done = bash(own, ROOT / SCRIPTS[0], "--dmo")
+    assert done.returncode == 2
+    assert "unknown argument: --dmo" in done.stderr
