@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polychromic.analysis import ceiling, frontier, significance
+from polychromic.analysis import ceiling, frontier, significance, spread
 from polychromic.analysis.measurements import Cell, MeasurementTable, read_table
 from polychromic.analysis.resampling import (
     Array,
@@ -72,7 +72,7 @@ def compare(
     Raises:
         InputError: the baseline or base was not measured, a row is twice there, or a row lacks a field.
     """
-    table = read_table(rows)
+    table, judged = read_table(rows), list(verdicts)
     for name in (settings.baseline, settings.base):
         if name is not None and name not in table.models:
             raise InputError(f"model {name!r} was not measured; there are {', '.join(table.models)}")
@@ -87,7 +87,9 @@ def compare(
         "comparisons": compared,
         "frontier": _frontier(table, settings, reference),
         "verdicts": [_verdict(name, compared, settings, reference) for name in _variants(table, settings)],
-        "flags": ceiling.flags(table, compared, list(verdicts), settings.baseline),
+        "spread": spread.sample_split(judged, settings.baseline, _variants(table, settings), reference),
+        "seeds": spread.over_seeds(table, settings.baseline, reference, settings.plan),
+        "flags": ceiling.flags(table, compared, judged, settings.baseline),
         "versions": dict(versions or {}),
     }
     _mention_temperature(result)

@@ -64,42 +64,51 @@ def clipped_matches(texts: Sequence[Tokens], depth: int) -> Int[np.ndarray, "dep
     grams = np.fromiter(map(table.__getitem__, flat), dtype=np.int64, count=len(flat))
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     owner = np.repeat(np.arange(len(texts)), lengths)
-    position = np.arange(len(flat))
+    place = np.arange(len(flat))
     out = np.zeros((depth, len(texts)), dtype=np.int64)
+    sorting = _sorting(grams)
     for order in range(depth):
-        if order:
-            grams, owner, position = _longer(grams, owner, position)
         if not len(grams):
             break
-        out[order], grams, shared = _leave_one_out(grams, owner, len(texts))
-        grams, owner, position = grams[shared], owner[shared], position[shared]
+        out[order], grams, shared = _leave_one_out(grams, owner, sorting, len(texts))
+        grams, owner, place = grams[shared], owner[shared], place[shared]
+        # An n-gram that one text alone has is part of no longer match, so only the shared ones are made longer.
+        follows = np.flatnonzero((np.diff(place) == 1) & (owner[1:] == owner[:-1]))
+        first, second = grams[follows], grams[follows + 1]
+        owner, place = owner[follows], place[follows]
+        sorting = _sorting(second, first)
+        grams = first * (int(grams.max(initial=0)) + 1) + second
     return out
 
 
-def _longer(
-    grams: NDArray[np.int64], owner: NDArray[np.int64], position: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The (n+1)-grams made of two overlapping n-grams of one text; the n-grams that no other text has are gone already.
+def _sorting(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The stable order that sorts by the last key, then by the one before.
 
-    An n-gram that one text alone has cannot be part of a match of a higher order, so nothing is lost.
+    Packed with its place into one integer a key is sorted by value, some ten times faster than by ``argsort``.
     """
-    if len(grams) < 2:
-        return grams[:0], owner[:0], position[:0]
-    follows = (position[1:] == position[:-1] + 1) & (owner[1:] == owner[:-1])
-    first, second = grams[:-1][follows], grams[1:][follows]
-    return first * (int(grams.max()) + 1) + second, owner[:-1][follows], position[:-1][follows]
+    order = np.arange(len(keys[0]))
+    bits = len(order).bit_length()
+    for key in keys:
+        packed = key[order] << bits
+        packed |= np.arange(len(order))
+        packed.sort()
+        packed &= (1 << bits) - 1
+        order = order[packed]
+    return order
 
 
 def _leave_one_out(
-    grams: NDArray[np.int64], owner: NDArray[np.int64], n: int
+    grams: NDArray[np.int64], owner: NDArray[np.int64], order: NDArray[np.int64], n: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Each text's clipped matches; the n-grams renumbered 0, 1, ...; which of them two texts or more have.
 
-    ``owner`` is sorted, so a stable sort by n-gram leaves the occurrences of one n-gram in one text side by side.
+    ``order`` sorts the n-grams and is stable; ``owner`` is sorted, so the occurrences of one n-gram in one text come
+    side by side.
     """
-    order = np.argsort(grams, kind="stable")
     gram, text = grams[order], owner[order]
-    new_gram = np.concatenate([[True], gram[1:] != gram[:-1]])
+    new_gram = np.empty(len(gram), dtype=bool)
+    new_gram[0] = True
+    np.not_equal(gram[1:], gram[:-1], out=new_gram[1:])
     new_pair = new_gram.copy()
     new_pair[1:] |= text[1:] != text[:-1]
     pair_start = np.flatnonzero(new_pair)
@@ -107,12 +116,12 @@ def _leave_one_out(
     first_pair = np.flatnonzero(new_gram[pair_start])
     texts_having = np.diff(first_pair, append=len(pair_start))
     largest = np.maximum.reduceat(count, first_pair)
-    pair_gram = np.repeat(np.arange(len(first_pair)), texts_having)
-    is_largest = count == largest[pair_gram]
-    alone = np.add.reduceat(is_largest.astype(np.int64), first_pair) == 1
+    is_largest = count == np.repeat(largest, texts_having)
+    alone = np.add.reduceat(is_largest, first_pair, dtype=np.int64) == 1
     second = np.maximum.reduceat(np.where(is_largest, 0, count), first_pair)
-    limit = np.where(is_largest & alone[pair_gram], second[pair_gram], largest[pair_gram])
-    clipped = np.minimum(count, limit)
+    clipped = np.minimum(count, np.repeat(largest, texts_having))
+    loses = is_largest & np.repeat(alone, texts_having)
+    clipped[loses] = np.repeat(second, texts_having)[loses]
     matches = np.bincount(text[pair_start], weights=clipped, minlength=n).astype(np.int64)
     number = np.empty_like(grams)
     number[order] = np.cumsum(new_gram) - 1

@@ -74,12 +74,18 @@ def generate(model: nn.Module, prompts: Sequence[Sequence[int]], request: Reques
 
 
 def _refuse(model: nn.Module, prompts: Sequence[Sequence[int]]) -> None:
-    room = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    room = context_of(model)
     for index, prompt in enumerate(prompts):
         if not prompt:
             raise InputError(f"prompt {index} of the batch has no tokens")
-        if room is not None and len(prompt) + 1 > room:
+        if len(prompt) + 1 > room:
             raise InputError(f"prompt {index} of the batch has {len(prompt)} tokens; the model's context holds {room}")
+
+
+def context_of(model: nn.Module) -> int:
+    """The tokens the model's context holds; a very large number when it does not say."""
+    config: Any = getattr(model, "config", None)
+    return getattr(config, "max_position_embeddings", None) or 2**31
 
 
 class _Loop:
@@ -88,6 +94,7 @@ class _Loop:
     def __init__(self, model: nn.Module, request: Request, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
         self.n, self.decoding, self.ends = request.n, request.decoding, request.ends
+        self.room = context_of(model)
         self.length = 0
 
     def prefill(self, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
@@ -135,7 +142,7 @@ class _Loop:
         self.lengths[self.rows] += self.running
         ended = self.running & torch.isin(token, self.eos)
         self.finished[self.rows] |= ended
-        self.running = self.running & ~ended
+        self.running = self.running & ~ended & (self.position[:, 0] + 1 < self.room)
         self.length += 1
         alive = int(self.running.sum())
         if alive < COMPACT_BELOW * self.running.numel():

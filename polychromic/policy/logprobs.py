@@ -88,13 +88,16 @@ def _row_states(model: Any, prompts: Sequences, target: Tensor, n: int, pad: int
 
 def _head_logprobs(model: Any, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Log-probability [s] of each scored token from its hidden state [s, d]."""
-    head = model.get_output_embeddings()
+    head, config = model.get_output_embeddings(), model.config.get_text_config()
+    softcap, scale = _logit_shape(config)
 
     def score(states: Tensor, tokens: Tensor) -> Tensor:
-        logits: Tensor = head(states).float() / temperature
-        return -torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
+        logits: Tensor = head(states).float() * scale
+        if softcap:
+            logits = softcap * torch.tanh(logits / softcap)
+        return -torch.nn.functional.cross_entropy(logits / temperature, tokens, reduction="none")
 
-    rows = max(1, CHUNK_LOGITS // head.weight.shape[0])
+    rows = max(1, CHUNK_LOGITS // config.vocab_size)
     if hidden.shape[0] <= rows:
         return score(hidden, target)
     parts = [
@@ -102,3 +105,15 @@ def _head_logprobs(model: Any, hidden: Tensor, target: Tensor, temperature: floa
         for states, tokens in zip(hidden.split(rows), target.split(rows), strict=True)
     ]
     return torch.cat(parts)
+
+
+def _logit_shape(config: Any) -> tuple[float, float]:
+    """The soft cap (0: none) and the factor that a model puts on its logits after the head."""
+    softcap = getattr(config, "final_logit_softcapping", None) or 0.0
+    scale = getattr(config, "logit_scale", None)
+    if scale is None:
+        scale = getattr(config, "lm_head_multiplier", None)
+    if scale is None:
+        divisor = getattr(config, "logits_scaling", None)
+        scale = 1.0 if divisor is None else 1.0 / divisor
+    return float(softcap), float(scale)

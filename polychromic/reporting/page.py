@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ class Extras:
     """What a report can show beyond ``comparison.json``.
 
     ``runs`` maps model names to training run folders, ``lambdas`` to their diversity weights (read from the run
-    folders when not given), ``cost`` holds rows of ``polychromic.analysis.cost``.
+    folders when not given), ``cost`` holds the rows of ``polychromic.analysis.cost.account``.
     """
 
     runs: Mapping[str, Path] = field(default_factory=dict)
     lambdas: Mapping[str, float] = field(default_factory=dict)
-    cost: Mapping[str, Any] = field(default_factory=dict)
+    cost: Sequence[Mapping[str, Any]] = ()
     title: str = ""
 
 
@@ -91,6 +91,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
         "cost": extras.cost,
+        "cost_table": tables.cost_markdown(extras.cost) if extras.cost else "",
         "style": _style(),
         "script": Markup(_asset("report.js")),
         "score_table": tables.headline_markdown(tables.headline(comparison, temperature)),

@@ -8,7 +8,7 @@ from typing import Literal
 INK, MUTED, GRID, SURFACE = "#1d2126", "#646b75", "#dfe2e6", "#fdfdfc"
 
 # light value -> dark value; told apart also without red-green vision, and by lightness in print
-GREYS = (("#9aa0a8", "#7e8691"), ("#3d4550", "#c3c9d1"))
+GREYS = (("#8d949d", "#7e8691"), ("#3d4550", "#c3c9d1"))
 HUES = (
     ("#0f8b8d", "#3fc1c0"),
     ("#c8553d", "#f08a6c"),

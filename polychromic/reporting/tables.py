@@ -199,6 +199,13 @@ def differences_markdown(comparison: Comparison, temperature: float) -> str:
     return markdown(names, rows)
 
 
+def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The account of ``analysis.cost`` in Markdown."""
+    names = ["model", "tokens", "GPU seconds", "dollars", "multiplier", "seconds a pass", "dollars a pass"]
+    keys = ("device_seconds", "dollars", "multiplier", "device_seconds_per_pass", "dollars_per_pass")
+    return markdown(names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows])
+
+
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; text columns left, the others right; pipes and line ends in cells are escaped."""
     lines = ["| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" + "---:|" * (len(columns) - 1)]

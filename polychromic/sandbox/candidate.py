@@ -50,7 +50,7 @@ def _end(outcome: str, detail: str) -> None:
 def serve(output_bytes: int, depth: int) -> None:
     """Runs the program that the judge sends and answers its calls, until the judge goes away. Never returns."""
     try:
-        _quieten(output_bytes)
+        random.seed(0)
         wire.send(CHANNEL, HELLO)
         mode, source, entry_point, tests = wire.decode(wire.receive(CHANNEL, 2**30))
         function = _load(source, entry_point)
@@ -66,17 +66,18 @@ def serve(output_bytes: int, depth: int) -> None:
         os._exit(0)
 
 
-def _quieten(output_bytes: int) -> None:
+def prepare(output_bytes: int) -> None:
+    """Called once in the zygote: leaves as little as possible for each child to do, and few pages for it to copy."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore")
-    random.seed(0)
     for name in ("stdout", "stderr"):
         sink = io.TextIOWrapper(io.BufferedWriter(_Sink(output_bytes), 1024), "utf-8", "backslashreplace")
         setattr(sys, name, sink)
         setattr(sys, f"__{name}__", sink)
-    sys.path.clear()
-    sys.path_importer_cache.clear()
     sys.argv[:] = [MODULE]
+    os.environ.clear()  # the interpreter itself may have set LC_CTYPE
+    gc.collect()
+    gc.freeze()
 
 
 def _load(source: str, entry_point: str) -> Any:
@@ -155,9 +156,3 @@ def _words(error: BaseException) -> str:
         return f"{own}{error}"[:300]
     except BaseException:  # noqa: BLE001 - a program's own __str__
         return own
-
-
-def prepare() -> None:
-    """Called once in the zygote: leaves as little as possible for each child to do."""
-    gc.collect()
-    gc.freeze()

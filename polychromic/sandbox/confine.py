@@ -2,12 +2,13 @@
 
 The order matters: limits, descriptors, user id, death signal (a change of user clears it), undumpable,
 no-new-privileges, Landlock, seccomp last. A step that fails raises, and the child must then die without having read
-the program.
+the program. What the zygote can bear itself, it takes on before the fork, so that children inherit it for nothing.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import resource
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from polychromic.sandbox import seccomp
 from polychromic.sandbox.syscalls import ARCHITECTURES, Architecture
 
-CHANNEL = 3
+CHANNEL, RULESET = 3, 4
+DESCRIPTORS = 64
 UNCONFINED = 113  # exit status of a child that could not be confined
 HELLO = b"confined"  # what a child says once it is
 NOBODY = 65534
@@ -35,17 +37,17 @@ class UnsupportedError(OSError):
 class Confinement:
     """What the children of this process are put under.
 
-    ``address_space`` in bytes, ``cpu_seconds`` whole seconds, ``landlock_abi`` 0 when the kernel has none,
-    ``drop_user`` when this process may change its user id.
+    ``cpu_seconds`` are whole seconds, ``landlock_abi`` is 0 when the kernel has none and ``landlock`` then -1, else
+    the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
     """
 
     libc: ctypes.CDLL
     architecture: Architecture
-    address_space: int
     cpu_seconds: int
     landlock_abi: int
     drop_user: bool
-    seccomp: bool = True
+    landlock: int
+    seccomp: seccomp.Filter | None
 
     def layers(self) -> dict[str, str]:
         """The layers in words, for the report."""
@@ -59,10 +61,11 @@ class Confinement:
 
 
 def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement:
-    """The confinement that this machine offers to children of the calling process.
+    """The confinement this machine offers to children of the calling process, which takes on its share at once.
 
     Raises:
         UnsupportedError: not Linux, or a processor without a table of system calls.
+        OSError: a step that must work did not.
     """
     machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
     if os.uname().sysname != "Linux" or machine not in ARCHITECTURES:
@@ -70,25 +73,33 @@ def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement
         raise UnsupportedError(f"no confinement for {os.uname().sysname} on {machine}; known: Linux on {known}")
     libc = ctypes.CDLL(None, use_errno=True)
     architecture = ARCHITECTURES[machine]
-    return Confinement(
-        libc,
-        architecture,
-        own_address_space() + memory_bytes,
-        int(cpu_seconds) + 1,
-        _landlock_abi(libc, architecture),
-        _may_drop_user(),
-        seccomp=unsafe != "unsafe_none",
-    )
+    drop_user = _may_drop_user()
+    if drop_user:
+        os.setgroups([])
+    _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
+    abi = max(seccomp.call(libc, architecture.numbers["landlock_create_ruleset"], None, 0, 1), 0)
+    ruleset = _landlock(libc, architecture, abi) if abi else -1
+    compiled = None if unsafe == "unsafe_none" else seccomp.Filter.build(libc, architecture)
+    for kind, wanted in _INHERITED.items():
+        limit_resource(kind, wanted)
+    limit_resource(resource.RLIMIT_AS, own_address_space() + memory_bytes)
+    return Confinement(libc, architecture, int(cpu_seconds) + 1, abi, drop_user, ruleset, compiled)
+
+
+_INHERITED = {
+    resource.RLIMIT_NOFILE: DESCRIPTORS,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_MEMLOCK: 0,
+    resource.RLIMIT_MSGQUEUE: 0,
+    resource.RLIMIT_SIGPENDING: 16,
+}
 
 
 def own_address_space() -> int:
     """Bytes of address space that the calling process has mapped."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
-
-
-def _landlock_abi(libc: ctypes.CDLL, architecture: Architecture) -> int:
-    return max(seccomp.call(libc, architecture.numbers["landlock_create_ruleset"], None, 0, 1), 0)
 
 
 def _may_drop_user() -> bool:
@@ -106,7 +117,6 @@ def _may_drop_user() -> bool:
 
 
 def _drop_user() -> None:
-    os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
@@ -118,9 +128,12 @@ def apply(confinement: Confinement, channel: int, parent: int) -> None:
         OSError: a step failed; the process must not go on.
     """
     libc = confinement.libc
-    _limit(confinement)
+    limit_resource(resource.RLIMIT_CPU, confinement.cpu_seconds)
+    limit_resource(resource.RLIMIT_NPROC, 0)
     os.dup2(channel, CHANNEL, inheritable=False)
-    os.closerange(CHANNEL + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    if confinement.landlock_abi:
+        os.dup2(confinement.landlock, RULESET, inheritable=False)
+    os.closerange(RULESET + bool(confinement.landlock_abi), DESCRIPTORS)
     if confinement.drop_user:
         _drop_user()
     elif os.geteuid() == 0:
@@ -131,24 +144,12 @@ def apply(confinement: Confinement, channel: int, parent: int) -> None:
     _prctl(libc, PR_SET_DUMPABLE, 0)
     _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
     if confinement.landlock_abi:
-        _landlock(confinement)
+        restrict = confinement.architecture.numbers["landlock_restrict_self"]
+        if seccomp.call(libc, restrict, RULESET, 0) != 0:
+            raise OSError(ctypes.get_errno(), "Landlock refused")
+        os.close(RULESET)
     if confinement.seccomp:
-        seccomp.install(libc, confinement.architecture, os.getpid())
-
-
-def _limit(confinement: Confinement) -> None:
-    wanted = {
-        resource.RLIMIT_CPU: confinement.cpu_seconds,
-        resource.RLIMIT_AS: confinement.address_space,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NPROC: 0,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-        resource.RLIMIT_SIGPENDING: 16,
-    }
-    for kind, value in wanted.items():
-        limit_resource(kind, value)
+        confinement.seccomp.install(os.getpid())
 
 
 def limit_resource(kind: int, wanted: int) -> None:
@@ -170,16 +171,16 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
         raise OSError(ctypes.get_errno(), "capset refused")
 
 
-def _landlock(confinement: Confinement) -> None:
-    """Handles every right this kernel knows and grants none: files, and from ABI 4 TCP, from ABI 6 scopes."""
-    libc, numbers, abi = confinement.libc, confinement.architecture.numbers, confinement.landlock_abi
+def _landlock(libc: ctypes.CDLL, architecture: Architecture, abi: int) -> int:
+    """A ruleset that handles every right this kernel knows and grants none: files; TCP from ABI 4; scopes from 6."""
     rights = [(1 << LANDLOCK_FS_BY_ABI.get(abi, 16)) - 1]
     rights += [0b11] if abi >= 4 else []
     rights += [0b11] if abi >= 6 else []
     attributes = struct.pack(f"={len(rights)}Q", *rights)
-    ruleset = seccomp.call(libc, numbers["landlock_create_ruleset"], attributes, len(attributes), 0)
+    create = architecture.numbers["landlock_create_ruleset"]
+    ruleset = seccomp.call(libc, create, attributes, len(attributes), 0)
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "Landlock ruleset refused")
-    if seccomp.call(libc, numbers["landlock_restrict_self"], ruleset, 0) != 0:
-        raise OSError(ctypes.get_errno(), "Landlock refused")
+    high = fcntl.fcntl(ruleset, fcntl.F_DUPFD_CLOEXEC, RULESET + 1)  # out of the way of the child's descriptors
     os.close(ruleset)
+    return high

@@ -1,16 +1,20 @@
-"""The judging child: runs the tests, in a process the program cannot reach, against a stub that calls the program.
+"""The judging process: runs the tests, where the program cannot reach, against a stub that calls the program.
 
-It is forked for each program, so that data made to be slow or large only costs this process, which the supervisor
-kills at the limits. What it reports is trusted: no code of the program ever runs here.
+Data made to be slow or large only costs this process, which the supervisor kills at the limits and replaces. What it
+reports is trusted: no code of the program ever runs here.
 """
 
 from __future__ import annotations
 
 import builtins
+import functools
 import hashlib
 import os
 import random
 import reprlib
+import socket
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +23,7 @@ from polychromic.sandbox.confine import HELLO
 from polychromic.sandbox.nouns import Limits, Outcome
 
 SLACK = 4096  # bytes of a frame around the answer itself
+RECURSION = 1000  # the interpreter's default, which a test may have changed
 BROKEN = "broken"  # reported in the place of an outcome
 WORDS = 300  # characters of a detail
 SIGNATURE = 200  # characters of an output signature; longer ones end in a digest
@@ -174,6 +179,7 @@ class Stub:
 def judge(job: dict[str, Any], channel: int, limits: Limits, report: Callable[[Any], None]) -> None:
     """Judges one program: reports ``(outcome, detail)`` first, then one signature for each of the job's inputs."""
     random.seed(0)
+    sys.setrecursionlimit(RECURSION)
     session = Session(channel, limits)
     try:
         session.open(job)
@@ -206,8 +212,8 @@ def _run_tests(job: dict[str, Any], session: Session) -> tuple[Outcome, str]:
     stub = Stub(session, job["entry_point"])
     space: dict[str, Any] = {"__name__": "judge"}
     try:
-        code = compile(job["tests"], "<tests>", "exec", dont_inherit=True)
-        exec(compile(job["setup"], "<setup>", "exec", dont_inherit=True), space)
+        code = _compiled(job["tests"], "<tests>")
+        exec(_compiled(job["setup"], "<setup>"), space)
     except Exception as error:  # noqa: BLE001 - the task's own code may raise anything
         return Outcome.HARNESS_ERROR, f"the task's own code: {type(error).__name__}: {error}"
     space["candidate"] = space[job["entry_point"]] = stub
@@ -223,6 +229,12 @@ def _run_tests(job: dict[str, Any], session: Session) -> tuple[Outcome, str]:
     except BaseException as error:  # noqa: BLE001 - the tests may raise anything
         return _classified(error, session, job["entry_point"])
     return Outcome.PASSED, ""
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(text: str, name: str) -> types.CodeType:
+    """The tests of a task judge many programs: they are compiled once."""
+    return compile(text, name, "exec", dont_inherit=True)
 
 
 def _classified(error: BaseException, session: Session, name: str) -> tuple[Outcome, str]:
@@ -268,9 +280,14 @@ def _canonical(value: Any) -> str:
     return hex(value) if kind is int and value.bit_length() > 1000 else repr(value)
 
 
-def main(job: dict[str, Any], channel: int, verdict: int, limits: Limits) -> None:
-    """The judging child's whole life."""
+def serve(line: socket.socket, limits: Limits) -> None:
+    """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
     try:
-        judge(job, channel, limits, lambda row: wire.send(verdict, wire.encode(row)))
+        while True:
+            _, channels, _, _ = socket.recv_fds(line, 1, 1)
+            job = wire.decode(wire.receive(line.fileno(), 2**30))
+            judge(job, channels[0], limits, lambda row: wire.send(line.fileno(), wire.encode(row)))
+            os.close(channels[0])
+            wire.send(line.fileno(), wire.encode(None))
     finally:
         os._exit(0)

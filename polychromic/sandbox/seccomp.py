@@ -6,6 +6,7 @@ import ctypes
 import errno
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from polychromic.sandbox.syscalls import ALLOWED, ERRNOS, SELF_ONLY, Architecture
 
@@ -13,11 +14,12 @@ LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
 OFFSET_NUMBER, OFFSET_ARCH, OFFSET_ARGUMENT = 0, 4, 16
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 SET_MODE_FILTER, SPEC_ALLOW = 1, 4
+OWN_PID = 0xFFFFFFFF  # replaced in the child
 Instruction = tuple[int, int, int, int]
 
 
-def instructions(architecture: Architecture, own_pid: int) -> list[Instruction]:
-    """The filter for the process ``own_pid`` as (code, jump if true, jump if false, constant).
+def instructions(architecture: Architecture) -> list[Instruction]:
+    """The filter as (code, jump if true, jump if false, constant); ``OWN_PID`` stands for the process id.
 
     Another architecture's calls (32-bit on a 64-bit machine, x32) match nothing and are refused with EPERM.
     """
@@ -38,7 +40,7 @@ def instructions(architecture: Architecture, own_pid: int) -> list[Instruction]:
         program += [
             (JUMP_EQUAL, 0, 4, numbers[name]),
             (LOAD, 0, 0, OFFSET_ARGUMENT),  # a pid is 32 bits wide: the kernel ignores the upper half
-            (JUMP_EQUAL, 0, 1, own_pid),
+            (JUMP_EQUAL, 0, 1, OWN_PID),
             (RETURN, 0, 0, ALLOW),
             (RETURN, 0, 0, ERRNO | errno.EPERM),
         ]
@@ -59,16 +61,37 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(libc: ctypes.CDLL, architecture: Architecture, own_pid: int) -> None:
-    """Puts the calling process under the filter for good.
+@dataclass(frozen=True)
+class Filter:
+    """A filter that is built before the fork, so that the child only fills in its process id."""
 
-    Raises:
-        OSError: the kernel refused; nothing was installed.
-    """
-    code = assemble(instructions(architecture, own_pid))
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    for flags in (SPEC_ALLOW, 0):  # older kernels do not know the flag
-        if call(libc, architecture.numbers["seccomp"], SET_MODE_FILTER, flags, ctypes.byref(program)) == 0:
-            return
-    raise OSError(ctypes.get_errno(), "seccomp filter refused by the kernel")
+    libc: ctypes.CDLL
+    number: int
+    buffer: ctypes.Array[ctypes.c_char]
+    places: tuple[int, ...]
+    program: _Program
+
+    @staticmethod
+    def build(libc: ctypes.CDLL, architecture: Architecture) -> Filter:
+        """The filter for this architecture."""
+        steps = instructions(architecture)
+        code = assemble(steps)
+        buffer = ctypes.create_string_buffer(code, len(code))
+        places = tuple(
+            8 * index + 4 for index, step in enumerate(steps) if step[0] == JUMP_EQUAL and step[3] == OWN_PID
+        )
+        program = _Program(len(steps), ctypes.cast(buffer, ctypes.c_void_p))
+        return Filter(libc, architecture.numbers["seccomp"], buffer, places, program)
+
+    def install(self, own_pid: int) -> None:
+        """Puts the calling process under the filter for good.
+
+        Raises:
+            OSError: the kernel refused; nothing was installed.
+        """
+        for place in self.places:
+            struct.pack_into("=I", self.buffer, place, own_pid)
+        for flags in (SPEC_ALLOW, 0):  # older kernels do not know the flag
+            if call(self.libc, self.number, SET_MODE_FILTER, flags, ctypes.byref(self.program)) == 0:
+                return
+        raise OSError(ctypes.get_errno(), "seccomp filter refused by the kernel")

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from polychromic.core.errors import SandboxError
-from polychromic.sandbox import supervisor, wire
+from polychromic.sandbox import boot, wire
 from polychromic.sandbox.nouns import Limits, Program
 
 START_SECONDS = 60.0
@@ -32,7 +32,7 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         paths = [_folder_of(name) for name in limits.modules]
         self.process = subprocess.Popen(
-            supervisor.command("main", 0, paths),
+            boot.command("supervisor", 0, paths),
             env={},
             cwd="/",
             stdin=subprocess.PIPE,
@@ -45,7 +45,7 @@ class Worker:
         assert self.process.stdout is not None
         self._in, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
         with contextlib.suppress(wire.GoneError):
-            wire.send(self._in, wire.encode(supervisor.config_of(limits, paths, unsafe)))
+            wire.send(self._in, wire.encode(boot.config_of(limits, paths, unsafe)))
         self.deadline = 0.0
 
     def ready(self) -> dict[str, str]:

@@ -8,59 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import os
-import resource
 import signal
 import socket
 import struct
 import sys
-import time
 
-from polychromic.sandbox import candidate, confine
+from polychromic.sandbox import boot, candidate, confine, stdlib, wire
 from polychromic.sandbox.nouns import Limits
 
 FORK, END = b"f", b"e"
 PID = struct.Struct("=i")
 ENDED = struct.Struct("=idq")
-DESCRIPTORS = 64
-# The standard library that programs use. A confined program cannot open files, so what is not here cannot be imported.
-_PRELOAD = """
-abc argparse array ast asyncio base64 binascii bisect builtins calendar cmath cmd codecs collections.abc colorsys
-concurrent.futures concurrent.futures.thread configparser contextlib contextvars copy copyreg csv ctypes dataclasses
-datetime decimal difflib dis doctest email.utils enum errno fnmatch fractions functools gc getopt glob graphlib hashlib
-heapq hmac html html.parser importlib.util inspect io ipaddress itertools json keyword linecache locale logging math
-mimetypes multiprocessing numbers opcode operator os pathlib pickle platform pprint queue random re reprlib resource
-runpy secrets select shlex shutil signal socket stat statistics string stringprep struct subprocess sys tempfile
-textwrap threading time timeit token tokenize traceback types typing unicodedata unittest urllib.parse uuid warnings
-weakref xml.etree.ElementTree zlib _strptime encodings.ascii encodings.latin_1 encodings.utf_16 encodings.rot_13
-encodings.hex_codec encodings.base64_codec encodings.idna encodings.unicode_escape encodings.cp1252
-"""
-PRELOAD = tuple(_PRELOAD.split())
-
-
-def preload(modules: tuple[str, ...]) -> None:
-    """Imports the standard library's usual modules (what a build lacks is skipped) and ``modules`` (which must exist).
-
-    Raises:
-        ImportError: one of ``modules`` is not to be had.
-    """
-    for name in PRELOAD:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    for name in modules:
-        importlib.import_module(name)
-    time.localtime()
 
 
 def main(control: socket.socket, limits: Limits, unsafe: str) -> None:
     """Serves until the control socket closes."""
-    preload(limits.modules)
+    stdlib.load(limits.modules)
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    confine.limit_resource(resource.RLIMIT_NOFILE, DESCRIPTORS)
     plan = confine.plan(limits.memory_bytes, limits.cpu_seconds, unsafe)
-    candidate.prepare()
+    candidate.prepare(limits.output_bytes)
     layers = "\n".join(f"{name}: {words}" for name, words in plan.layers().items())
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
     control.send(layers.encode())
@@ -102,11 +70,13 @@ def _reap(pid: int) -> tuple[int, float, int]:
     return status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
-def run(descriptor: int, limits: Limits, unsafe: str) -> None:
-    """Entry point of the exec'd process: tells the reason on standard error when it cannot start."""
+def start(descriptor: int) -> None:
+    """Entry point of the exec'd process; tells the reason on standard error when it cannot start."""
     control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
     try:
-        main(control, limits, unsafe)
+        config = wire.decode(control.recv(2**16))
+        main(control, boot.limits_from(config), config["unsafe"])
     except (OSError, ImportError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)

@@ -49,7 +49,7 @@
   const temperature = document.getElementById("temperature"), order = document.getElementById("order");
   const search = document.getElementById("search"), more = document.getElementById("more");
   const found = document.getElementById("found");
-  let shown = 40;
+  let shown = 15;
 
   const groups = (set) => [...set[2].map((each) => [each[1], each[2], each[3]]), ...set[3]];
   const tally = (set) => {
@@ -146,7 +146,7 @@
     more.hidden = list.length <= shown;
   };
   for (const tool of [temperature, order]) tool.addEventListener("change", render);
-  search.addEventListener("input", () => { shown = 40; render(); });
+  search.addEventListener("input", () => { shown = 15; render(); });
   more.addEventListener("click", () => { shown += 100; render(); });
   render();
 })();

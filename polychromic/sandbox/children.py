@@ -1,0 +1,125 @@
+"""The supervisor's handles on its two children: the zygote that forks candidates, and the judge."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from polychromic.sandbox import boot, confine, judge, wire
+from polychromic.sandbox.nouns import Limits
+from polychromic.sandbox.zygote import END, ENDED, FORK, PID
+
+
+class BrokenError(RuntimeError):
+    """The sandbox itself failed: nothing was learned about the program."""
+
+
+@dataclass
+class Zygote:
+    """The supervisor's end of the control socket."""
+
+    control: socket.socket
+    layers: dict[str, str]
+
+    @staticmethod
+    def start(config: dict[str, Any]) -> Zygote:
+        """A zygote that has imported its modules and is ready to fork.
+
+        Raises:
+            BrokenError: it does not come up; its standard error says why.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        subprocess.Popen(
+            boot.command("zygote", theirs.fileno(), config["paths"]),
+            env={},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+        ours.send(wire.encode(config))
+        hello = ours.recv(4096).decode()
+        if not hello:
+            raise BrokenError("the zygote did not start")
+        return Zygote(ours, dict(line.split(": ", 1) for line in hello.splitlines()))
+
+    def fork(self, channel: int) -> int:
+        """The pid of a new candidate that talks over ``channel``."""
+        socket.send_fds(self.control, [FORK], [channel])
+        (pid,) = PID.unpack(self._answer(PID.size))
+        if pid < 0:
+            raise BrokenError("the zygote cannot fork")
+        return int(pid)
+
+    def end(self) -> tuple[int, float]:
+        """Kills and reaps the candidate: its wait status and CPU seconds."""
+        self.control.send(END)
+        status, seconds, _ = ENDED.unpack(self._answer(ENDED.size))
+        return status, seconds
+
+    def _answer(self, size: int) -> bytes:
+        data = self.control.recv(size)
+        if len(data) != size:
+            raise BrokenError("the zygote died")
+        return data
+
+
+class Judge:
+    """A forked process that judges one program after another, until it is replaced.
+
+    It runs no code of the programs, only tests, each in a fresh namespace; it is replaced after every run that did
+    not end cleanly, because what a program returned may have hurt it, and after ``RUNS`` runs in any case.
+    """
+
+    RUNS = 500
+
+    def __init__(self, limits: Limits, foreign: tuple[int, ...]) -> None:
+        ours, theirs = socket.socketpair()
+        supervisor = os.getpid()
+        self.runs = 0
+        self.line = ours
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for descriptor in (*foreign, ours.fileno()):
+                    os.close(descriptor)
+                os.dup2(0, 2)
+                ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                confine.limit_resource(resource.RLIMIT_AS, limits.memory_bytes + confine.own_address_space())
+                confine.limit_resource(resource.RLIMIT_CORE, 0)
+                if os.getppid() == supervisor:
+                    judge.serve(theirs, limits)
+            finally:
+                os._exit(1)
+        theirs.close()
+
+    def submit(self, job: dict[str, Any], channel: int) -> None:
+        """Hands over a program and the judge's end of the channel to it."""
+        self.runs += 1
+        try:
+            socket.send_fds(self.line, [b"j"], [channel])
+            wire.send(self.line.fileno(), wire.encode(job))
+        except OSError as error:
+            raise BrokenError("the judge died") from error
+
+    def close(self) -> str:
+        """Ends the process; how it ended, in words."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.line.close()
+        return ending(os.waitpid(self.pid, 0)[1])
+
+
+def ending(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        return f"signal {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exit status {os.WEXITSTATUS(status)}"

@@ -1,0 +1,95 @@
+"""A tiny Qwen3 policy with a tokenizer built in code: two layers, a LoRA adapter that is no no-op, nothing fetched."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+CHARACTERS = "abcdefghij0123456789+-*=: \n"
+TEMPLATE = (
+    "{% for message in messages %}{{ message.role[0] }}:{{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}a:{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer_factory():
+    """A tokenizer of one token a character; 0 pads, 1 ends."""
+
+    def make():
+        from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        words = ["<pad>", "<eos>", "<unk>", *CHARACTERS]
+        inner = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
+        inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        inner.decoder = decoders.Fuse()
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=inner, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+        )
+        tokenizer.chat_template = TEMPLATE
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model_factory():
+    """A Qwen3 of two layers; ``lora`` adds an adapter with non-zero B, or the tests would pass vacuously."""
+
+    def make(*, vocab: int = 3 + len(CHARACTERS), lora: bool = False, dropout: float = 0.0, seed: int = 0, **config):
+        import torch
+        from transformers import Qwen3Config, Qwen3ForCausalLM
+
+        torch.set_num_threads(1)
+        shape = {
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "head_dim": 16,
+            "max_position_embeddings": 96,
+            "tie_word_embeddings": True,
+            "initializer_range": 0.2,
+        }
+        settings = Qwen3Config(vocab_size=vocab, bos_token_id=None, eos_token_id=1, pad_token_id=0, **(shape | config))
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = Qwen3ForCausalLM(settings).eval()
+            return with_adapter(model, dropout, seed) if lora else model
+
+    return make
+
+
+def with_adapter(model, dropout: float = 0.0, seed: int = 0):
+    """The model with a LoRA adapter whose B is not zero."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed + 1)
+        adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", lora_dropout=dropout))
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    return adapted
+
+
+@pytest.fixture(scope="session")
+def add_adapter():
+    """``with_adapter`` as a fixture."""
+    return with_adapter
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory, tiny_model_factory, tiny_tokenizer_factory):
+    """The tiny base and its tokenizer as a model folder."""
+    folder = tmp_path_factory.mktemp("base")
+    tiny_model_factory().save_pretrained(folder)
+    tiny_tokenizer_factory().save_pretrained(folder)
+    return folder

@@ -1,0 +1,97 @@
+"""Loading: one line for what is missing or does not fit, adapters side by side on one base."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.policy.load import adapter_hash, attach_adapters, load_base
+from polychromic.settings.schema import ModelSection
+
+IDS = torch.tensor([[3, 4, 5, 6]])
+
+
+@pytest.fixture(scope="module")
+def adapters(base_folder, tmp_path_factory, add_adapter):
+    """Two adapters of the tiny base, as run folders."""
+    folders = {}
+    for place, name in enumerate(("one", "two")):
+        folders[name] = tmp_path_factory.mktemp(name)
+        add_adapter(load_base(ModelSection(name_or_path=str(base_folder))).model, seed=place).save_pretrained(
+            folders[name]
+        )
+    return folders
+
+
+def logits(model):
+    with torch.no_grad():
+        return model(input_ids=IDS).logits
+
+
+def test_adapters_take_turns_on_one_base(base_folder, adapters):
+    section = ModelSection(name_or_path=str(base_folder))
+    bare = logits(load_base(section).model)
+    both = attach_adapters(load_base(section), adapters)
+    for name in ("one", "two", "one"):
+        alone = attach_adapters(load_base(section), {name: adapters[name]})
+        alone.use(name)
+        both.use(name)
+        assert torch.equal(logits(both.model), logits(alone.model))
+        assert not torch.allclose(logits(both.model), bare, atol=1e-3)
+        both.use(None)
+        assert torch.equal(logits(both.model), bare)
+    assert not any(module.training for module in both.model.modules())
+
+
+def test_the_hash_is_the_weights(adapters, tmp_path):
+    copy = shutil.copytree(adapters["one"], tmp_path / "copy")
+    assert adapter_hash(copy) == adapter_hash(adapters["one"]) != adapter_hash(adapters["two"])
+    assert adapter_hash(None) == ""
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./nothing", "embedded"])
+def test_a_missing_model_is_one_line(name):
+    with pytest.raises(MissingResourceError, match=name) as caught:
+        load_base(ModelSection(name_or_path=name))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_base_is_refused(
+    base_folder, adapters, tiny_model_factory, tiny_tokenizer_factory, tmp_path
+):
+    other = tmp_path / "other"
+    tiny_model_factory(hidden_size=48).save_pretrained(other)
+    tiny_tokenizer_factory().save_pretrained(other)
+    with pytest.raises(InputError, match="belongs to another base") as caught:
+        attach_adapters(load_base(ModelSection(name_or_path=str(other))), adapters)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_adapter_is_refused(base_folder, tmp_path):
+    with pytest.raises(MissingResourceError, match="no adapter here"):
+        attach_adapters(load_base(ModelSection(name_or_path=str(base_folder))), {"x": tmp_path})
+
+
+def test_an_adapter_that_lacks_a_matrix_or_is_for_other_modules_is_refused(base_folder, adapters, tmp_path):
+    broken = shutil.copytree(adapters["one"], tmp_path / "broken")
+    weights = load_file(broken / "adapter_model.safetensors")
+    renamed = {key.replace("q_proj", "z_proj"): value for key, value in weights.items()}
+    save_file(renamed, broken / "adapter_model.safetensors")
+    with pytest.raises(InputError):
+        attach_adapters(load_base(ModelSection(name_or_path=str(base_folder))), {"broken": broken})
+
+
+def test_quantisation_without_a_gpu_is_refused(base_folder):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="CUDA"):
+        load_base(ModelSection(name_or_path=str(base_folder)), {"load_in_4bit": True})
+
+
+def test_the_base_is_loaded_in_the_type_asked_for(base_folder):
+    assert load_base(ModelSection(name_or_path=str(base_folder), dtype="bfloat16")).model.dtype == torch.bfloat16
+    assert load_base(ModelSection(name_or_path=str(base_folder))).model.dtype == torch.float32
+    assert json.loads((base_folder / "config.json").read_text())["model_type"] == "qwen3"
