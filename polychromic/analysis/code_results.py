@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import binomtest
 
 from polychromic.analysis.resampling import Plan, bootstrap, intervals, jackknife
 from polychromic.analysis.significance import mcnemar_p
@@ -53,6 +54,8 @@ def _pass_rate(judged: Sequence[Sequence[Verdict]], k: int, plan: Plan) -> PassR
     ones = np.ones_like(values)
     estimate = values.mean(axis=0)
     low, high = intervals(bootstrap(values, ones, plan), estimate, jackknife(values, ones), plan)[0]
+    if estimate[0] in (0.0, 1.0):  # every problem alike: resampling sees no spread, the exact binomial interval does
+        low, high = binomtest(round(estimate[0] * len(counts)), len(counts)).proportion_ci(plan.confidence)
     left_out = len(judged) - len(enough)
     reason = f"{left_out} problems have fewer than {k} judged samples" if left_out else ""
     return PassRate(k, float(estimate[0]), float(low), float(high), passed, total, reason)

@@ -62,17 +62,24 @@ class Server:
         Raises:
             EngineError: a request failed after all attempts; the message counts the failures by kind.
         """
-        found: dict[int, SampleSet] = {}
+        order = {id(prompt): index for index, prompt in enumerate(prompts)}
+        return sorted(self.each(prompts, n, decoding, seed), key=lambda found: order[id(found.prompt)])
+
+    def each(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> Iterator[SampleSet]:
+        """The same sets in the order they are finished, so that they can be kept before a later one fails.
+
+        Raises:
+            EngineError: as ``sample``, after all that could be drawn was handed over.
+        """
         failures: Counter[str] = Counter()
-        for index, result in self.stream(prompts, n, decoding, seed):
+        for _, result in self.stream(prompts, n, decoding, seed):
             if isinstance(result, SampleSet):
-                found[index] = result
+                yield result
             else:
                 failures[str(result)] += 1
         if failures:
             named = "; ".join(f"{reason} ({count} prompts)" for reason, count in failures.most_common(3))
             raise EngineError(f"{self.base_url}: {sum(failures.values())} of {len(prompts)} prompts failed: {named}")
-        return [found[index] for index in range(len(prompts))]
 
     def stream(
         self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int

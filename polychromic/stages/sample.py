@@ -72,9 +72,10 @@ def run(
         engines = _Engines(models, plan.section)
         for piece in pieces:
             for part in _parts(piece, plan.section.batch_size):
-                log.append(row for stored in _draw(engines, part, plan.seed) for row in sample_rows(stored))
-                done += part.samples
-                progress("sample", done, total)
+                for stored in _draw(engines, part, plan.seed):
+                    log.append(sample_rows(stored))
+                    done += len(stored.indices)
+                    progress("sample", done, total)
     return path
 
 
@@ -104,11 +105,13 @@ def _parts(piece: Piece, batch_size: int) -> Iterator[Piece]:
         yield replace(piece, prompts=tuple(ordered[start : start + size]))
 
 
-def _draw(engines: _Engines, part: Piece, seed: int) -> list[StoredSet]:
+def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[StoredSet]:
+    """The part's sets; an engine that hands them over one by one loses none of them when it breaks off."""
     child = child_seed(seed, part.model.name, str(part.decoding.temperature), part.indices[0], part.prompts[0].id)
-    sets = engines.of(part.model).sample(part.prompts, len(part.indices), part.decoding, child)
-    adapter = engines.adapter(part.model)
-    return [StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices) for one in sets]
+    engine, adapter = engines.of(part.model), engines.adapter(part.model)
+    draw = getattr(engine, "each", engine.sample)
+    for one in draw(part.prompts, len(part.indices), part.decoding, child):
+        yield StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices)
 
 
 class _Engines:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.tasks.judging import Judging, judge
-from polychromic.tasks.problems import Problem
+from polychromic.tasks.problems import Problem, in_split
 from polychromic.tasks.strategies import Strategy, content, demonstration
+
+
+def chosen(problems: Sequence[Problem], split: str, shares: tuple[float, float], only: Sequence[str]) -> list[Problem]:
+    """The problems of ``split``, of those that ``only`` names by id or function when it names any.
+
+    Raises:
+        InputError: it names one that is not there, or the split or its shares are none.
+    """
+    known = {name for problem in problems for name in (problem.id, problem.entry_point)}
+    for name in only:
+        if name not in known:
+            raise InputError(f"only: there is no problem {name!r}")
+    asked = [problem for problem in problems if not only or {problem.id, problem.entry_point} & set(only)]
+    return [problem for problem in asked if in_split(problem.id, split, *shares)]
 
 
 def prompts_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Prompt, ...]:

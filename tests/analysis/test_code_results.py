@@ -28,6 +28,12 @@ def test_pass_at_k_is_the_unbiased_mean_over_problems():
     assert five.reason == "no problem has 5 judged samples"
 
 
+def test_no_pass_at_all_leaves_room_for_some():
+    (rate,) = pass_rates({str(i): [WRONG] for i in range(4)}, (1,))
+    assert (rate.score, rate.low) == (0.0, 0.0)
+    assert rate.high == pytest.approx(1 - 0.025**0.25)
+
+
 def test_absent_verdicts_are_no_samples_and_short_problems_are_named():
     one, two = pass_rates({"a": [PASS, ABSENT], "b": [WRONG, WRONG]}, (1, 2))
     assert (one.score, one.total) == (0.5, 3)

@@ -11,9 +11,9 @@ from typing import ClassVar
 import yaml
 
 from polychromic.core.nouns import Completion, Example, Prompt, Verdict
-from polychromic.tasks.coding import examples_of, judged_pairs, prompts_of
+from polychromic.tasks.coding import chosen, examples_of, judged_pairs, prompts_of
 from polychromic.tasks.judging import DistinctBy, Judging, PostProcessing
-from polychromic.tasks.problems import Problem, call_inputs, in_split, tests_from_cases
+from polychromic.tasks.problems import Problem, call_inputs, tests_from_cases
 from polychromic.tasks.strategies import Strategy
 
 
@@ -40,7 +40,10 @@ def _problem(row: dict[str, str]) -> Problem:
 
 @dataclass(frozen=True)
 class Functions18:
-    """Small everyday functions; all are in the split ``test`` unless shares of them are set apart."""
+    """Small everyday functions; all are in the split ``test`` unless shares of them are set apart.
+
+    ``only`` names the ones that are asked.
+    """
 
     strategy: Strategy = "minimal"
     post_processing: PostProcessing = "auto"
@@ -49,6 +52,7 @@ class Functions18:
     workers: int = 0
     train_share: float = 0.0
     validation_share: float = 0.0
+    only: tuple[str, ...] = ()
 
     name: ClassVar[str] = "functions18"
 
@@ -79,5 +83,4 @@ class Functions18:
         return judged_pairs(self.problems, prompts, completions, self.judging)
 
     def _split(self, split: str) -> list[Problem]:
-        shares = (self.train_share, self.validation_share)
-        return [problem for problem in self.problems if in_split(problem.id, split, *shares)]
+        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)

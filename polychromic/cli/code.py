@@ -1,0 +1,166 @@
+"""``polychromic code``: code-generation experiments, and the local server they may ask."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from polychromic.cli.console import json_option, progress_bars, show, table
+
+
+class ConfigOrVerb(click.Group):
+    """A group whose first argument may also be a configuration file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts ``run`` in front of anything that is neither a verb nor a plea for help."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("code", cls=ConfigOrVerb, subcommand_metavar="CONFIG.yaml [--only NAME] | server VERB")
+def command() -> None:
+    """Run the code experiments of CONFIG.yaml in the sandbox, or manage a local model server."""
+
+
+@command.command("run")
+@click.argument("config", type=click.Path())
+@click.option("--only", multiple=True, metavar="NAME", help="Run this experiment only, enabled or not; repeatable.")
+@json_option
+def run(config: str, only: tuple[str, ...], as_json: bool) -> None:
+    """Run the enabled experiments of CONFIG and print one table; the same as `polychromic code CONFIG`."""
+    from polychromic.records.jsonl import read_json
+    from polychromic.settings.code import load_code
+    from polychromic.stages import code
+
+    settings = load_code(config)
+    with progress_bars() as progress:
+        path = code.run(settings, only, progress)
+    result = read_json(path)
+    show(result, as_json, [*_lines(result), str(path)])
+    if any("failed" in item for item in result["experiments"]):
+        sys.exit(1)
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
+    """The table of experiments, then what went wrong, the rules, and what changed against the baseline."""
+    done = [item for item in result["experiments"] if "failed" not in item]
+    ks = sorted({int(k) for item in done for k in item["pass_at_k"]})
+    header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total"]
+    said = table(header, [_row(item, ks) for item in done])
+    for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
+        names = list(dict.fromkeys(name for item in done for name in item[field]))
+        said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
+    for item in result["regressions"]:
+        said += ["", *_regression(item)]
+    said += [f"{item['name']}: failed: {item['failed']}" for item in result["experiments"] if "failed" in item]
+    return [*said, "", f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+
+
+def _row(item: Mapping[str, Any], ks: list[int]) -> list[str]:
+    settings, rates = item["settings"], item["pass_at_k"]
+    scores = [_rate(rates.get(str(k))) for k in ks]
+    total = f"{item['passed']}/{item['samples']}"
+    return [item["name"], settings["strategy"], f"{settings['temperature']:g}", str(settings["n"]), *scores, total]
+
+
+def _rate(rate: Mapping[str, Any] | None) -> str:
+    if rate is None or rate["score"] is None:
+        return "-"
+    return f"{rate['score']:.3f}" + (f" [{rate['low']:.3f}, {rate['high']:.3f}]" if rate["low"] is not None else "")
+
+
+def _regression(item: Mapping[str, Any]) -> list[str]:
+    said = [
+        f"{item['b']} against {item['a']}: {item['solved_b']} instead of {item['solved_a']} of {item['tasks']} "
+        f"problems by their first sample; gained {item['gained']}, lost {item['lost']}, "
+        f"exact McNemar p = {item['p']:.3g}"
+    ]
+    rows = [
+        [
+            change["task"],
+            "gained" if change["gained"] else "lost",
+            change["group"],
+            f"{change['outcome']} {change['detail']}"[:70],
+        ]
+        for change in item["changes"]
+    ]
+    return said + (
+        table(["  problem", "", "failing by", "how"], [[f"  {row[0]}", *row[1:]] for row in rows]) if rows else []
+    )
+
+
+@command.group("server")
+def server() -> None:
+    """Start, check and stop a local OpenAI-compatible server."""
+
+
+def _state_option(function: Any) -> Any:
+    return click.option("--state", default="runs/server", show_default=True, help="Folder of its pid file and log.")(
+        function
+    )
+
+
+def _start_options(function: Any) -> Any:
+    for option in (
+        click.option("--timeout", default=600.0, show_default=True, help="Seconds to wait until it answers."),
+        click.option("--engine", default="vllm", show_default=True, type=click.Choice(["vllm", "transformers"])),
+        click.option("--port", default=8000, show_default=True),
+        click.option("--option", "options", multiple=True, help="Passed to the server, such as --option=--dtype=half."),
+    ):
+        function = option(function)
+    return function
+
+
+@server.command("start")
+@click.argument("model")
+@_start_options
+@_state_option
+def start(model: str, state: str, timeout: float, **how: Any) -> None:
+    """Start a server for MODEL on the loopback address and wait until it answers."""
+    from polychromic.stages import serve
+
+    click.echo(serve.start(serve.Serving(model, **how), state, timeout))
+
+
+@server.command("restart")
+@_state_option
+@click.option("--timeout", default=600.0, show_default=True, help="Seconds to wait until it answers.")
+def restart(state: str, timeout: float) -> None:
+    """Stop the server and start it again as it was."""
+    from polychromic.stages import serve
+
+    click.echo(serve.restart(state, timeout))
+
+
+@server.command("stop")
+@_state_option
+def stop(state: str) -> None:
+    """Stop the server and everything it started."""
+    from polychromic.stages import serve
+
+    click.echo(serve.stop(state))
+
+
+@server.command("status")
+@_state_option
+def status(state: str) -> None:
+    """Say whether the server runs and answers; exit status 1 if it does not."""
+    from polychromic.stages import serve
+
+    found = serve.status(state)
+    click.echo(found.text)
+    sys.exit(0 if found.answers else 1)
+
+
+@server.command("logs")
+@_state_option
+@click.option("--lines", default=40, show_default=True)
+def logs(state: str, lines: int) -> None:
+    """Print the end of the server's log."""
+    from polychromic.stages import serve
+
+    click.echo(serve.logs(state, lines))

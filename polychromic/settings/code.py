@@ -1,0 +1,110 @@
+"""The configuration of ``polychromic code``: experiments on one task, run one after another into one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from polychromic.core.errors import SettingsError
+from polychromic.settings import catalog
+from polychromic.settings.fields import brief, nearest
+from polychromic.settings.schema import Kind, Section
+from polychromic.settings.source import Path_, Source, dotted, read_source
+
+
+class CodeExperiment(Section):
+    """One way of asking a model for programs; ``max_samples`` bounds the problems, ``n`` the answers to each."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    enabled: bool = True
+    strategy: Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal"] = "minimal"
+    post_processing: Literal["auto", "ast", "completion", "none"] = "auto"
+    temperature: float = Field(default=0.2, ge=0.0)
+    n: int = Field(default=1, ge=1)
+    max_samples: int | None = Field(default=None, ge=1)
+    max_new_tokens: int = Field(default=512, ge=1)
+    model: str = ""
+    adapter: str = Field(default="", description="the run folder of a LoRA adapter on the model")
+    engine: Kind = "transformers"
+    batch_size: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _a_model(self) -> CodeExperiment:
+        if not self.model and not self.adapter and catalog.split(self.engine)[0] != "server":
+            raise ValueError("an experiment needs a model or an adapter; only a server may choose its own")
+        return self
+
+
+class CodeSettings(Section):
+    """A whole file; ``defaults`` are taken by every experiment that does not say otherwise."""
+
+    output: str
+    task: Kind = "humaneval"
+    seed: int = Field(default=0, ge=0)
+    baseline: str | None = None
+    experiments: tuple[CodeExperiment, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> CodeSettings:
+        names = [experiment.name for experiment in self.experiments]
+        if len(set(names)) != len(names):
+            raise ValueError("two experiments have the same name")
+        if self.baseline is not None and self.baseline not in names:
+            raise ValueError(f"baseline {self.baseline!r} is no experiment{nearest(self.baseline, names)}")
+        return self
+
+
+def load_code(path: str | Path) -> CodeSettings:
+    """The experiments of a file.
+
+    Raises:
+        SettingsError: one line ``file:line: key.path: what is wrong``.
+        MissingResourceError: there is no such file.
+    """
+    source = read_source(path)
+    defaults = source.values.pop("defaults", None) or {}
+    experiments = source.values.get("experiments")
+    if not isinstance(defaults, dict):
+        raise SettingsError(f"{source.place(('defaults',))}: defaults: must hold keys, got {brief(defaults)}")
+    if isinstance(experiments, list):
+        source.values["experiments"] = [defaults | row if isinstance(row, dict) else row for row in experiments]
+    try:
+        found = CodeSettings.model_validate_json(json.dumps(source.values), strict=True)
+    except ValidationError as error:
+        raise _first(source, error, defaults) from None
+    for shelf, entries in (("tasks", [found.task]), ("samplers", [item.engine for item in found.experiments])):
+        for entry in entries:
+            _checked(source, shelf, entry)
+    return found
+
+
+def _checked(source: Source, shelf: str, entry: Any) -> None:
+    try:
+        catalog.check(shelf, entry)
+    except SettingsError as error:
+        path: Path_ = ("task",) if shelf == "tasks" else ("experiments",)
+        raise SettingsError(f"{source.place(path)}: {'task' if shelf == 'tasks' else 'engine'}: {error}") from None
+
+
+def _first(source: Source, error: ValidationError, defaults: dict[str, Any]) -> SettingsError:
+    """The first of pydantic's findings in one line, at the line it was written."""
+    finding = error.errors()[0]
+    path = tuple(part for part in finding["loc"] if part in ("experiments", "defaults") or _written(source, part))
+    key = str(finding["loc"][-1]) if finding["loc"] else ""
+    if len(path) > 2 and path[2] in defaults and path not in source.places:
+        path = ("defaults", path[2])
+    place, name = source.place(path), dotted(tuple(finding["loc"])) or "file"
+    if finding["type"] == "extra_forbidden":
+        inside = CodeExperiment if "experiments" in finding["loc"] else CodeSettings
+        return SettingsError(f"{place}: {name}: unknown key{nearest(key, inside.model_fields)}")
+    if finding["type"] == "missing":
+        return SettingsError(f"{place}: {name}: is missing")
+    message = finding["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return SettingsError(f"{place}: {name}: {message[0].lower()}{message[1:]}")
+
+
+def _written(source: Source, part: str | int) -> bool:
+    return isinstance(part, int) or any(part in path for path in source.places)

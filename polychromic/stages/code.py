@@ -1,0 +1,160 @@
+"""Code experiments: for each one samples, verdicts and a summary in its own folder; then one table over all of them.
+
+Whatever was drawn and judged before is kept, so a broken-off run continues, and a larger ``n`` extends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from polychromic.analysis.code_results import KS, regression, summary
+from polychromic.core.errors import EngineError, InputError
+from polychromic.core.nouns import Verdict
+from polychromic.core.protocols import Progress, silent
+from polychromic.records.artefacts import differences
+from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.records.verdicts import read_verdicts
+from polychromic.settings.catalog import build, split
+from polychromic.settings.code import CodeExperiment, CodeSettings
+from polychromic.settings.fields import nearest
+from polychromic.settings.schema import EvaluationSection, ModelSection
+from polychromic.stages import sample, verify
+from polychromic.stages.models import NamedModel, named_model
+from polychromic.tasks.judging import sandbox_facts
+
+EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
+"""What may change when an experiment is taken up again."""
+
+
+def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = silent) -> Path:
+    """The path of ``code.json`` in the output folder, with every chosen experiment's summary, failed ones too.
+
+    Raises:
+        InputError: ``only`` names no experiment, none is enabled, or a folder holds another experiment's samples.
+        SandboxError: the sandbox cannot be trusted here; nothing was sampled.
+    """
+    chosen = choose(settings, only)
+    folder = Path(settings.output)
+    task = build("tasks", settings.task)
+    if not hasattr(task, "judging"):
+        raise InputError(f"task: {task.name} judges no programs; allowed: functions18, humaneval")
+    facts = sandbox_facts(task.judging)
+    for experiment in chosen:
+        _claim(folder / experiment.name, experiment, settings)
+    results = []
+    for experiment in chosen:
+        try:
+            results.append(_one(experiment, settings, task, progress))
+        except EngineError as error:
+            results.append({"name": experiment.name, "failed": str(error)})
+    every = {item["name"]: item for item in _earlier(folder, settings)} | {item["name"]: item for item in results}
+    ordered = [every[item.name] for item in settings.experiments if item.name in every]
+    write_json(
+        folder / "code.json",
+        {
+            "task": task.name,
+            "experiments": ordered,
+            "regressions": _regressions(settings, folder, [item["name"] for item in ordered if "failed" not in item]),
+            "sandbox": facts,
+        },
+    )
+    return folder / "code.json"
+
+
+def choose(settings: CodeSettings, only: Sequence[str]) -> list[CodeExperiment]:
+    """The experiments to run: those named, enabled or not, else the enabled ones.
+
+    Raises:
+        InputError: a name is unknown, or nothing is left.
+    """
+    names = [experiment.name for experiment in settings.experiments]
+    for name in only:
+        if name not in names:
+            raise InputError(f"--only: {name!r} is no experiment{nearest(name, names)}")
+    chosen = [item for item in settings.experiments if (item.name in only if only else item.enabled)]
+    if not chosen:
+        raise InputError("no experiment is enabled; choose some with --only NAME")
+    return chosen
+
+
+def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings) -> None:
+    """Marks the folder as this experiment's; refuses one that holds samples of other settings."""
+    decisive = {key: value for key, value in experiment.model_dump().items() if key not in EXTENSIBLE}
+    decisive = plain(decisive | {"task": settings.task, "seed": settings.seed})
+    path = folder / "experiment.json"
+    if path.exists() and (changed := differences(read_json(path), decisive)):
+        raise InputError(f"{folder}: holds an experiment with another {', '.join(changed)}; give this one a new name")
+    write_json(path, decisive)
+
+
+def _one(experiment: CodeExperiment, settings: CodeSettings, task: Any, progress: Progress) -> dict[str, Any]:
+    folder = Path(settings.output) / experiment.name
+
+    def named(work: str, done: int, total: int) -> None:
+        progress(f"{experiment.name}: {work}", done, total)
+
+    asked = replace(task, strategy=experiment.strategy, post_processing=experiment.post_processing)
+    prompts = list(asked.prompts("test"))[: experiment.max_samples]
+    section = EvaluationSection(
+        n=experiment.n,
+        temperatures=(experiment.temperature,),
+        max_new_tokens=experiment.max_new_tokens,
+        engine=_engine(experiment),
+        batch_size=experiment.batch_size,
+    )
+    sample.run([_model(experiment)], prompts, sample.SamplePlan(section, settings.seed), folder, named)
+    verify.run(folder, asked, named)
+    by_task = _by_task(folder)
+    found = {
+        "name": experiment.name,
+        "settings": plain(experiment.model_dump()),
+        **summary(by_task, [k for k in KS if k <= experiment.n]),
+    }
+    write_json(folder / "code.json", found)
+    return found
+
+
+def _model(experiment: CodeExperiment) -> NamedModel:
+    if experiment.adapter:
+        return named_model(experiment.name, experiment.adapter)
+    return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served"))
+
+
+def _engine(experiment: CodeExperiment) -> dict[str, Any]:
+    """The engine's entry; a server is asked for the experiment's model unless the entry names one."""
+    kind, options = split(experiment.engine)
+    if kind == "server" and experiment.model:
+        options = {"served_model": experiment.model} | options
+    return {"kind": kind} | options
+
+
+def _by_task(folder: Path) -> dict[str, list[Verdict]]:
+    found: dict[str, dict[int, Verdict]] = {}
+    for (_, prompt, _, index), verdict in read_verdicts(folder / "verdicts.jsonl").items():
+        found.setdefault(prompt, {})[index] = verdict
+    return {prompt: [given[index] for index in sorted(given)] for prompt, given in found.items()}
+
+
+def _earlier(folder: Path, settings: CodeSettings) -> list[dict[str, Any]]:
+    """Summaries that other calls left, for the one table over all experiments."""
+    paths = [folder / item.name / "code.json" for item in settings.experiments]
+    return [read_json(path) for path in paths if path.exists()]
+
+
+def _regressions(settings: CodeSettings, folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Every experiment against the baseline (default: the first one), by problem."""
+    baseline = settings.baseline or (names[0] if names else "")
+    if baseline not in names:
+        return []
+    before = _by_task(folder / baseline)
+    rows = []
+    for name in names:
+        if name != baseline:
+            found = regression(before, _by_task(folder / name))
+            counts = {"gained": found.gained, "lost": found.lost}
+            changes = [change._asdict() for change in found.changes]
+            rows.append({"a": baseline, "b": name, **found._asdict(), **counts, "changes": changes})
+    return rows
