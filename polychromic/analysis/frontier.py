@@ -104,12 +104,14 @@ def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> dict
     """Whether a, at another temperature, is as diverse as b is at ``temperature``, at b's quality; with a sentence."""
     row: dict[str, Any] = {"a": a.model, "b": b.model, "temperature": temperature, "answer": UNKNOWN}
     row |= {"difference": math.nan, "interval": [math.nan, math.nan]}
-    if len(a.temperatures) < 2 or temperature not in a.temperatures or temperature not in b.temperatures:
-        return row | {"sentence": f"{a.model} was not swept over temperatures: a temperature change may buy this too."}
+    if temperature not in a.temperatures or temperature not in b.temperatures:
+        return row | {"sentence": f"{a.model} and {b.model} were not both measured at temperature {temperature:g}."}
     place = b.temperatures.index(temperature)
     plain = float(b.diversity[place] - a.diversity[a.temperatures.index(temperature)])
     if plain <= 0:
         return row | {"sentence": f"{b.model} is not more diverse than {a.model} at temperature {temperature:g}."}
+    if len(a.temperatures) < 2:
+        return row | {"sentence": f"{a.model} was not swept over temperatures: a temperature change may buy this too."}
     level = float(b.quality[place])
     if level < float(a.quality.min()):
         hint = f"{a.model} was not swept hot enough to reach the quality of {b.model}"

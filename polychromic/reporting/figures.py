@@ -6,18 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polychromic.records.jsonl import read_rows
 from polychromic.reporting import plots, tables
+from polychromic.reporting import runs as training
 
 Comparison = Mapping[str, Any]
-
-PANELS: Mapping[str, tuple[str, ...]] = {
-    "demonstration loss": ("demonstration", "demonstration_loss", "sft_loss"),
-    "diversity of samples": ("diversity_value", "diversity", "reward_mean"),
-    "gradient ratio, diversity / SFT": ("gradient_ratio", "gradient_share", "ratio", "grad_ratio"),
-    "cosine of the gradients": ("gradient_cosine", "cosine", "grad_cosine"),
-}
-"""Panels of the training figure, each with the names its number may have in ``metrics.jsonl``."""
 
 
 def draw(
@@ -68,7 +60,9 @@ def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots
     """Lexical diversity against length if both are there: where the two move together, length may be the cause."""
     known = comparison["signatures"]
     lengths = [each for each, facts in known.items() if facts["kind"] == "length"]
-    lexical = [each for each, facts in known.items() if facts["kind"] in ("distinct", "selfbleu")]
+    lexical = [
+        each for each in tables.headline_signatures(comparison) if known[each]["kind"] in ("distinct", "selfbleu")
+    ]
     if not lengths or not lexical:
         return None
     wanted = (min(lengths, key=lambda each: "tokens" not in each), lexical[0])
@@ -104,29 +98,13 @@ def _dose(
 
 
 def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Figure | None:
-    curves = {model: training_curves(path) for model, path in runs.items() if model in colours}
+    curves = {model: training.curves(path) for model, path in runs.items() if model in colours}
     panels = []
-    for title in PANELS:
+    for title in training.PANELS:
         lines = {model: found[title] for model, found in curves.items() if title in found}
         if lines:
             panels.append((title, lines))
     return plots.training(panels, colours) if panels else None
-
-
-def training_curves(run: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Steps and values of each panel that a run's ``metrics.jsonl`` has numbers for."""
-    path = run / "metrics.jsonl"
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for _, row in read_rows(path) if path.exists() else ():
-        step = row.get("step", row.get("global_step"))
-        plain = {name.rsplit("/", 1)[-1]: value for name, value in row.items()}
-        for title, names in PANELS.items():
-            value = next((plain[name] for name in names if isinstance(plain.get(name), int | float)), None)
-            if value is not None and step is not None:
-                steps, values = found.setdefault(title, ([], []))
-                steps.append(float(step))
-                values.append(float(value))
-    return found
 
 
 def _differences(comparison: Comparison, colours: Mapping[str, str], temperature: float) -> plots.Figure | None:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polychromic.records.jsonl import read_json, write_bytes
-from polychromic.reporting import drilldown, figures, palette, tables
+from polychromic.reporting import drilldown, figures, palette, runs, tables
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 
@@ -22,7 +22,7 @@ class Extras:
     """What a report can show beyond ``comparison.json``.
 
     ``runs`` maps model names to training run folders, ``lambdas`` to their diversity weights (read from the run
-    folders when not given), ``cost`` holds the rows of ``polychromic.analysis.cost.account``.
+    folders when not given), ``cost`` holds rows of ``polychromic.analysis.cost.account`` (from the run folders too).
     """
 
     runs: Mapping[str, Path] = field(default_factory=dict)
@@ -38,7 +38,7 @@ def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
         MissingResourceError: the folder has no ``comparison.json``.
     """
     folder = Path(folder)
-    comparison = read_json(folder / "comparison.json")
+    comparison = {"spread": [], "seeds": []} | read_json(folder / "comparison.json")
     context = _context(folder, comparison, extras or Extras())
     for figure in context["figures"]:
         figure.write(folder / "figures")
@@ -75,6 +75,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
     temperature = settings["temperature"]
     colours = palette.model_colours(comparison["models"], settings["baseline"], settings["base"])
     samples = drilldown.load(folder, comparison["models"])
+    cost = extras.cost or runs.costs(extras.runs, settings["baseline"])
     return {
         "title": extras.title or f"{settings['baseline']} and its variants",
         "opening": opening(comparison),
@@ -90,8 +91,8 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
-        "cost": extras.cost,
-        "cost_table": tables.cost_markdown(extras.cost) if extras.cost else "",
+        "cost": cost,
+        "cost_table": tables.cost_markdown(cost) if cost else "",
         "style": _style(),
         "script": Markup(_asset("report.js")),
         "score_table": tables.headline_markdown(tables.headline(comparison, temperature)),
@@ -112,16 +113,9 @@ def _per_prompt(samples: Mapping[str, Any] | None) -> int:
     return max((sum(entry[1] for entry in each[2]) + sum(entry[0] for entry in each[3]) for each in sets), default=0)
 
 
-def _lambdas(runs: Mapping[str, Path]) -> dict[str, float]:
-    """Each run's diversity weight, from its ``run.json``."""
-    found = {}
-    for model, run in runs.items():
-        if (run / "run.json").exists():
-            section = (read_json(run / "run.json").get("settings") or {}).get("polychromic") or {}
-            weight = section.get("lambda", section.get("diversity_weight"))
-            if isinstance(weight, int | float):
-                found[model] = float(weight)
-    return found
+def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
+    weights = {model: runs.weight(folder) for model, folder in folders.items()}
+    return {model: weight for model, weight in weights.items() if weight is not None}
 
 
 def _style() -> Markup:

@@ -111,6 +111,7 @@ def _small(axes: Any, text: str, x: float, y: float) -> None:
 def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
     vector, pixels = io.StringIO(), io.BytesIO()
     drawing.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
+    drawing.set_layout_engine("none")  # laid out once is enough
     drawing.savefig(pixels, format="png", dpi=200, facecolor=SURFACE, metadata={"Software": None})
     return Figure(name, title, caption, vector.getvalue(), pixels.getvalue())
 
@@ -222,6 +223,7 @@ def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) 
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
+        axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}" if value else "0")
         axes.set_xlabel(f"difference from {_short(baseline)}")
         for name in models:

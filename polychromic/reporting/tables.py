@@ -201,8 +201,8 @@ def differences_markdown(comparison: Comparison, temperature: float) -> str:
 
 def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The account of ``analysis.cost`` in Markdown."""
-    names = ["model", "tokens", "GPU seconds", "dollars", "multiplier", "seconds a pass", "dollars a pass"]
-    keys = ("device_seconds", "dollars", "multiplier", "device_seconds_per_pass", "dollars_per_pass")
+    names = ["model", "tokens", "device seconds", "dollars", "times the baseline"]
+    keys = ("device_seconds", "dollars", "multiplier")
     return markdown(names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows])
 
 

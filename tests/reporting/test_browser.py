@@ -63,8 +63,8 @@ def test_no_console_message_and_no_request(page, tmp_path):
     html, console = browse(driven(page, script), tmp_path, "--dump-dom")
     assert console == []
     assert "<title>[]</title>" in html
-    assert html.count('class="prompt"') == 30
-    assert html.count('class="strip"') == 30 * 4
+    assert html.count('class="prompt"') == 15
+    assert html.count('class="strip"') == 15 * 4
 
 
 def test_prompts_open_tables_sort_and_filters_filter(page, tmp_path):

@@ -56,3 +56,16 @@ def test_script_json_cannot_end_its_element():
 def test_folder_without_comparison(tmp_path):
     with pytest.raises(MissingResourceError, match=r"comparison\.json"):
         write_report(tmp_path)
+
+
+def test_element_ids_are_unique(page):
+    ids = re.findall(r'\bid="([^"]+)"', page.read_text())
+    assert len(ids) == len(set(ids))
+
+
+def test_the_same_input_gives_the_same_bytes(page, tmp_path):
+    for name in ("comparison.json", "samples.jsonl", "verdicts.jsonl"):
+        shutil.copy(page.parent / name, tmp_path)
+    assert write_report(tmp_path).read_bytes() == page.read_bytes()
+    for figure in (page.parent / "figures").iterdir():
+        assert (tmp_path / "figures" / figure.name).read_bytes() == figure.read_bytes()

@@ -1,0 +1,60 @@
+"""What a report reads from training runs' folders, and the figures made of it."""
+
+import json
+
+import pytest
+
+from polychromic.reporting import runs
+from polychromic.stages import report
+
+
+@pytest.fixture
+def run_folders(tmp_path):
+    def build(name, weight, seconds, drawn):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        facts = {
+            "settings": {"polychromic": {"lambda": weight}, "tracking": {"price_per_hour": 3.6}},
+            "seconds": seconds,
+        }
+        (folder / "run.json").write_text(json.dumps(facts))
+        rows = [{"step": s, "loss": 2.0 / s, "num_tokens": 100.0 * s} for s in range(1, 9)]
+        if drawn:
+            rows = [row | {"tokens_generated": drawn, "diversity_value": 0.1 * row["step"]} for row in rows]
+            rows[0]["gradient_cosine"] = 0.5
+        rows.append({"step": 8, "train_runtime": seconds})
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return folder
+
+    return {"sft": build("sft", 0.0, 100.0, 0), "moderate": build("moderate", 1.0, 250.0, 50.0)}
+
+
+def test_curves(run_folders):
+    found = runs.curves(run_folders["moderate"])
+    assert found["demonstration loss"] == ([float(s) for s in range(1, 9)], [2.0 / s for s in range(1, 9)])
+    assert "cosine of the gradients" not in found  # one number is no curve
+    assert set(runs.curves(run_folders["sft"])) == {"demonstration loss"}
+
+
+def test_cost(run_folders):
+    rows = runs.costs(run_folders, "sft")
+    assert [row["tokens"] for row in rows] == [800, 1200]
+    assert rows[1]["multiplier"] == 2.5
+    assert rows[0]["dollars"] == pytest.approx(0.1)
+
+
+def test_a_folder_that_says_nothing(tmp_path):
+    assert runs.curves(tmp_path) == {}
+    assert runs.weight(tmp_path) is None
+    assert runs.costs({"sft": tmp_path}, "sft") == []
+
+
+def test_report_with_runs(folder, run_folders, tmp_path):
+    (tmp_path / "comparison.json").write_bytes((folder / "comparison.json").read_bytes())
+    page = report.run(tmp_path, run_folders)
+    html = page.read_text()
+    assert 'id="figure-dose-response"' in html
+    assert 'id="figure-training"' in html
+    assert "Cost of training" in html
+    assert "## Cost" in (tmp_path / "report.md").read_text()
+    assert 'id="prompts"' not in html  # there are no samples here
