@@ -38,7 +38,7 @@ def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
         MissingResourceError: the folder has no ``comparison.json``.
     """
     folder = Path(folder)
-    comparison = {"spread": [], "seeds": []} | read_json(folder / "comparison.json")
+    comparison: dict[str, Any] = {"spread": [], "seeds": []} | read_json(folder / "comparison.json")
     context = _context(folder, comparison, extras or Extras())
     for figure in context["figures"]:
         figure.write(folder / "figures")
