@@ -20,7 +20,7 @@ from polychromic.core.seeds import child_seed
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.composition import CompositionWindow
 from polychromic.objective.surrogate import diversity_surrogate
-from polychromic.policy.generate import Ends, Request, generate
+from polychromic.policy.generate import Ends, Request, context_of, generate
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
@@ -60,11 +60,14 @@ class DiversityTerm:
         """The step's samples with their advantages; None when there is no prompt or the draw failed.
 
         Raises:
-            InputError: a task was given, and no prompt of the step is one of its.
+            InputError: no sequence of the step has a prompt, or a task was given and no prompt is one of its.
             NumericalError: several draws in a row gave logits that are not numbers.
         """
         share = -(-self.section.max_examples_for_diversity // ranks)
-        prompts = choose(window.prompts, share, child_seed(self.seed, "rank", rank), step)
+        refuse_no_prompts(window)
+        room = context_of(model)
+        short = [prompt for prompt in window.prompts if len(prompt) + 1 < room]
+        prompts = choose(short, share, child_seed(self.seed, "rank", rank), step)
         if not prompts:
             self.objective.observe_nothing()
             return None
@@ -135,3 +138,12 @@ class DiversityTerm:
         if not any(samples.prompt.payload for samples in sets):
             raise InputError("no prompt of this step belongs to the task: were the demonstrations made from it?")
         return [[self.task.verify(samples.prompt, one) for one in samples.completions] for samples in sets]
+
+
+def refuse_no_prompts(window: Window) -> None:
+    """Raises InputError when no sequence of a step shows a prompt, as then there is nothing to sample from."""
+    if window.skipped and not window.prompts:
+        raise InputError(
+            f"none of the {window.skipped} sequences of this step has a prompt before its first target; samples need "
+            "one: give rows with prompt and completion, and leave completion_only_loss on"
+        )

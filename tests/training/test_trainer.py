@@ -1,0 +1,250 @@
+"""The trainer: SFTTrainer to the bit without the term, and exactly the term's gradient with it."""
+
+import json
+
+import pytest
+import torch
+from trl import SFTTrainer
+
+from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
+from polychromic.training import term as term_module
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def losses(trainer):
+    return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+
+def closest(found, wanted):
+    """Largest difference between two sets of gradients, relative to the largest gradient."""
+    size = max(float(value.abs().max()) for value in wanted.values())
+    return max(float((found[name] - wanted[name]).abs().max()) for name in wanted) / size
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_lambda_zero_is_sft_to_the_bit_and_never_samples(make_trainer, weights_of, monkeypatch, accumulation):
+    monkeypatch.setattr(term_module, "generate", None)
+    runs = []
+    for kind in (SFTTrainer, None):
+        trainer = make_trainer(0.0, kind=kind, dropout=0.3, gradient_accumulation_steps=accumulation)
+        trainer.train()
+        runs.append((weights_of(trainer), losses(trainer), torch.random.get_rng_state()))
+    assert same(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+    assert torch.equal(runs[0][2], runs[1][2])
+
+
+def test_lambda_leaves_batches_and_dropout_of_the_demonstrations_alone(make_trainer):
+    """The loss of the first step, and the state of the global generators after it, are those of plain SFT."""
+    seen = []
+    for weight in (0.0, 1.0, 2.0):
+        trainer = make_trainer(weight, dropout=0.3, max_steps=1)
+        trainer.train()
+        seen.append((losses(trainer), torch.random.get_rng_state().tolist()))
+    assert seen[0] == seen[1] == seen[2]
+
+
+def expected_diversity_gradient(trainer, drawn, weight):
+    """An independent way: every sample a row of its own, full logits, no cache, no dropout."""
+    model = trainer.accelerator.unwrap_model(trainer.model).eval()
+    model.zero_grad()
+    total = 0.0
+    for prompt, samples, advantages in zip(drawn.prompts, drawn.sets, drawn.advantages, strict=True):
+        for one, advantage in zip(samples.completions, advantages, strict=True):
+            ids = torch.tensor([[*prompt, *one.token_ids]])
+            logits = model(input_ids=ids, use_cache=False).logits[0] / trainer.term.section.temperature
+            chosen = logits.log_softmax(-1)[len(prompt) - 1 : -1].gather(1, torch.tensor(one.token_ids)[:, None])
+            total = total - weight * float(advantage) * chosen.sum() / len(drawn.sets)
+    total.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"section": {"temperature": 0.7}},
+        {"gradient_checkpointing": True, "dropout": 0.3},
+        {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4},
+        {"section": {"set_size": "shapley", "reward": "lexical", "gate": {"kind": "wellformed", "truncated": "valid"}}},
+    ],
+    ids=["temperature", "checkpointing and dropout", "accumulation", "lexical"],
+)
+def test_the_gradient_is_that_of_sft_plus_that_of_the_term(make_trainer, first_gradients, arguments):
+    plain, _ = first_gradients(make_trainer(0.0, **arguments))
+    trainer = make_trainer(3.0, learning_rate=0.0, **arguments)
+    found, drawn = first_gradients(trainer)
+    term = expected_diversity_gradient(trainer, drawn, 3.0)
+    assert len(drawn.sets) == min(8, 4 if "per_device_train_batch_size" not in arguments else 8)
+    assert max(float(value.abs().max()) for value in term.values()) > 1e-3
+    assert closest(found, {name: plain[name] + term[name] for name in plain}) < 1e-4
+
+
+def test_the_same_window_gives_the_same_gradient_however_it_is_cut(make_trainer, first_gradients):
+    """8x1, 4x2 and 1x8; also for a model whose loss transformers divides by the accumulation steps itself."""
+    every = []
+    for size, steps, accepts in ((8, 1, True), (4, 2, True), (1, 8, True), (2, 4, False)):
+        trainer = make_trainer(2.0, per_device_train_batch_size=size, gradient_accumulation_steps=steps)
+        trainer.model_accepts_loss_kwargs = accepts
+        plain = make_trainer(0.0, per_device_train_batch_size=size, gradient_accumulation_steps=steps)
+        plain.model_accepts_loss_kwargs = accepts
+        total, sft = first_gradients(trainer)[0], first_gradients(plain)[0]
+        every.append({name: total[name] - sft[name] for name in total})
+    for other in every[1:]:
+        assert closest(other, every[0]) < 1e-4
+
+
+def test_the_term_moves_the_policy(make_trainer, weights_of):
+    """The negative control of the predecessor's mistake: its gradient was that of SFT."""
+    runs = []
+    for weight in (0.0, 1.0):
+        trainer = make_trainer(weight)
+        trainer.train()
+        runs.append(weights_of(trainer))
+    assert not same(*runs)
+
+
+def test_scoring_in_parts_gives_the_same_gradient(make_trainer, first_gradients, monkeypatch):
+    whole, _ = first_gradients(make_trainer(2.0))
+    monkeypatch.setattr(term_module, "SCORED_TOKENS", 1)
+    parts, _ = first_gradients(make_trainer(2.0))
+    assert closest(parts, whole) < 1e-5
+
+
+def test_every_nth_step_only(make_trainer):
+    trainer = make_trainer(section={"compute_every_n_steps": 3}, max_steps=7)
+    drawn, draw = [], trainer.term.draw
+    trainer.term.draw = lambda *args, **kwargs: drawn.append(args[2]) or draw(*args, **kwargs)
+    trainer.train()
+    assert drawn == [0, 3, 6]
+
+
+def test_at_most_so_many_prompts_of_the_whole_window(make_trainer, first_gradients):
+    trainer = make_trainer(
+        section={"max_examples_for_diversity": 5}, per_device_train_batch_size=2, gradient_accumulation_steps=4
+    )
+    _, drawn = first_gradients(trainer)
+    assert len(drawn.sets) == 5
+    assert len({samples.prompt.id for samples in drawn.sets}) == 5
+
+
+def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):
+    """Prompts are cut from the labels, and found in the task with their payloads."""
+    _, drawn = first_gradients(make_trainer())
+    known = {prompt.id: prompt for prompt in task.prompts("train")}
+    for tokens, samples in zip(drawn.prompts, drawn.sets, strict=True):
+        assert samples.prompt == known[samples.prompt.id]
+        assert samples.prompt.payload
+        assert len(tokens) == len(samples.prompt.content)
+    assert set(task.asked) == {samples.prompt.id for samples in drawn.sets}
+
+
+def test_conversations(make_trainer, first_gradients, tiny_tokenizer_factory):
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"{d}+1"}],
+            "completion": [{"role": "assistant", "content": str(d + 1)}],
+        }
+        for d in range(8)
+    ]
+    trainer = make_trainer(
+        rows=rows, section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"}
+    )
+    trainer.term.task = None
+    _, drawn = first_gradients(trainer)
+    tokenizer = tiny_tokenizer_factory()
+    allowed = {tuple(tokenizer(f"u:{d}+1\na:")["input_ids"]) for d in range(8)}
+    assert set(map(tuple, drawn.prompts)) <= allowed
+
+
+def test_rows_without_a_prompt_are_refused(make_trainer):
+    trainer = make_trainer(rows=[{"text": "abc=1"}] * 8)
+    with pytest.raises(InputError, match="none of the 4 sequences of this step has a prompt"):
+        trainer.train()
+
+
+def test_prompts_that_leave_no_room_are_left_out(make_trainer, first_gradients):
+    rows = [{"prompt": "a" * 95, "completion": "1"}] * 4 + [{"prompt": "ab=", "completion": "1"}] * 4
+    trainer = make_trainer(
+        rows=rows,
+        per_device_train_batch_size=8,
+        section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"},
+    )
+    trainer.term.task = None
+    _, drawn = first_gradients(trainer)
+    assert {len(prompt) for prompt in drawn.prompts} == {3}
+
+
+def test_unsound_settings_are_refused_at_once(make_trainer):
+    with pytest.raises(UnsoundObjectiveError, match="set_size"):
+        make_trainer(section={"set_size": 9})
+
+
+def test_a_step_whose_draw_fails_is_skipped_and_the_third_in_a_row_stops_the_run(make_trainer, monkeypatch):
+    real, calls = term_module.generate, []
+
+    def broken(*args):
+        calls.append(1)
+        if len(calls) == 1 or len(calls) > 3:
+            raise NumericalError("no numbers")
+        return real(*args)
+
+    monkeypatch.setattr(term_module, "generate", broken)
+    trainer = make_trainer(max_steps=20)
+    with pytest.raises(NumericalError):
+        trainer.train()
+    assert trainer.state.global_step == 5
+    assert [row["failed_draws"] for row in trainer.state.log_history] == [1.0, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_identical_samples_and_dead_sets_change_nothing(make_trainer, first_gradients):
+    """One token, the same for all: no credit, a finite zero, SFT's own gradient."""
+    plain, _ = first_gradients(make_trainer(0.0))
+    trainer = make_trainer(section={"temperature": 1e-3, "max_new_tokens": 1, "baseline": "leave_one_out"})
+    trainer.term.task = None
+    trainer.term.objective.gate = type("Never", (), {"validity": lambda self, samples, verdicts: (0.0,) * 4})()
+    found, drawn = first_gradients(trainer)
+    assert drawn.report["dead_share"] == 1.0
+    assert same(found, plain)
+
+
+def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
+    trainer = make_trainer(2.0, section={"schedule": {"monitor_every": 1}})
+    trainer.train()
+    trainer.save_state()
+    rows = [
+        row for row in json.loads((tmp_path / "out/trainer_state.json").read_text())["log_history"] if "loss" in row
+    ]
+    assert len(rows) == 3
+    for row in rows:
+        assert row["quality_loss"] == row["loss"]
+        assert row["combined_loss"] == pytest.approx(row["loss"] - 2.0 * row["diversity_value"])
+        assert row["lambda"] == 2.0
+        assert row["lambda_eff"] == pytest.approx(2.0 * 2)  # a digit and the end token
+        assert row["junk_monitor"] == pytest.approx(2 * row["lambda_eff"] * row["similarity"])
+        assert 0 < row["gradient_share"] < 1
+        assert -1 <= row["gradient_cosine"] <= 1
+        assert 0 <= row["gate_rate"] <= 1
+        assert row["tokens_generated"] > 0
+        for name in (
+            "unique_ratio",
+            "dead_share",
+            "truncated_share",
+            "mean_length",
+            "seconds_sampling",
+            "seconds_scoring",
+        ):
+            assert row[name] >= 0
+        assert not any(isinstance(value, bool) for value in row.values())
+
+
+def test_evaluation_neither_samples_nor_logs_the_term(make_trainer, monkeypatch):
+    trainer = make_trainer(2.0)
+    trainer.train()
+    monkeypatch.setattr(term_module, "generate", None)
+    found = trainer.evaluate(trainer.train_dataset.select(range(4)))
+    assert found["eval_loss"] > 0
+    assert "diversity_value" not in trainer.state.log_history[-1]
