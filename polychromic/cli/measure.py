@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,9 @@ def command(path: str, metrics: tuple[str, ...], encoder: str | None, model: str
 
     kinds = [read_value(text, COMMAND_LINE) for text in metrics] or None
     is_folder = Path(path).is_dir()
-    embedder = measure.open_embedder(encoder, Path(path) / "embeddings" if is_folder else None)
-    measuring = measure.Measuring(kinds, embedder)
-    with progress_bars() as progress:
+    with progress_bars() as progress, tempfile.TemporaryDirectory(prefix="polychromic-") as scratch:
+        vectors = Path(path) / "embeddings" if is_folder else Path(scratch)
+        measuring = measure.Measuring(kinds, measure.open_embedder(encoder, vectors))
         if is_folder:
             written = measure.run(path, measuring, progress)
             scores = measure.scores(read_measurements(written))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from polychromic.core.errors import RecordError
 from polychromic.core.protocols import Embedder
 
-DEFAULT_BYTES = 128 * 2**20
-"""Memory for vectors: about 87,000 of 384 dimensions."""
+DEFAULT_BYTES = 96 * 2**20
+"""Memory for vectors: about 65,000 of 384 dimensions."""
 
 Keys = bytes
 
