@@ -2,9 +2,9 @@
 
     python benchmarks/semantic.py [--texts 10000 100000] [--encode 300]
 
-Memory: the peak of Python's and numpy's allocations (tracemalloc) while the metrics run on vectors of 384 dimensions, the
-texts themselves excluded. Beside it what the matrix of all pairs would take. Encoder: texts a second of the installed
-all-MiniLM-L6-v2 through our encoder and through sentence-transformers in one call.
+Memory: the peak of Python's and numpy's allocations (tracemalloc) while the metrics run on vectors of 384 dimensions,
+the texts themselves excluded. Beside it what the matrix of all pairs would take. Encoder: texts a second of the
+installed all-MiniLM-L6-v2 through our encoder and through sentence-transformers in one call.
 """
 
 from __future__ import annotations
