@@ -67,11 +67,10 @@ class Sandbox:
         places: dict[str, list[int]] = {}
         fresh: dict[str, Program] = {}
         for index, program in enumerate(programs):
-            key = fingerprint(program, self.limits)
-            if key in self._known:
-                yield index, self._known[key]
-            elif (early := _before_running(program, self.limits)) is not None:
+            if (early := _before_running(program, self.limits)) is not None:
                 yield index, early
+            elif (key := fingerprint(program, self.limits)) in self._known:
+                yield index, self._known[key]
             else:
                 places.setdefault(key, []).append(index)
                 fresh[key] = program
@@ -158,6 +157,10 @@ def _before_running(program: Program, limits: Limits) -> Judgement | None:
     if len(program.source) > limits.source_bytes:
         detail = f"a source of {len(program.source)} characters; {limits.source_bytes} are allowed"
         return Judgement(Outcome.OUTPUT_LIMIT, detail, mode=program.judge)
+    try:
+        wire.encode(program.inputs)
+    except wire.WireError as error:
+        return Judgement(Outcome.HARNESS_ERROR, f"the inputs are not plain data ({error})", mode=program.judge)
     return None
 
 
@@ -171,5 +174,4 @@ def fingerprint(program: Program, limits: Limits) -> str:
     """Equal for programs that must get the same judgement: line endings and trailing blank lines do not matter."""
     source = program.source.replace("\r\n", "\n").rstrip()
     parts = (source, program.entry_point, program.tests, program.setup, program.inputs, program.judge)
-    text = repr((parts, limits, sys.version_info[:3]))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(wire.encode((parts, repr(limits), sys.version_info[:3]))).hexdigest()

@@ -55,7 +55,11 @@ class Confinement:
         return {
             "seccomp": "no-open filter" if self.seccomp else "OFF (unsafe)",
             "landlock": f"ABI {self.landlock_abi}" if self.landlock_abi else "not in this kernel",
-            "user": f"uid {NOBODY}" if self.drop_user else "capabilities dropped" if root else f"uid {os.geteuid()}",
+            "user": f"uid {NOBODY}"
+            if self.drop_user
+            else "capabilities dropped"
+            if root
+            else f"unprivileged already, uid {os.geteuid()}",
             "limits": "cpu, address space, files, processes, core",
         }
 
