@@ -29,8 +29,8 @@ class Worker:
 
     def __init__(self, limits: Limits, unsafe: str) -> None:
         self.limits = limits
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         paths = [_folder_of(name) for name in limits.modules]
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self.process = subprocess.Popen(
             boot.command("supervisor", 0, paths),
             env={},

