@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
 @click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
+@click.option("--strict", is_flag=True, help="Stop before sampling when the audit of the task's checker warns.")
 @json_option
-def command(models: str, out: str, seed: int, baseline: str | None, as_json: bool, **options: Any) -> None:
+def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) -> None:
     """Sample, verify, measure, compare and report in one go.
 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
@@ -47,7 +49,13 @@ def command(models: str, out: str, seed: int, baseline: str | None, as_json: boo
     from polychromic.stages import pipeline
     from polychromic.stages.models import parse_models
 
+    seed, baseline = options.pop("seed"), options.pop("baseline")
     evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline)
+    troubles = pipeline.audit(evaluation, out)
+    for trouble in troubles:
+        click.echo(f"warning: {trouble}", err=True)
+    if troubles and strict:
+        sys.exit(1)
     with progress_bars() as progress:
         page = pipeline.run(evaluation, out, progress)
     result, lines = summary(page)

@@ -71,6 +71,8 @@ def _environment() -> Environment:
 
 
 def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
+    audit = read_json(folder / "audit.json") if (folder / "audit.json").exists() else {}
+    comparison = {**comparison, "flags": [*_audit_flags(audit, comparison["flags"]), *comparison["flags"]]}
     settings = comparison["settings"]
     temperature = settings["temperature"]
     colours = palette.model_colours(comparison["models"], settings["baseline"], settings["base"])
@@ -91,6 +93,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
+        "audit": audit,
         "cost": cost,
         "cost_table": tables.cost_markdown(cost) if cost else "",
         "style": _style(),
@@ -116,6 +119,12 @@ def _per_prompt(samples: Mapping[str, Any] | None) -> int:
 def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
     weights = {model: runs.weight(folder) for model, folder in folders.items()}
     return {model: weight for model, weight in weights.items() if weight is not None}
+
+
+def _audit_flags(audit: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    said = {flag["text"] for flag in known}
+    texts = [text for text in audit.get("warnings", ()) if text not in said]
+    return [{"kind": "audit", "level": "warning", "text": text, "model": "", "temperature": None} for text in texts]
 
 
 def _style() -> Markup:

@@ -84,7 +84,7 @@ def _sets(folder: str | Path | None) -> list[StoredSet]:
 def _rates(
     task: Task, sets: Sequence[StoredSet], folder: str | Path | None, auditing: Auditing
 ) -> tuple[list[controls.Rate], list[str]]:
-    golds = [(example.prompt, example.demonstration) for example in task.examples(auditing.split)]
+    golds = _demonstrations(task, auditing.split)
     notes = []
     if not golds and sets and folder is not None:
         golds = _passed(sets, folder)
@@ -97,6 +97,13 @@ def _rates(
         made = [control for prompt in prompts for control in _bare(prompt)]
     verdicts = verdicts_on(task, [each.prompt for each in made], [each.completion for each in made])
     return controls.rates(made, verdicts), notes
+
+
+def _demonstrations(task: Task, split: str) -> list[tuple[Prompt, str]]:
+    try:
+        return [(example.prompt, example.demonstration) for example in task.examples(split)]
+    except InputError:  # the task has none for this split
+        return []
 
 
 def _bare(prompt: Prompt) -> list[controls.Control]:

@@ -20,6 +20,10 @@ from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
 
+AUDIT = "audit.json"
+AUDITED_PROMPTS = 50
+"""Right answers that are spoilt to try the checker, before a run is paid for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -41,12 +45,24 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     folder = Path(out)
     task = _task(evaluation)
     manifest = _open(evaluation, folder)
+    _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if getattr(task, "judges", True):
         _verify(task, folder, progress)
     _measure(evaluation, task, folder, progress)
     _compare(evaluation, folder, manifest, progress)
     return _report(evaluation, folder, manifest, progress)
+
+
+def audit(evaluation: Evaluation, out: str | Path) -> list[str]:
+    """What is wrong with the task's checker, a sentence each: the step before anything is sampled.
+
+    Raises what ``run`` raises.
+    """
+    task = _task(evaluation)
+    _audit(evaluation, task, _open(evaluation, Path(out)))
+    path = Path(out) / AUDIT
+    return list(read_json(path)["warnings"]) if path.exists() else []
 
 
 def draw(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
@@ -129,6 +145,17 @@ class _Manifest:
             return
         work()
         write_json(self.path, read_json(self.path) | {"stages": stored["stages"] | {stage: wanted}})
+
+
+def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
+    from polychromic.stages import audit as auditor
+
+    section, path = evaluation.section, manifest.folder / AUDIT
+    if not getattr(task, "judges", True):
+        return
+    auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
+    inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
+    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing).row()))
 
 
 def _sample(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:

@@ -69,3 +69,14 @@ def test_the_same_input_gives_the_same_bytes(page, tmp_path):
     assert write_report(tmp_path).read_bytes() == page.read_bytes()
     for figure in (page.parent / "figures").iterdir():
         assert (tmp_path / "figures" / figure.name).read_bytes() == figure.read_bytes()
+
+
+def test_the_audit_is_shown(folder, tmp_path):
+    shutil.copy(folder / "comparison.json", tmp_path)
+    rate = {"kind": "empty", "accepted": 3, "judged": 50, "absent": 0, "examples": [["p0", "<b>"]], "share": 0.06}
+    audit = {"task": "countdown", "rates": [rate], "warnings": ["The checker accepts 3 of 50 controls."]}
+    (tmp_path / "audit.json").write_text(json.dumps(audit))
+    html = write_report(tmp_path).read_text()
+    assert "Audit of the checker of countdown" in html
+    assert "<code>&lt;b&gt;</code>" in html
+    assert "The checker accepts 3 of 50 controls." in (tmp_path / "report.md").read_text()

@@ -3,14 +3,19 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from polychromic.cli import evaluate
+from polychromic.cli.audit import command as audit_command
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import sample_rows, store
 from polychromic.records.verdicts import verdict_keys, verdict_row
 from polychromic.settings.catalog import build
-from polychromic.stages import audit
+from polychromic.settings.schema import EvaluationSection
+from polychromic.stages import audit, pipeline
+from polychromic.stages.models import parse_models
 
 
 class Lenient:
@@ -88,3 +93,34 @@ def test_headroom_of_the_baseline_only(tmp_path):
 def test_nothing_to_audit():
     with pytest.raises(InputError, match="a task, a folder"):
         audit.run(None)
+
+
+@pytest.fixture
+def evaluation():
+    section = EvaluationSection(task="countdown", n=4)
+    return pipeline.Evaluation(parse_models("base=embedded:countdown"), section)
+
+
+def test_an_evaluation_begins_with_the_audit(evaluation, tmp_path):
+    assert pipeline.audit(evaluation, tmp_path) == []
+    assert json.loads((tmp_path / "audit.json").read_text())["task"] == "countdown"
+    assert not (tmp_path / "samples.jsonl").exists()
+
+
+def test_strict_stops_before_sampling(tmp_path, monkeypatch):
+    monkeypatch.setattr("polychromic.settings.catalog.build", lambda shelf, kind, **parts: Lenient())
+    arguments = ["--models", "base=embedded:countdown", "--task", "countdown", "--strict", "--out", str(tmp_path)]
+    done = CliRunner().invoke(evaluate.command, arguments)
+    assert done.exit_code == 1
+    assert "accepts 20 of 20 controls of kind 'prompt echo'" in done.output
+    assert not (tmp_path / "samples.jsonl").exists()
+
+
+def test_verb(tmp_path):
+    folder_of(tmp_path, [["x", "x"], ["y", "y"]])
+    done = CliRunner().invoke(audit_command, [str(tmp_path)])
+    assert done.exit_code == 0
+    assert "warning: sft at temperature 1: 100% of the prompts have identical candidates" in done.output
+    assert CliRunner().invoke(audit_command, [str(tmp_path), "--strict"]).exit_code == 1
+    said = json.loads(CliRunner().invoke(audit_command, ["--task", "countdown", "--prompts", "20", "--json"]).output)
+    assert [rate["kind"] for rate in said["rates"]][0] == "right answer"
