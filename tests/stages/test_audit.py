@@ -123,4 +123,4 @@ def test_verb(tmp_path):
     assert "warning: sft at temperature 1: 100% of the prompts have identical candidates" in done.output
     assert CliRunner().invoke(audit_command, [str(tmp_path), "--strict"]).exit_code == 1
     said = json.loads(CliRunner().invoke(audit_command, ["--task", "countdown", "--prompts", "20", "--json"]).output)
-    assert [rate["kind"] for rate in said["rates"]][0] == "right answer"
+    assert said["rates"][0]["kind"] == "right answer"
