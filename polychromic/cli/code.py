@@ -54,6 +54,11 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
         names = list(dict.fromkeys(name for item in done for name in item[field]))
         said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
+    said += [
+        f"{item['name']}: {item['holes']['candidates']} structured candidates with {item['holes']['holes']} holes"
+        for item in done
+        if "holes" in item
+    ]
     for item in result["regressions"]:
         said += ["", *_regression(item)]
     said += [f"{item['name']}: failed: {item['failed']}" for item in result["experiments"] if "failed" in item]

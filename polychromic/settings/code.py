@@ -20,7 +20,7 @@ class CodeExperiment(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     enabled: bool = True
-    strategy: Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal"] = "minimal"
+    strategy: Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured"] = "minimal"
     post_processing: Literal["auto", "ast", "completion", "none"] = "auto"
     temperature: float = Field(default=0.2, ge=0.0)
     n: int = Field(default=1, ge=1)

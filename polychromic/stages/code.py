@@ -16,6 +16,7 @@ from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import differences
 from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts
 from polychromic.settings.catalog import build, split
 from polychromic.settings.code import CodeExperiment, CodeSettings
@@ -24,6 +25,8 @@ from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
 from polychromic.stages.models import NamedModel, named_model
 from polychromic.tasks.judging import sandbox_facts
+from polychromic.tasks.replies import answer_part
+from polychromic.tasks.structured import SCHEMA, structured
 
 EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
 """What may change when an experiment is taken up again."""
@@ -113,8 +116,19 @@ def _one(experiment: CodeExperiment, settings: CodeSettings, task: Any, progress
         "settings": plain(experiment.model_dump()),
         **summary(by_task, [k for k in KS if k <= experiment.n]),
     }
+    if experiment.strategy == "structured":
+        found["holes"] = _holes(folder, asked)
     write_json(folder / "code.json", found)
     return found
+
+
+def _holes(folder: Path, task: Any) -> dict[str, int]:
+    """How many structured candidates have holes, and how many holes there are in all."""
+    prompts = {problem.id: problem.prompt for problem in task.problems}
+    sets = [stored.samples for stored in read_sets(folder / "samples.jsonl")]
+    texts = [(prompts[samples.prompt.id], text) for samples in sets for text in samples.texts]
+    counts = [len(structured(answer_part(text), prompt).holes) for prompt, text in texts]
+    return {"candidates": sum(count > 0 for count in counts), "holes": sum(counts)}
 
 
 def _model(experiment: CodeExperiment) -> NamedModel:
@@ -124,10 +138,12 @@ def _model(experiment: CodeExperiment) -> NamedModel:
 
 
 def _engine(experiment: CodeExperiment) -> dict[str, Any]:
-    """The engine's entry; a server is asked for the experiment's model unless the entry names one."""
+    """The engine's entry; a server is told the experiment's model and the schema of structured candidates."""
     kind, options = split(experiment.engine)
     if kind == "server" and experiment.model:
         options = {"served_model": experiment.model} | options
+    if kind == "server" and experiment.strategy == "structured":
+        options = {"schema": SCHEMA} | options
     return {"kind": kind} | options
 
 

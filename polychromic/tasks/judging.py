@@ -16,6 +16,7 @@ from polychromic.tasks.problems import Problem
 from polychromic.tasks.programs import normalised
 from polychromic.tasks.replies import Extraction, extract, prompt_preamble
 from polychromic.tasks.strategies import Strategy, answer_region, resolved
+from polychromic.tasks.structured import extract_structured
 
 DistinctBy = Literal["program", "behaviour"]
 PostProcessing = Literal["auto", "ast", "completion", "none"]
@@ -71,6 +72,8 @@ def finding(verdict: Verdict) -> Finding | None:
 
 def extraction(problem: Problem, completion: Completion, judging: Judging) -> Extraction:
     """The program that a completion holds."""
+    if judging.strategy == "structured":
+        return extract_structured(completion.text, problem.prompt)
     text = answer_region(completion.text, judging.strategy)
     return extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing))
 

@@ -12,8 +12,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from polychromic.tasks.programs import (
     MAX_CHARACTERS,
@@ -54,8 +53,7 @@ CODE_LINE = re.compile(
 ODD_SPACES = {0xA0: " ", 0x202F: " ", 0x2009: " ", 0x200B: None, 0x200C: None, 0xFEFF: None, 0x2060: None}
 
 
-@dataclass(frozen=True, slots=True)
-class Extraction:
+class Extraction(NamedTuple):
     """A program ("" when there is none), the rule that found it and the parsing attempts it took."""
 
     source: str

@@ -1,4 +1,4 @@
-"""How a programming problem is put to a model: five prompt strategies, two for chat models, three for base models."""
+"""How a programming problem is put to a model: three strategies for chat models, three for base ones."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from polychromic.core.nouns import Message
 from polychromic.tasks.problems import Problem
 from polychromic.tasks.replies import PostProcessing
 
-Strategy = Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal"]
-STRATEGIES: tuple[Strategy, ...] = ("chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal")
+Strategy = Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured"]
+STRATEGIES: tuple[Strategy, ...] = ("chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured")
 
 DIRECT = (
     "You are an expert Python programmer. You are given the signature and docstring of a function. "
@@ -19,6 +19,15 @@ DIRECT = (
 THINK = (
     "You are an expert Python programmer. Think about the problem step by step: restate what is asked, name the edge "
     "cases, sketch the algorithm. Then give the whole function, with its imports, in one ```python block."
+)
+
+STRUCTURE = (
+    'You are an expert Python programmer. Answer with one JSON object and nothing else: {"imports": [import '
+    'statements], "body": [statements of the function]}. A statement is one of '
+    '{"op": "assign", "target": T, "value": E}, {"op": "do", "expression": E}, {"op": "return", "value": E}, '
+    '{"op": "if", "test": E, "then": [...], "else": [...]}, {"op": "for", "target": T, "over": E, "body": [...]}, '
+    '{"op": "while", "test": E, "body": [...]}, {"op": "raise", "error": E}, {"op": "break"}, {"op": "continue"}, '
+    'with E and T as Python text; or {"op": "hole", "what": text} where you cannot settle what belongs there.'
 )
 
 EXEMPLARS = (
@@ -46,6 +55,9 @@ EXEMPLARS = (
     ),
 )
 
+SYSTEM: dict[str, str] = {"chat_direct": DIRECT, "chat_cot": THINK, "structured": STRUCTURE}
+"""What the strategies for chat models say first."""
+
 Content = str | tuple[Message, ...]
 
 
@@ -56,9 +68,8 @@ def content(problem: Problem, strategy: Strategy) -> Content:
         InputError: there is no such strategy.
     """
     code = problem.prompt if problem.prompt.endswith("\n") else problem.prompt + "\n"
-    if strategy in ("chat_direct", "chat_cot"):
-        system = DIRECT if strategy == "chat_direct" else THINK
-        return Message("system", system), Message("user", f"```python\n{code}```")
+    if strategy in SYSTEM:
+        return Message("system", SYSTEM[strategy]), Message("user", f"```python\n{code}```")
     if strategy == "minimal":
         return code
     if strategy == "fewshot":

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding, SampleSet
-from polychromic.core.protocols import Task
+from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.composition import CompositionWindow
@@ -137,7 +137,9 @@ class DiversityTerm:
             return None
         if not any(samples.prompt.payload for samples in sets):
             raise InputError("no prompt of this step belongs to the task: were the demonstrations made from it?")
-        return [[self.task.verify(samples.prompt, one) for one in samples.completions] for samples in sets]
+        prompts = [samples.prompt for samples in sets for _ in samples.completions]
+        found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))
+        return [[next(found) for _ in samples.completions] for samples in sets]
 
 
 def refuse_no_prompts(window: Window) -> None:

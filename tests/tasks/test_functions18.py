@@ -50,7 +50,7 @@ def test_all_eighteen_are_there_in_five_categories():
     assert all(len(problem.wrong) >= 2 and len(problem.inputs) >= 5 for problem in problems)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "structured"])
 def test_every_demonstration_passes_and_the_empty_answer_fails(strategy):
     task = Functions18(strategy=strategy)
     assert isinstance(task, Task)
