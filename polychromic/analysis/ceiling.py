@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
-from polychromic.analysis.signatures import meaning, of_kind
+from polychromic.analysis.signatures import SIZE, meaning, of_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +106,24 @@ def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 
 def _discordance_flags(comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds) -> list[dict[str, Any]]:
-    found = []
+    few: dict[tuple[str, float, int], list[str]] = {}
     for row in comparisons:
-        if row["a"] == baseline and row["discordant"] < bounds.discordant and meaning(row["metric"]).headline:
-            text = (
-                f"{row['b']} against {baseline}, {meaning(row['metric']).name} at temperature {row['temperature']:g}:"
-                f" only {row['discordant']} of {row['prompts']} prompts differ."
-            )
-            found.append(_flag("discordant", "note", text, row["b"], row["temperature"]))
-    return found
+        known = meaning(row["metric"])
+        judged = row["prompts"] and known.headline and known.role != SIZE
+        if row["a"] == baseline and judged and row["discordant"] < bounds.discordant:
+            place = (row["b"], row["temperature"], row["prompts"])
+            few.setdefault(place, []).append(f"{known.name} ({row['discordant']})")
+    return [
+        _flag(
+            "discordant",
+            "note",
+            f"{b} against {baseline} at temperature {temperature:g}: fewer than {bounds.discordant} of {prompts}"
+            f" prompts differ in {', '.join(names)}.",
+            b,
+            temperature,
+        )
+        for (b, temperature, prompts), names in few.items()
+    ]
 
 
 def _resample_flags(comparisons: Sequence[Mapping[str, Any]], bounds: Bounds) -> list[dict[str, Any]]:
@@ -134,12 +143,18 @@ def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
         named = ", ".join(f"{model} lacks {count}" for model, count in lost.items())
         text = f"The models were not asked the same prompts: {named} of {len(table.prompts)}; {len(common)} are common."
         found.append(_flag("prompts", "warning", text))
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for (model, temperature, signature), cell in table.cells.items():
-        reason = "; ".join(f"{text} ({count} prompts)" for text, count in cell.reasons.items() if text != NOT_MEASURED)
-        if reason:
-            grouped.setdefault((meaning(signature).name, reason), []).append(f"{model} at {temperature:g}")
-    return found + [
-        _flag("missing", "warning", f"{name} was not computed for {', '.join(where)}: {reason}.")
-        for (name, reason), where in grouped.items()
-    ]
+    for signature in table.signatures:
+        cells = {key: cell for key, cell in table.cells.items() if key[2] == signature}
+        why = Counter[str]()
+        for cell in cells.values():
+            why.update({text: count for text, count in cell.reasons.items() if text != NOT_MEASURED})
+        if why:
+            models = list(dict.fromkeys(key[0] for key, cell in cells.items() if set(cell.reasons) - {NOT_MEASURED}))
+            prompts = sum(len(cell.valid) for cell in cells.values())
+            also = f", and {len(why) - 1} other reasons" if len(why) > 1 else ""
+            text = (
+                f"{meaning(signature).name}: not computed {sum(why.values())} times of {prompts} ({', '.join(models)})"
+            )
+            level = "warning" if meaning(signature).headline else "note"
+            found.append(_flag("missing", level, f"{text}: {why.most_common(1)[0][0]}{also}."))
+    return found

@@ -54,13 +54,15 @@
   const groups = (set) => [...set[2].map((each) => [each[1], each[2], each[3]]), ...set[3]];
   const tally = (set) => {
     const right = new Set();
-    let passed = 0, total = 0, different = new Set();
+    let passed = 0, total = 0, judged = false;
+    const different = new Set();
     for (const [count, status, answer] of groups(set)) {
       total += count;
+      judged = judged || status !== "";
       different.add(answer);
       if (status === "passed") { passed += count; right.add(answer); }
     }
-    return { passed, total, right: right.size, different: different.size };
+    return { passed, total, right: right.size, different: different.size, judged };
   };
   const setsAt = (prompt) => prompt.sets.filter((set) => set[1] === Number(temperature.value));
 
@@ -91,7 +93,7 @@
       column.style.setProperty("--c", colours[set[0]]);
       const head = make("h4");
       head.append(make("span", "dot"), models[set[0]]);
-      column.append(head, make("div", "small", set[2].some((each) => each[2] !== "")
+      column.append(head, make("div", "small", numbers.judged
         ? `${numbers.passed} of ${numbers.total} right, ${numbers.right} different right answers`
         : `${numbers.different} different among ${numbers.total}`));
       for (const [text, count, status, , finished] of set[2]) {
@@ -115,7 +117,8 @@
     const strips = make("span", "strips");
     for (const set of setsAt(prompt)) {
       const numbers = tally(set);
-      strips.append(make("span", "", models[set[0]]), strip(set), make("span", "tally", `${numbers.right || numbers.different}`));
+      const count = numbers.judged ? numbers.right : numbers.different;
+      strips.append(make("span", "", models[set[0]]), make("span", "tally", String(count)), strip(set));
     }
     summary.append(ask, strips);
     details.append(summary);
