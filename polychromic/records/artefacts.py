@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was trained here that a new start would lose."""
+        return self.finished or self.adapter.exists() or any(self.checkpoints.glob("*"))
+
+    @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.run_json.exists() and bool(read_json(self.run_json).get("finished"))
@@ -78,15 +83,14 @@ class RunFolder:
 def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, int]) -> RunFolder:
     """The run's folder, made with its ``run.json`` if it is new, or taken up again if it holds this very configuration.
 
+    A run in which nothing was trained yet is replaced.
+
     Raises:
         InputError: the folder holds a run of another configuration, or something that is no run at all.
     """
-    folder = RunFolder(Path(path))
-    if folder.run_json.exists():
-        _same_configuration(folder, settings)
+    folder = refuse_other_run(path, settings)
+    if folder.run_json.exists() and read_json(folder.run_json).get("settings_hash") == settings_hash(settings):
         return folder
-    if folder.path.is_file() or (folder.path.is_dir() and any(folder.path.iterdir())):
-        raise InputError(f"{path}: is not empty and holds no run of ours; choose another folder")
     write_json(
         folder.run_json,
         {
@@ -100,6 +104,21 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
         },
     )
     return folder
+
+
+def refuse_other_run(path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
+    """The folder, nothing in it changed; raises what ``open_run`` raises."""
+    folder = RunFolder(Path(path))
+    if folder.run_json.exists():
+        if folder.begun:
+            _same_configuration(folder, settings)
+    elif folder.path.is_file() or (folder.path.is_dir() and any(_visible(folder.path))):
+        raise InputError(f"{path}: is not empty and holds no run of ours; choose another folder")
+    return folder
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def update_run(folder: RunFolder, **facts: Any) -> None:

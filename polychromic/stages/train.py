@@ -14,7 +14,7 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Example
 from polychromic.core.protocols import Embedder, Progress, Task, silent
 from polychromic.objective.soundness import NEEDS_ENCODER
-from polychromic.records.artefacts import RunFolder, finish_run, open_run
+from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run
 from polychromic.records.conversations import conversation, read_examples, refuse
 from polychromic.records.jsonl import write_bytes
 from polychromic.settings import catalog
@@ -50,15 +50,16 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
-    seeds = {"experiment": experiment.seed}
-    run_folder = open_run(path, resolved(settings), seeds)
+    run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
+    data = load_data(settings.data)
     from polychromic.training.faults import only_process
 
     with only_process(path):
+        open_run(path, resolved(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
-        _train(settings, run_folder, progress)
+        _train(settings, run_folder, data, progress)
     return run_folder
 
 
@@ -101,8 +102,7 @@ def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
     return found
 
 
-def _train(settings: Settings, folder: RunFolder, progress: Progress) -> None:
-    data = load_data(settings.data)
+def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress) -> None:
     embedder = _embedder(settings)
     from transformers import PrinterCallback
 

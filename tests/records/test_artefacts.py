@@ -48,10 +48,19 @@ def test_a_run_folder_tells_what_made_it_and_can_be_taken_up_again(tmp_path):
 
 
 def test_another_configuration_in_the_folder_is_refused_and_the_difference_named(tmp_path):
-    open_run(tmp_path / "a", SETTINGS, {})
+    (open_run(tmp_path / "a", SETTINGS, {}).checkpoints / "checkpoint-1").mkdir(parents=True)
     with pytest.raises(InputError) as caught:
         open_run(tmp_path / "a", changed(lora={"r": 16}, training={"max_steps": 3}), {})
     assert "another configuration (different: lora.r, training.max_steps)" in str(caught.value)
+
+
+def test_a_run_in_which_nothing_was_trained_gives_way_to_another_configuration(tmp_path):
+    open_run(tmp_path / "a", SETTINGS, {})
+    folder = open_run(tmp_path / "a", changed(lora={"r": 16}), {})
+    assert read_json(folder.run_json)["settings"]["lora"]["r"] == 16
+    (folder.checkpoints / "checkpoint-1").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"different: lora\.r"):
+        open_run(tmp_path / "a", SETTINGS, {})
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
