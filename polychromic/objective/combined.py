@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Evidence, SampleSet, Verdict
 from polychromic.core.protocols import Gate, Reward
+from polychromic.gates.none import NoGate
 from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batch_moments
 from polychromic.objective.credit import Credit, SetSize, group_credit
 from polychromic.objective.rivals import RivalName
@@ -124,6 +126,18 @@ class DiversityObjective:
     def observe_nothing(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
         self.baseline.observe(self.add_ranks(np.zeros_like(self.baseline.moments)))
+
+    def junk(self, effective: float, similarity: float) -> float:
+        """``2 lambda_eff C``; warns when it exceeds 1 and no gate keeps junk out of the set value."""
+        monitor = junk_monitor(effective, similarity)
+        if monitor > 1.0 and isinstance(self.gate, NoGate):
+            warnings.warn(
+                f"2 * lambda_eff * C = {monitor:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
+                "polychromic.lambda, set polychromic.schedule.max_lambda_eff, or choose a gate",
+                UserWarning,
+                stacklevel=2,
+            )
+        return monitor
 
     def state_dict(self) -> dict[str, object]:
         """What a checkpoint needs, as plain JSON."""

@@ -10,9 +10,9 @@ import itertools
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -117,7 +117,7 @@ class GradientLog(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Bench:
-    """One policy and how it is trained; ``micro_batches`` a step, checkpointing on or off."""
+    """One policy and how it is trained: ``micro_batches`` a step, other ``options`` of the ``polychromic`` section."""
 
     steps: int
     micro_batches: int = 2
@@ -126,6 +126,7 @@ class Bench:
     learning_rate: float = 0.0
     seed: int = 0
     trainer: type = PolychromicTrainer
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def model(self) -> Any:
@@ -165,6 +166,7 @@ class Bench:
         section = PolychromicSection.model_validate({
             "lambda": self.weight, "n_generations": SAMPLES, "set_size": SET_SIZE, "temperature": TEMPERATURE,
             "max_new_tokens": NEW_TOKENS, "max_examples_for_diversity": ROWS, "schedule": {"monitor_every": 0},
+            **self.options,
         })  # fmt: skip
         extra = {"polychromic": section, "task": task} if self.trainer is PolychromicTrainer else {}
         rows = Dataset.from_list([training_row(example) for example in task.examples("train")])

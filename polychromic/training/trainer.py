@@ -17,7 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Embedder, Task
-from polychromic.objective.combined import DiversityObjective, junk_monitor, lambda_eff
+from polychromic.objective.combined import DiversityObjective, lambda_eff
 from polychromic.objective.composition import CompositionWindow, cheap_subset
 from polychromic.objective.schedule import ScheduleOptions, WeightSchedule
 from polychromic.policy.render import ends_of
@@ -129,7 +129,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
         effective = lambda_eff(weight, window.target_tokens)
         report = drawn.report | {"lambda": weight, "lambda_eff": effective}
-        report["junk_monitor"] = junk_monitor(effective, drawn.report["similarity"])
+        report["junk_monitor"] = self.term.objective.junk(effective, drawn.report["similarity"])
         self.means.update(report | {"seconds_scoring": time.perf_counter() - began})
 
     def _close_monitor(self, monitor: CompositionWindow) -> None:

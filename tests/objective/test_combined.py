@@ -167,6 +167,14 @@ def test_the_surrogate_refuses_other_shapes(shapes):
         diversity_surrogate(torch.zeros(shapes[0]), torch.zeros(shapes[1]))
 
 
+def test_junk_is_warned_of_where_no_gate_stands_against_it():
+    with pytest.warns(UserWarning, match="junk gains probability"):
+        assert objective(gate="none").junk(2.0, 0.5) == 2.0
+    assert objective(gate="none").junk(0.9, 0.5) == 0.9
+    assert objective(gate="verifier").junk(2.0, 0.5) == 2.0
+    assert math.isnan(objective(gate="none").junk(2.0, math.nan))
+
+
 def test_combine_and_units():
     demonstration, diversity = torch.tensor(2.0), torch.tensor(0.5)
     terms = combine(demonstration, diversity, 3.0)

@@ -104,6 +104,32 @@ def test_a_wrong_scale_is_seen(monkeypatch):
     assert misfit(Bench(STEPS)) > 2.5
 
 
+@pytest.mark.parametrize("entry", ["gem", "entropy"])
+def test_other_losses_on_demonstrations_are_a_yaml_away(entry):
+    plain, other = (Bench(1, weight=0.0, options={"demonstration_loss": kind}) for kind in ("nll", entry))
+    assert not torch.allclose(plain.run(), other.run(), rtol=1e-3)
+    halves = Bench(1, weight=0.0, micro_batches=1, options={"demonstration_loss": entry})
+    assert torch.allclose(halves.run(), other.run(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_loss_that_equals_nll_gives_its_gradient():
+    plain = Bench(1, weight=0.0).run()
+    same = Bench(1, weight=0.0, options={"demonstration_loss": {"kind": "gem", "beta": 1.0}}).run()
+    torch.testing.assert_close(same, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_rivals_are_a_yaml_away():
+    with certificate._quiet():
+        demonstration = Bench(1).exact(0.0)
+    naive = Bench(1, options={"rival": "naive"}).run()[0]
+    torch.testing.assert_close(naive, demonstration, rtol=1e-4, atol=1e-5)
+    ours = Bench(1, options={"baseline": "leave_one_out"}).run()[0] - demonstration
+    subset = Bench(1, options={"rival": "poly_epo"}).run()[0] - demonstration
+    torch.testing.assert_close(subset, ours * (1 - certificate.SET_SIZE / certificate.SAMPLES), rtol=1e-3, atol=1e-4)
+    for name in ("shuffled", "accuracy", "darling", "dra"):
+        assert not torch.allclose(Bench(1, options={"rival": name}).run()[0] - demonstration, ours, rtol=0.01)
+
+
 WORKER = """
 import os, sys, torch
 from polychromic.training import certificate, term
