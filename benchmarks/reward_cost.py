@@ -1,35 +1,193 @@
-"""What the objective costs beside the step it belongs to: gate, reward, credit and baseline, and the gradient monitor.
+"""What the objective costs beside the step it belongs to: gate, reward, credit, baseline, and the gradient monitor.
 
-    python benchmarks/reward_cost.py [--prompts 16] [--steps 10]
+    python benchmarks/reward_cost.py [--prompts 16] [--generations 16] [--steps 10]
 
-The step is the embedded Countdown model's: sampling, scoring and the demonstration batch, timed by the trainer itself on
-this machine. Every reward is timed on the sets that were sampled. Embeddings are listed by themselves: they are a model's
-cost, not the formula's, and are cached by text.
+The step is the real trainer's on the embedded Countdown model: sampling, scoring and a demonstration batch. Every
+reward is timed on the sets that this run sampled. Embeddings are listed by themselves, as they are the encoder's
+cost; the objective's figures for rewards of embeddings are without them. All figures are processor time of one thread,
+in milliseconds a step, the median over the steps (rewards: over ten repeats).
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from datasets import disable_progress_bars
 
-from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
-from polychromic.embedding.hashing import HashingEmbedder
+from polychromic.core.nouns import SampleSet, Verdict
+from polychromic.embedding.encoder import load_encoder
 from polychromic.objective.baseline import KINDS
 from polychromic.objective.combined import DiversityObjective
+from polychromic.objective.composition import CompositionWindow
+from polychromic.records.artefacts import RunFolder
 from polychromic.settings.catalog import build
+from polychromic.settings.load import load_settings
 
-REWARDS = {
+REWARDS: dict[str, Any] = {
     "answers": "answers",
-    "semantic": "semantic",
     "lexical jaccard": "lexical",
     "lexical distinct": {"kind": "lexical", "statistic": "distinct"},
+    "semantic": "semantic",
     "vendi": "vendi",
     "logdet": "logdet",
     "clusters": "clusters",
-    "mixture": {"kind": "mixture", "parts": ["answers", "vendi"]},
-    "quality": {"kind": "quality", "of": "semantic"},
+    "mixture answers + vendi": {"kind": "mixture", "parts": ["answers", "vendi"]},
+    "quality x semantic": {"kind": "quality", "of": "semantic"},
 }
+WARM_UP = 2
+Batch = tuple[Sequence[SampleSet], Sequence[Sequence[Verdict]]]
+
+
+class Stopwatch:
+    """Processor time between marks."""
+
+    def __init__(self) -> None:
+        self.laps: list[float] = []
+        self.since = time.process_time()
+
+    def start(self) -> None:
+        self.since = time.process_time()
+
+    def stop(self) -> None:
+        self.laps.append(1000 * (time.process_time() - self.since))
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.laps[WARM_UP:])
+
+
+def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch, Batch]:
+    """A short run: times of whole steps, of the objective and of the monitor inside them, the last step's samples."""
+    from transformers import PrinterCallback, TrainerCallback
+
+    from polychromic.policy.load import load_base
+    from polychromic.stages import train as stage
+    from polychromic.stages.models import resolve
+    from polychromic.training import trainer as trainer_module
+
+    settings = load_settings(
+        Path(__file__).parent.parent / "config/demo/moderate.yaml",
+        [
+            f"polychromic.n_generations={options.generations}",
+            f"polychromic.max_examples_for_diversity={options.prompts}",
+            f"training.per_device_train_batch_size={options.prompts}",
+            "polychromic.schedule={monitor_every: 1}",
+            f"training.max_steps={options.steps + WARM_UP}",
+        ],
+    )
+    steps, objective, monitor, seen = Stopwatch(), Stopwatch(), Stopwatch(), []
+
+    class Watched(CompositionWindow):
+        spent = 0.0
+
+        def add(self, *terms: Any) -> None:
+            began = time.process_time()
+            super().add(*terms)
+            Watched.spent += 1000 * (time.process_time() - began)
+
+        def close(self) -> Any:
+            began = time.process_time()
+            found = super().close()
+            Watched.spent += 1000 * (time.process_time() - began)
+            return found
+
+    class Lap(TrainerCallback):
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            Watched.spent = 0.0
+            steps.start()
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            steps.stop()
+            monitor.laps.append(Watched.spent)
+            steps.laps[-1] -= Watched.spent
+
+    with tempfile.TemporaryDirectory() as folder:
+        policy = load_base(resolve(settings.model), None)
+        trainer = stage._trainer(settings, RunFolder(Path(folder)), policy, stage.load_data(settings.data), None)
+        original = trainer.term.objective.advantages
+
+        def timed(*batch: Any) -> Any:
+            objective.start()
+            found = original(*batch)
+            objective.stop()
+            seen.append(batch)
+            return found
+
+        trainer.term.objective.advantages = timed
+        trainer_module.CompositionWindow = Watched
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(Lap())
+        trainer.train()
+    return steps, objective, monitor, seen[-1]
+
+
+class Table:
+    """Embeddings made beforehand."""
+
+    name = "table"
+
+    def __init__(self, embedder: Any, sets: Sequence[SampleSet]) -> None:
+        texts = sorted({text for one in sets for text in one.texts})
+        self.rows = dict(zip(texts, embedder.embed(texts), strict=True))
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        return np.array([self.rows[text] for text in texts])
+
+
+def timed(work: Callable[[], object], repeats: int = 10) -> float:
+    watch = Stopwatch()
+    for _ in range(repeats + WARM_UP):
+        watch.start()
+        work()
+        watch.stop()
+    return watch.median
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--generations", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=10)
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    disable_progress_bars()
+    steps, objective, monitor, (sets, verdicts) = train(options)
+    step = steps.median
+    print(
+        f"{options.prompts} prompts x {options.generations} samples, Countdown 1.6M, one thread; milliseconds a step\n"
+    )
+    print(f"{'part':<34}{'ms':>9}{'% of step':>12}")
+
+    def show(name: str, cost: float) -> None:
+        print(f"{name:<34}{cost:>9.2f}{100 * cost / step:>11.1f}%")
+
+    show("whole step", step)
+    show("objective in it (answers, k=4)", objective.median)
+    show("gradient monitor, every step", monitor.median)
+    show("gradient monitor, every 10 steps", monitor.median / 10)
+    model = load_encoder(None)
+    table = Table(model, sets)
+    show("embedding every text, no cache", timed(lambda: Table(model, sets), 3))
+    print()
+    gate = build("gates", "verifier")
+    for name, entry in REWARDS.items():
+        made = DiversityObjective(build("rewards", entry, embedder=table), gate)
+        show(f"{name}, k=N", timed(lambda made=made: made.advantages(sets, verdicts)))
+    print()
+    for kind in KINDS:
+        made = DiversityObjective(build("rewards", "answers"), gate, 4, kind)
+        show(f"answers, k=4, {kind}", timed(lambda made=made: made.advantages(sets, verdicts)))
+
+
+if __name__ == "__main__":
+    main()
