@@ -14,6 +14,7 @@ import torch
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import SampleSet
 from polychromic.core.protocols import Embedder, Task
+from polychromic.embedding.cache import CachedEmbedder
 from polychromic.gates.likelihood import Likelihood, threshold_of
 from polychromic.objective.baseline import Moments
 from polychromic.objective.combined import DiversityObjective
@@ -41,7 +42,8 @@ def build_objective(
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)
     reference = _reference(model, trainer.processing_class)
-    reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
+    cached = CachedEmbedder(embedder) if embedder is not None else None
+    reward = catalog.build("rewards", section.reward, task=task, embedder=cached)
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
         gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))
