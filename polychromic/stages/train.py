@@ -117,11 +117,14 @@ def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress
     signals = StopOnSignal()
     trainer = _trainer(settings, folder, policy, data, embedder)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    for callback in (signals, *_watchers(settings, folder, progress)):
+    watchers = _watchers(settings, folder, progress)
+    for callback in (signals, *watchers):
         trainer.add_callback(callback)
     began = time.time()
     with ExitStack() as stack:
         stack.enter_context(signals.listening())
+        for watcher in watchers:
+            stack.callback(getattr(watcher, "close", lambda: None))
         trainer.train(resume_from_checkpoint=str(checkpoint.newest) if checkpoint.newest else None)
     if signals.stopped and trainer.state.global_step < trainer.state.max_steps:
         raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")

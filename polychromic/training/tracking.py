@@ -53,6 +53,10 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Closes the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file, also after a run that broke off."""
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -111,6 +115,10 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Ends the run, waiting for uploads at most ``FINISH_SECONDS``."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the run, also one that broke off."""
         if self._run is not None:
             self._try("finish", self._run.finish)
             self._run = None

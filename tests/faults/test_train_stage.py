@@ -1,0 +1,176 @@
+"""The train stage: a run folder that says what it is, and an interrupted run that ends as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polychromic.core.errors import InputError, NumericalError
+from polychromic.records.jsonl import read_json
+from polychromic.settings.load import load_settings
+from polychromic.stages import train
+from polychromic.training import checkpoints
+from polychromic.training.faults import StoppedError, only_process
+
+KILLED = """
+import os, signal, sys
+from polychromic.settings.load import load_settings
+from polychromic.stages import train
+def progress(work, done, total):
+    if done == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+train.run(load_settings(sys.argv[1]), None, progress)
+"""
+
+
+def outcome(folder):
+    """Everything a run computed: weights, and the log without its clock."""
+    clock = ("seconds", "runtime", "per_second", "num_tokens")  # TRL counts its tokens anew after resuming
+    rows = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    kept = [
+        {key: value for key, value in row.items() if not any(word in key for word in clock)}
+        for row in rows
+        if "loss" in row
+    ]
+    return folder.adapter.read_bytes(), kept
+
+
+@pytest.fixture(scope="module")
+def whole(settings_of):
+    """The uninterrupted run."""
+    return train.run(settings_of("whole"))
+
+
+def test_the_run_folder(whole, settings_of, tmp_path):
+    names = {path.name for path in whole.path.iterdir()}
+    assert names >= {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "tokenizer.json",
+        "resolved.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "trainer_state.json",
+        "checkpoints",
+    }
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    facts = read_json(whole.run_json)
+    assert facts["finished"]
+    assert facts["steps"] == 6
+    assert facts["examples"] == 32
+    assert facts["versions"]["trl"]
+    assert facts["seeds"] == {"experiment": 3}
+    settings = settings_of("whole")
+    assert load_settings(whole.resolved) == settings
+    history = read_json(whole.trainer_state)["log_history"]
+    assert [row["diversity_value"] for row in history if "loss" in row]
+    assert len([1 for row in history if "gradient_share" in row]) == 3
+    before = whole.adapter.stat().st_mtime_ns
+    assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
+
+
+def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_path):
+    """SIGKILL in step 5; the same command continues from step 4. Samples and control variate are in the log."""
+    settings = settings_of("killed")
+    path = tmp_path / "killed.yaml"
+    from polychromic.settings.load import resolved_yaml
+
+    path.write_text(resolved_yaml(settings))
+    here = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path)], env=os.environ | {"PYTHONPATH": str(here)}, cwd=here, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    folder = train.run(settings)
+    assert read_json(folder.run_json)["resumed_from"] == "checkpoint-4"
+    assert outcome(folder) == outcome(whole)
+
+
+def test_a_stopped_run_continues(whole, settings_of):
+    def terminate(work, done, total):
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="stopped at step"):
+        train.run(settings_of("stopped"), None, terminate)
+    folder = train.run(settings_of("stopped"))
+    assert read_json(folder.run_json)["resumed_from"] in ("checkpoint-3", "checkpoint-4")
+    assert outcome(folder)[0] == outcome(whole)[0]
+
+
+def interrupted(settings, monkeypatch):
+    """A run whose last checkpoint was being written when the machine went away."""
+    real = checkpoints.seal
+
+    def dies(folder, **facts):
+        if folder.name == "checkpoint-4":
+            raise KeyboardInterrupt
+        real(folder, **facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "seal", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(settings)
+
+
+def test_a_checkpoint_that_was_not_completed_is_passed_over(whole, settings_of, monkeypatch):
+    settings = settings_of("half")
+    interrupted(settings, monkeypatch)
+    with pytest.warns(UserWarning, match="checkpoint-4: it was never completed"):
+        folder = train.run(settings)
+    assert read_json(folder.run_json)["resumed_from"] == "checkpoint-2"
+    assert outcome(folder) == outcome(whole)
+
+
+def test_damaged_checkpoints_alone_are_an_error(settings_of, monkeypatch):
+    settings = settings_of("damaged")
+    interrupted(settings, monkeypatch)
+    folder = Path(settings.experiment.output_root) / "damaged/checkpoints"
+    shutil.rmtree(folder / "checkpoint-4")
+    (folder / "checkpoint-2/optimizer.pt").write_bytes(b"")
+    with pytest.raises(InputError, match="every checkpoint is damaged"):
+        train.run(settings)
+
+
+def test_another_configuration_or_process_in_the_folder_is_refused(whole, settings_of):
+    with pytest.raises(InputError, match=r"another configuration .*polychromic\.lambda"):
+        train.run(settings_of("whole", weight=2.0))
+    settings = settings_of("busy")
+    folder = Path(settings.experiment.output_root) / "busy"
+    from polychromic.records.artefacts import open_run
+    from polychromic.settings.load import resolved
+
+    open_run(folder, resolved(settings), {"experiment": 3})
+    with only_process(folder), pytest.raises(InputError, match="another process"):
+        train.run(settings)
+
+
+def test_weights_that_are_no_numbers_are_never_saved(settings_of, monkeypatch):
+    def spoilt(model):
+        raise NumericalError("the trained weights are not numbers")
+
+    monkeypatch.setattr("polychromic.training.faults.refuse_bad_weights", spoilt)
+    settings = settings_of("nan", weight=0.0, max_steps=1)
+    with pytest.raises(NumericalError):
+        train.run(settings)
+    folder = Path(settings.experiment.output_root) / "nan"
+    assert not (folder / "adapter_model.safetensors").exists()
+    assert not read_json(folder / "run.json")["finished"]
+
+
+def test_bad_rows_stop_the_run_before_a_model_is_loaded(settings_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("polychromic.policy.load.load_base", None)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "1+1=", "completion": "2"}\n{"prompt": 3}\n')
+    settings = settings_of("rows", weight=0.0)
+    data = settings.data.model_copy(update={"task": None, "train_file": str(rows)})
+    with pytest.raises(InputError, match=r"rows.jsonl:2: "):
+        train.run(settings.model_copy(update={"data": data}))
+    with pytest.warns(UserWarning, match="1 bad rows were left out"):
+        found = train.load_data(data.model_copy(update={"skip_bad_rows": True}))
+    assert (len(found.examples), found.skipped) == (1, 1)

@@ -1,0 +1,104 @@
+"""Sampling: only what is missing, extended without redrawing, every model under its own name."""
+
+import pytest
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Prompt
+from polychromic.records.jsonl import read_rows
+from polychromic.records.samples import read_sets
+from polychromic.settings.schema import EvaluationSection, ModelSection
+from polychromic.stages import sample
+from polychromic.stages.models import NamedModel
+
+PROMPTS = [Prompt(f"p{place}", f"{place}+{place}=", {"n": place}) for place in range(5)]
+
+
+def plan(n=3, temperatures=(1.0,), batch_size=6, **section):
+    values = {"n": n, "temperatures": temperatures, "max_new_tokens": 4, "batch_size": batch_size} | section
+    return sample.SamplePlan(EvaluationSection(**values), seed=1)
+
+
+@pytest.fixture(scope="module")
+def models(base_folder, tmp_path_factory, add_adapter):
+    from polychromic.policy.load import load_base
+
+    section = ModelSection(name_or_path=str(base_folder))
+    found = [NamedModel("base", section)]
+    for seed, name in enumerate(("sft", "ours")):
+        folder = tmp_path_factory.mktemp(name)
+        add_adapter(load_base(section).model, seed=seed).save_pretrained(folder)
+        found.append(NamedModel(name, section, folder))
+    return found
+
+
+def rows(path):
+    return [row for _, row in read_rows(path)]
+
+
+def test_all_models_prompts_and_temperatures(models, tmp_path):
+    seen = []
+    path = sample.run(models, PROMPTS, plan(temperatures=(0.5, 1.0)), tmp_path, lambda *told: seen.append(told))
+    sets = read_sets(path)
+    assert len(sets) == 3 * 2 * 5
+    assert {len(one.samples.completions) for one in sets} == {3}
+    assert {one.model for one in sets} == {"base", "sft", "ours"}
+    adapters = {one.model: one.adapter for one in sets}
+    assert adapters["base"] == ""
+    assert len(set(adapters.values())) == 3
+    assert seen[0] == ("sample", 0, 90)
+    assert seen[-1] == ("sample", 90, 90)
+    texts = {name: [one.samples.texts for one in sets if one.model == name] for name in adapters}
+    assert texts["sft"] != texts["ours"] != texts["base"]
+
+
+def test_adapters_do_not_stain_the_base(models, tmp_path):
+    """The base's samples are those of a run without any adapter."""
+
+    def texts(path):
+        return [row["text"] for row in rows(path) if row["model"] == "base"]
+
+    alone = texts(sample.run(models[:1], PROMPTS, plan(), tmp_path / "alone"))
+    mixed = texts(sample.run([models[1], models[0]], PROMPTS, plan(), tmp_path / "mixed"))
+    assert mixed == alone
+
+
+def test_what_is_there_is_not_drawn_again(models, tmp_path, monkeypatch):
+    path = sample.run(models[:2], PROMPTS, plan(), tmp_path)
+    before = path.read_bytes()
+    monkeypatch.setattr(sample, "_draw", None)
+    assert sample.run(models[:2], PROMPTS, plan(), tmp_path).read_bytes() == before
+
+
+def test_larger_n_more_temperatures_models_and_prompts_extend(models, tmp_path):
+    path = sample.run(models[:1], PROMPTS[:3], plan(n=2), tmp_path)
+    before = path.read_bytes()
+    sample.run(models[:2], PROMPTS, plan(n=5, temperatures=(1.0, 0.7)), tmp_path)
+    assert path.read_bytes().startswith(before)
+    sets = read_sets(path)
+    assert len(sets) == 2 * 5 * 2
+    assert {one.indices for one in sets} == {(0, 1, 2, 3, 4)}
+
+
+def test_an_interrupted_run_draws_only_the_rest(models, tmp_path, monkeypatch):
+    path = sample.run(models[:1], PROMPTS, plan(batch_size=3), tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:7]) + lines[7][:20])  # the machine went away in the middle of a row
+    drawn, draw = [], sample._draw
+    monkeypatch.setattr(sample, "_draw", lambda *args: drawn.append(args[1].samples) or draw(*args))
+    sample.run(models[:1], PROMPTS, plan(batch_size=3), tmp_path)
+    assert sum(drawn) == 15 - 7
+    assert {len(one.samples.completions) for one in read_sets(path)} == {3}
+    assert len(rows(path)) == 15
+
+
+def test_models_of_different_bases_are_refused(models, tmp_path):
+    other = NamedModel("other", ModelSection(name_or_path="somewhere/else"))
+    with pytest.raises(InputError, match="different bases"):
+        sample.run([models[0], other], PROMPTS, plan(), tmp_path)
+
+
+def test_replaying_needs_no_model(models, tmp_path):
+    first = sample.run(models[:2], PROMPTS, plan(), tmp_path / "first")
+    engine = {"kind": "replay", "path": str(first)}
+    second = sample.run(models[:2], PROMPTS, plan(n=2, engine=engine), tmp_path / "second")
+    assert {one.samples.texts for one in read_sets(second)} == {one.samples.texts[:2] for one in read_sets(first)}

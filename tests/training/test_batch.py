@@ -1,0 +1,69 @@
+"""Prompts out of the trainer's own batches: padded, packed, cut off, without a prompt."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polychromic.core.nouns import Prompt
+from polychromic.training.batch import PromptBook, choose, window_of
+
+
+def padded():
+    return {
+        "input_ids": torch.tensor([[5, 6, 7, 8, 0], [5, 9, 1, 0, 0], [5, 6, 7, 0, 0], [3, 4, 0, 0, 0]]),
+        "labels": torch.tensor(
+            [
+                [-100, -100, 7, 8, -100],
+                [-100, 9, 1, -100, -100],
+                [-100, -100, -100, -100, -100],
+                [3, 4, -100, -100, -100],
+            ]
+        ),
+        "attention_mask": torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]),
+    }
+
+
+def test_a_prompt_is_what_stands_before_the_first_target():
+    window = window_of([padded()])
+    assert window.prompts == ((5, 6), (5,))
+    assert window.skipped == 2  # one without target, one without prompt
+    assert window.target_tokens == 2.0
+
+
+def test_the_parts_of_a_packed_row_are_sequences_of_their_own():
+    packed = {
+        "input_ids": torch.tensor([[5, 6, 7, 5, 9, 9, 3, 4]]),
+        "labels": torch.tensor([[-100, -100, 7, -100, 9, 9, 3, 4]]),
+        "position_ids": torch.tensor([[0, 1, 2, 0, 1, 2, 0, 1]]),
+    }
+    window = window_of([packed])
+    assert window.prompts == ((5, 6), (5,))
+    assert window.skipped == 1
+
+
+def test_a_window_has_all_its_micro_batches_in_order():
+    assert window_of([padded(), padded()]).prompts == window_of([padded()]).prompts * 2
+    assert window_of([]).prompts == ()
+
+
+@given(st.integers(0, 20), st.integers(1, 20), st.integers(0, 50), st.integers(0, 50))
+def test_a_choice_is_by_seed_and_step_alone_and_in_order(have, want, seed, step):
+    prompts = [(place,) for place in range(have)]
+    chosen = choose(prompts, want, seed, step)
+    assert chosen == choose(list(prompts), want, seed, step)
+    assert len(chosen) == min(have, want)
+    assert chosen == sorted(set(chosen))
+
+
+def test_choices_differ_from_step_to_step():
+    prompts = [(place,) for place in range(50)]
+    assert len({tuple(choose(prompts, 5, 0, step)) for step in range(20)}) > 15
+
+
+def test_the_book_knows_the_tasks_prompts(tiny_tokenizer_factory):
+    tokenizer = tiny_tokenizer_factory()
+    known = Prompt("id", "ab=", {"x": 1})
+    book = PromptBook.of(tokenizer, [known])
+    assert book.look_up(tuple(tokenizer("ab=")["input_ids"]), tokenizer) is known
+    other = book.look_up(tuple(tokenizer("cd=")["input_ids"]), tokenizer)
+    assert (other.content, dict(other.payload)) == ("cd=", {})
