@@ -56,32 +56,44 @@ def without_tmux(tmp_path):
     return str(folder)
 
 
-@pytest.mark.parametrize("tmux", ["present", "absent"])
-def test_the_variants_are_trained_and_three_models_compared(checkout, own, tmp_path, tmux, tiny):
-    if tmux == "present" and shutil.which("tmux") is None:
-        pytest.skip("needs tmux")
-    if tmux == "absent":
-        own["PATH"] = without_tmux(tmp_path)
-    training = [value for value in tiny if not value.startswith("evaluation.")]
+def trainable(tiny):
+    return [value for value in tiny if not value.startswith("evaluation.")]
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_with_tmux_the_variants_are_trained_and_three_models_compared(checkout, own, tiny):
     demo = checkout / "runs" / "demo"
     runs = [demo / name for name in ("sft", "moderate", "aggressive")]
-    begun = bash(own, checkout / SCRIPTS[0], "--demo", *training)
+    begun = bash(own, checkout / SCRIPTS[0], "--demo", *trainable(tiny))
     try:
         assert begun.returncode == 0, begun.stderr
-        assert ("tmux attach" in begun.stdout) == (tmux == "present")
-        deadline = time.monotonic() + 240
+        assert "tmux attach" in begun.stdout
+        deadline = time.monotonic() + 360
         while time.monotonic() < deadline and not all(map(is_finished, runs)):
             time.sleep(0.3)
         assert all(map(is_finished, runs)), next(demo.glob("*.log")).read_text()[-2000:]
     finally:
-        if tmux == "present":
-            subprocess.run(["tmux", "kill-server"], env=own, capture_output=True, check=False)
+        subprocess.run(["tmux", "kill-server"], env=own, capture_output=True, check=False)
     small = ["--max-prompts", "12", "--n", "4", "--max-new-tokens", "12", "--encoder", "hashing"]
     evaluated = bash(own, checkout / SCRIPTS[1], "--demo", *small)
     assert evaluated.returncode == 0, evaluated.stderr
     assert evaluated.stdout.strip().splitlines()[-1] == "report: runs/demo/three-models/report.html"
     page = (demo / "three-models" / "report.html").read_text()
     assert all(run.name in page for run in runs)
+
+
+def test_without_tmux_a_run_happens_here_and_a_second_call_leaves_it(checkout, own, tmp_path, tiny):
+    own["PATH"] = without_tmux(tmp_path)
+    once = [checkout / SCRIPTS[0], "config/demo/sft.yaml", *trainable(tiny)]
+    begun = bash(own, *once)
+    assert begun.returncode == 0, begun.stderr
+    assert "tmux" not in begun.stdout
+    run = checkout / "runs" / "demo" / "sft"
+    assert is_finished(run)
+    assert "train sft: 4/4" in (run.parent / "sft.log").read_text()
+    made = (run / "adapter_model.safetensors").stat().st_mtime_ns
+    assert bash(own, *once).returncode == 0
+    assert (run / "adapter_model.safetensors").stat().st_mtime_ns == made
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
