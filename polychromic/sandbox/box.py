@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from polychromic.core.errors import SandboxError
+from polychromic.core.errors import InputError, SandboxError
 from polychromic.sandbox import judge, wire
 from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
 from polychromic.sandbox.selftest import CANARIES, verify
@@ -29,12 +29,15 @@ class Sandbox:
 
     Raises:
         SandboxError: the sandbox cannot be trusted, or broke ``ATTEMPTS`` times on the same program.
+        InputError: a limit is not above 0.
     """
 
     def __init__(
         self, limits: Limits | None = None, workers: int | None = None, confinement: Confinement = "required"
     ) -> None:
         self.limits = limits or Limits()
+        if self.limits.cpu_seconds <= 0 or self.limits.memory_bytes <= 0 or self.limits.output_bytes <= 0:
+            raise InputError(f"limits must be above 0: {self.limits}")
         self.size = max(1, workers or len(os.sched_getaffinity(0)))
         self.confinement = confinement
         self.report: dict[str, Any] = {}
@@ -113,7 +116,7 @@ class Sandbox:
                         raise SandboxError(f"the sandbox broke {ATTEMPTS} times on one program: {reply['detail']}")
                     waiting.append((number, programs[number]))
         finally:
-            for place in busy:  # abandoned by the caller, or after an error
+            for place in busy if self._workers else ():  # abandoned by the caller, or after an error
                 self._replace(place)
 
     def _hand_out(self, waiting: deque[tuple[int, Program]], busy: dict[int, tuple[int, int]]) -> None:

@@ -23,7 +23,7 @@ from polychromic.sandbox.children import BrokenError, Judge, Zygote, ending
 from polychromic.sandbox.nouns import Limits, Outcome
 
 TICK = 0.005  # seconds between two looks at a clock that is about to run out
-UNCLEAN = {Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL, Outcome.MEMORY, Outcome.OUTPUT_LIMIT, Outcome.NOT_PLAIN_DATA}
+UNCLEAN = {Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL, Outcome.MEMORY}  # after these the judge is replaced
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from polychromic.core.errors import SandboxError
+from polychromic.core.errors import InputError, SandboxError
 from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
 from polychromic.sandbox import box as box_module
 from polychromic.sandbox.worker import Worker
@@ -188,6 +188,22 @@ def test_a_sandbox_that_does_not_hold_refuses(monkeypatch: pytest.MonkeyPatch) -
     assert box._workers == []
     with pytest.raises(SandboxError, match="not open"):
         box.judge_many([Program("def f(): pass", "f", ADD)])
+
+
+def test_limits_must_be_above_zero() -> None:
+    with pytest.raises(InputError, match="above 0"):
+        Sandbox(Limits(cpu_seconds=0.0))
+
+
+def test_an_abandoned_run_does_not_disturb_the_next() -> None:
+    with Sandbox(SHORT, workers=2) as box:
+        found = box.judge_each(Program(f"def f(a, b): return a + b + {n}", "f", ADD) for n in range(9))
+        next(found)
+        found.close()
+        assert one(box, "def f(a, b): return a + b").passed
+        left = box.judge_each([Program(f"def f(a, b): return a + {n}", "f", ADD) for n in range(9)])
+        next(left)
+    left.close()
 
 
 def test_the_unsafe_mode_says_so() -> None:
