@@ -12,6 +12,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from polychromic.tasks.programs import (
@@ -306,6 +307,7 @@ def _bodies(piece: str) -> list[tuple[str, str]]:
     return [form for index, form in enumerate(forms) if form[1] not in [earlier for _, earlier in forms[:index]]]
 
 
+@lru_cache(maxsize=4096)
 def prompt_preamble(prompt: str, entry_point: str) -> str:
     """The part of a code prompt before its entry point: imports, helpers and constants ("" if it does not parse)."""
     for ending in ("", "\n    pass\n"):
