@@ -154,6 +154,15 @@ def test_compression_at_equal_bytes() -> None:
     assert "needs 321 bytes" in build("compression", budget=321).measure([same], None)[0].reason
 
 
+def test_a_nearly_empty_set_does_not_set_the_common_size() -> None:
+    rows = build("rarefied_distinct").measure([drawn(), drawn(("one two", "", "", "", ""), "q")], None)
+    assert "m:19" in rows[0].signature
+    assert rows[1].reason == "needs 19 2-grams, there are 1"
+    rows = build("compression").measure([drawn(), drawn(("one two", "", "", "", ""), "q")], None)
+    assert "bytes:90" in rows[0].signature
+    assert rows[1].reason == "needs 90 bytes of text, there are 7"
+
+
 def test_self_bleu_is_nltks_mean_in_both_scopes() -> None:
     sets = [drawn(), drawn(("a cat sat on the mat", "a dog barked at the mat", "x", "y", "z"), "q")]
     method = SmoothingFunction().method1
