@@ -21,7 +21,7 @@ class ConfigOrVerb(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group("code", cls=ConfigOrVerb, subcommand_metavar="CONFIG.yaml [--only NAME] | server VERB")
+@click.group("code", cls=ConfigOrVerb, subcommand_metavar="CONFIG.yaml [--only NAME] | compare A B | server VERB")
 def command() -> None:
     """Run the code experiments of CONFIG.yaml in the sandbox, or manage a local model server."""
 
@@ -96,6 +96,20 @@ def _regression(item: Mapping[str, Any]) -> list[str]:
     return said + (
         table(["  problem", "", "failing by", "how"], [[f"  {row[0]}", *row[1:]] for row in rows]) if rows else []
     )
+
+
+@command.command("compare")
+@click.argument("a", type=click.Path())
+@click.argument("b", type=click.Path())
+@json_option
+def compare(a: str, b: str, as_json: bool) -> None:
+    """Say which problems changed sides between two folders of verdicts, and why."""
+    from polychromic.stages import code
+
+    result = code.compare(a, b)
+    groups = list(dict.fromkeys([*result["failures_a"], *result["failures_b"]]))
+    rows = [[result[x], *(str(result[f"failures_{x}"].get(group, 0)) for group in groups)] for x in ("a", "b")]
+    show(result, as_json, [*_regression(result), "", *table(["first samples", *groups], rows)])
 
 
 @command.group("server")

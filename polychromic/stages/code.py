@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.code_results import KS, regression, summary
-from polychromic.core.errors import EngineError, InputError
+from polychromic.analysis.code_results import KS, ByTask, regression, summary
+from polychromic.core.errors import EngineError, InputError, MissingResourceError
 from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import differences
@@ -65,6 +65,22 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
         },
     )
     return folder / "code.json"
+
+
+def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
+    """Which problems changed sides between two folders of verdicts, such as two models' or two experiments'.
+
+    Raises:
+        MissingResourceError: a folder has no verdicts.
+        InputError: the two have no problem in common.
+    """
+    for folder in (a, b):
+        if not (Path(folder) / "verdicts.jsonl").exists():
+            raise MissingResourceError(f"{folder}: has no verdicts.jsonl; judge its samples with `polychromic verify`")
+    found = _regression(str(a), str(b), _by_task(Path(a)), _by_task(Path(b)))
+    if not found["tasks"]:
+        raise InputError(f"{a} and {b}: no problem has a verdict in both")
+    return found
 
 
 def choose(settings: CodeSettings, only: Sequence[str]) -> list[CodeExperiment]:
@@ -169,8 +185,11 @@ def _regressions(settings: CodeSettings, folder: Path, names: Sequence[str]) -> 
     rows = []
     for name in names:
         if name != baseline:
-            found = regression(before, _by_task(folder / name))
-            counts = {"gained": found.gained, "lost": found.lost}
-            changes = [change._asdict() for change in found.changes]
-            rows.append({"a": baseline, "b": name, **found._asdict(), **counts, "changes": changes})
+            rows.append(_regression(baseline, name, before, _by_task(folder / name)))
     return rows
+
+
+def _regression(a: str, b: str, before: ByTask, after: ByTask) -> dict[str, Any]:
+    found = regression(before, after)
+    changes = [change._asdict() for change in found.changes]
+    return {"a": a, "b": b, **found._asdict(), "gained": found.gained, "lost": found.lost, "changes": changes}

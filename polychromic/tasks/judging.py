@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
-from polychromic.tasks.problems import Problem
+from polychromic.tasks.problems import MOST_INPUTS, Problem
 from polychromic.tasks.programs import normalised
 from polychromic.tasks.replies import Extraction, extract, prompt_preamble
 from polychromic.tasks.strategies import Strategy, answer_region, resolved
@@ -104,7 +104,8 @@ def judge_each(items: Sequence[tuple[Problem, Extraction]], judging: Judging) ->
 def program(problem: Problem, source: str) -> Program:
     """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
     if problem.differential:
-        return Program(source, problem.entry_point, differential_tests(problem), inputs=())
+        shown = problem.inputs[:MOST_INPUTS]
+        return Program(source, problem.entry_point, differential_tests(problem), inputs=shown)
     setup = prompt_preamble(problem.prompt, problem.entry_point)
     return Program(source, problem.entry_point, problem.tests, setup, problem.inputs)
 

@@ -87,6 +87,20 @@ def test_experiments_run_into_one_table_with_taxonomy_and_regression(tmp_path, a
     assert state["requests"] == 16
 
 
+def test_two_folders_of_verdicts_are_compared_by_problem(tmp_path, answering_server):
+    url, _ = answering_server
+    code.run(load_code(configuration(tmp_path, url)))
+    arguments = ["code", "compare", str(tmp_path / "out" / "base"), str(tmp_path / "out" / "chat")]
+    shown = CliRunner().invoke(commands, arguments, catch_exceptions=False).stdout
+    assert "4 instead of 0 of 4 problems" in shown
+    assert "gained 4, lost 0, exact McNemar p = 0.125" in shown
+    assert "wrong_answer" in shown
+    machine = json.loads(CliRunner().invoke(commands, [*arguments, "--json"], catch_exceptions=False).stdout)
+    assert [change["gained"] for change in machine["changes"]] == [True] * 4
+    with pytest.raises(MissingResourceError, match=r"has no verdicts\.jsonl"):
+        code.compare(tmp_path, tmp_path)
+
+
 def test_a_second_run_asks_nothing_and_a_larger_n_only_the_rest(tmp_path, answering_server):
     url, state = answering_server
     path = configuration(tmp_path, url)
