@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from polychromic.tasks._pretraining import IGNORED, Recipe
+from polychromic.tasks._tokenizer import END, PAD, build_tokenizer
 from polychromic.tasks.countdown import Countdown, base_path
 from polychromic.tasks.countdown.expressions import parse
-from polychromic.tasks.countdown.pretrain import IGNORED, Recipe, batches, corpus, main, surface
+from polychromic.tasks.countdown.pretrain import batches, corpus, main, surface
 from polychromic.tasks.countdown.problems import TARGETS, problems
-from polychromic.tasks.countdown.tokenizer import END, PAD, build_tokenizer
 
 
 @pytest.fixture(scope="module")

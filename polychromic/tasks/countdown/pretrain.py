@@ -6,74 +6,25 @@ in a random order of their terms. It never sees a problem of the other pools. Ab
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 from polychromic.core.nouns import Completion, Prompt
 from polychromic.core.seeds import child_seed
 from polychromic.diversity.answers import distinct_at_k
 from polychromic.diversity.subsets import pass_at_k
+from polychromic.tasks._pretraining import Batch, Recipe, Shape, batch, build_model, fit
+from polychromic.tasks._tokenizer import build_tokenizer
 from polychromic.tasks.countdown.expressions import Expression
 from polychromic.tasks.countdown.problems import Problem, answers, problems
 from polychromic.tasks.countdown.task import Countdown
-from polychromic.tasks.countdown.tokenizer import MAX_LENGTH, build_tokenizer
-
-MAX_NEW_TOKENS = 12
-IGNORED = -100
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast: AdamW with warm-up and a cosine to zero."""
-
-    seed: int = 0
-    steps: int = 600
-    batch_size: int = 256
-    learning_rate: float = 2e-3
-    warmup_steps: int = 60
-    weight_decay: float = 0.05
-
-
-def build_model(seed: int) -> Qwen3ForCausalLM:
-    """An untrained model of the base's shape."""
-    tokenizer = build_tokenizer()
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=32,
-        max_position_embeddings=MAX_LENGTH,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(child_seed(seed, "countdown", "weights"))
-        model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        max_new_tokens=MAX_NEW_TOKENS,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return model
 
 
 @cache
@@ -94,45 +45,13 @@ def surface(answer: Expression, draw: random.Random) -> str:
     return "".join(sign + "*".join(map(str, draw.sample(product, len(product)))) for sign, product in terms)
 
 
-def batches(recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Input ids and labels, both [b, t]; prompts and padding have the label -100."""
-    tokenizer, pairs = build_tokenizer(), corpus()
+def batches(recipe: Recipe) -> Iterator[Batch]:
+    """The batches of a whole run: answers of the corpus at random, each in a random surface."""
+    pairs = corpus()
     draw = random.Random(child_seed(recipe.seed, "countdown", "batches"))
     for _ in range(recipe.steps):
         chosen = draw.choices(pairs, k=recipe.batch_size)
-        prompts = tokenizer([problem.text for problem, _ in chosen])["input_ids"]
-        written = tokenizer([surface(answer, draw) for _, answer in chosen])["input_ids"]
-        longest = max(len(prompt) + len(text) + 1 for prompt, text in zip(prompts, written, strict=True))
-        ids = torch.full((len(chosen), longest), tokenizer.pad_token_id)
-        labels = torch.full((len(chosen), longest), IGNORED)
-        for row, (prompt, text) in enumerate(zip(prompts, written, strict=True)):
-            whole = torch.tensor([*prompt, *text, tokenizer.eos_token_id])
-            ids[row, : len(whole)] = whole
-            labels[row, len(prompt) : len(whole)] = whole[len(prompt) :]
-        yield ids, labels
-
-
-def pretrain(recipe: Recipe) -> Iterator[tuple[int, float, Qwen3ForCausalLM]]:
-    """Step, loss in nats per answer token and the model itself, after each step."""
-    model = build_model(recipe.seed).train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
-    for step, (ids, labels) in enumerate(batches(recipe), start=1):
-        loss = model(input_ids=ids, labels=labels, use_cache=False).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield step, loss.item(), model
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    if step < recipe.warmup_steps:
-        return (step + 1) / recipe.warmup_steps
-    return 0.5 * (1 + math.cos(math.pi * (step - recipe.warmup_steps) / (recipe.steps - recipe.warmup_steps)))
+        yield batch([problem.text for problem, _ in chosen], [surface(answer, draw) for _, answer in chosen])
 
 
 @torch.no_grad()
@@ -160,8 +79,8 @@ def main(out: Path, seed: int, steps: int, threads: int) -> None:
     torch.set_num_threads(threads)
     recipe = Recipe(seed=seed, steps=steps, warmup_steps=min(Recipe.warmup_steps, steps // 2))
     start = time.perf_counter()
-    for step, loss, trained in pretrain(recipe):
-        model = trained
+    model = build_model(Shape(), child_seed(seed, "countdown", "weights"))
+    for step, loss in fit(model, batches(recipe), recipe):
         if step % 50 == 0 or step == steps:
             click.echo(f"step {step}/{steps}  loss {loss:.3f}  {time.perf_counter() - start:.0f} s")
     model.save_pretrained(out)

@@ -1,4 +1,4 @@
-"""The embedded base model's tokenizer: bytes, plus one token for each number that follows a space.
+"""The tokenizer of the small base models: bytes, plus one token for each number that follows a space.
 
 ``2 3 5 7 8 9 = 42:`` is nine tokens and each symbol of an answer is one. No merge contains a colon, so a prompt and its
 answer tokenise together exactly as they do apart, and any text at all survives the round trip.
