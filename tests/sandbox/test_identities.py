@@ -21,6 +21,7 @@ IDENTITIES = {
     "root without capabilities": ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"],
     "root of a namespace": ["unshare", "--user", "--map-root-user"],
 }
+OFTEN = {"nobody", "root of a namespace"}
 SCRIPT = """
 import importlib.util, json, os, sys
 sys.path.insert(0, sys.argv[1])
@@ -49,7 +50,10 @@ def interpreter(prefix: list[str]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("identity", IDENTITIES)
+@pytest.mark.parametrize(
+    "identity",
+    [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in IDENTITIES],
+)
 def test_no_attack_succeeds(identity: str, tmp_path: Path) -> None:
     prefix = IDENTITIES[identity]
     if prefix and (shutil.which(prefix[0]) is None or os.geteuid() != 0):
