@@ -15,6 +15,7 @@ from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.reporting import drilldown, figures, palette, runs, tables
 
 LARGEST = 3_000_000  # bytes; the page must stay below
+MOST_ROWS = 1_000  # differences shown; more are in comparison.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "temperatures": sorted({row["temperature"] for row in comparison["scores"]}),
         "colours": colours,
         "headline": tables.headline(comparison, temperature),
-        "differences": tables.all_differences(comparison),
+        "differences": _most_telling(tables.all_differences(comparison)),
+        "all_differences": len(comparison["comparisons"]),
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
@@ -125,6 +127,13 @@ def _audit_flags(audit: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -
     said = {flag["text"] for flag in known}
     texts = [text for text in audit.get("warnings", ()) if text not in said]
     return [{"kind": "audit", "level": "warning", "text": text, "model": "", "temperature": None} for text in texts]
+
+
+def _most_telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows a page can carry, headline metrics first when not all can be there."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return sorted(rows, key=lambda row: not row["headline"])[:MOST_ROWS]
 
 
 def _style() -> Markup:

@@ -142,6 +142,7 @@ def all_differences(comparison: Comparison) -> list[dict[str, Any]]:
             {
                 "metric": facts["name"],
                 "direction": facts["direction"],
+                "headline": facts["headline"],
                 "a": row["a"],
                 "b": row["b"],
                 "temperature": row["temperature"],

@@ -71,7 +71,8 @@ def test_the_same_input_gives_the_same_bytes(page, tmp_path):
         assert (tmp_path / "figures" / figure.name).read_bytes() == figure.read_bytes()
 
 
-def test_the_audit_is_shown(folder, tmp_path):
+def test_the_audit_is_shown(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("polychromic.reporting.figures.draw", lambda *_: [])
     shutil.copy(folder / "comparison.json", tmp_path)
     rate = {"kind": "empty", "accepted": 3, "judged": 50, "absent": 0, "examples": [["p0", "<b>"]], "share": 0.06}
     audit = {"task": "countdown", "rates": [rate], "warnings": ["The checker accepts 3 of 50 controls."]}
@@ -80,3 +81,13 @@ def test_the_audit_is_shown(folder, tmp_path):
     assert "Audit of the checker of countdown" in html
     assert "<code>&lt;b&gt;</code>" in html
     assert "The checker accepts 3 of 50 controls." in (tmp_path / "report.md").read_text()
+
+
+def test_thousands_of_differences_fit(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("polychromic.reporting.figures.draw", lambda *_: [])
+    comparison = json.loads((folder / "comparison.json").read_text())
+    comparison["comparisons"] *= 30
+    (tmp_path / "comparison.json").write_text(json.dumps(comparison))
+    page = write_report(tmp_path)
+    assert page.stat().st_size < LARGEST / 2
+    assert "1000 of" in page.read_text()
