@@ -17,8 +17,14 @@ def _pairs(values: tuple[str, ...]) -> dict[str, str]:
 @click.command("report")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--run", "runs", multiple=True, metavar="NAME=FOLDER", help="Training run of a model, for its curves.")
-def command(folder: Path, runs: tuple[str, ...]) -> None:
+@click.option("--wandb", type=click.Choice(["auto", "online", "offline"]), help="Send tables and figures to W&B too.")
+@click.option("--project", default="polychromic", show_default=True, help="The W&B project.")
+def command(folder: Path, runs: tuple[str, ...], wandb: str | None, project: str) -> None:
     """Write report.html, report.md and figures/ from FOLDER's comparison.json; prints the page's path."""
+    from polychromic.settings.schema import TrackingSection
     from polychromic.stages import report
 
     click.echo(report.run(folder, _pairs(runs)))
+    if wandb is not None:
+        section = TrackingSection.model_validate({"wandb": wandb, "project": project})
+        click.echo(f"W&B: {report.publish(folder, section)}")

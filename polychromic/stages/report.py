@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from polychromic.records.jsonl import read_json
+from polychromic.reporting import tables
 from polychromic.reporting.page import Extras, write_report
+from polychromic.settings.schema import TrackingSection
 
 
 def run(folder: str | Path, runs: Mapping[str, str | Path] | None = None, extras: Extras | None = None) -> Path:
@@ -17,3 +20,49 @@ def run(folder: str | Path, runs: Mapping[str, str | Path] | None = None, extras
     given = extras or Extras()
     named = {name: Path(path) for name, path in (runs or {}).items()}
     return write_report(folder, given if not named else Extras(named, given.lambdas, given.cost, given.title))
+
+
+def publish(folder: str | Path, section: TrackingSection) -> str:
+    """Sends the report's tables and figures to W&B; how it went: "online", "offline", "disabled" or "failed".
+
+    No prompts or completions are sent: the tables, the figures, comparison.json and report.md.
+
+    Raises:
+        MissingResourceError: the folder has no ``comparison.json``.
+    """
+    from polychromic.training.tracking import Published, publish
+
+    folder = Path(folder)
+    comparison = read_json(folder / "comparison.json")
+    names = {signature: facts["name"] for signature, facts in comparison["signatures"].items()}
+    scores = [
+        [row["model"], row["temperature"], names[row["signature"]], row["score"], *row["interval"], row["prompts"]]
+        for row in comparison["scores"]
+    ]
+    keys = (
+        "metric",
+        "a",
+        "b",
+        "temperature",
+        "score_a",
+        "score_b",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_holm",
+        "smallest",
+    )
+    differences = [[row[key] for key in keys] for row in tables.all_differences(comparison)]
+    verdicts = [[row["model"], row["level"], row["sentence"]] for row in comparison["verdicts"]]
+    content = Published(
+        name=f"comparison-{folder.resolve().parent.name}-{folder.resolve().name}",
+        tables={
+            "scores": (("model", "temperature", "metric", "score", "low", "high", "prompts"), scores),
+            "differences": (keys, differences),
+            "verdicts": (("model", "level", "sentence"), verdicts),
+        },
+        images={path.stem: path for path in sorted((folder / "figures").glob("*.png"))},
+        files=[path for path in (folder / "comparison.json", folder / "report.md") if path.exists()],
+    )
+    return publish(section, folder, content)

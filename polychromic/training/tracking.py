@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import netrc
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +99,7 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero or self.section.wandb == "disabled":
             return
         wanted = self.section.wandb
-        mode = ("online" if has_key() else "offline") if wanted == "auto" else wanted
-        for attempt in dict.fromkeys((mode, "offline")):
+        for attempt in _modes(wanted):
             self._run = self._start(attempt)
             if self._run is not None:
                 update_run(self.folder, wandb={"id": self._run.id, "mode": attempt})
@@ -126,18 +127,7 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
     def _start(self, mode: str) -> Any:
         import wandb
 
-        settings = wandb.Settings(
-            init_timeout=INIT_SECONDS,
-            finish_timeout=FINISH_SECONDS,
-            finish_timeout_raises=False,
-            console="off",
-            silent=True,
-            disable_code=True,
-            disable_git=True,
-            disable_job_creation=True,
-            x_disable_meta=True,
-            x_disable_stats=mode == "offline",
-        )
+        settings = _settings(mode)
         run = self._try(
             f"start {mode}",
             wandb.init,
@@ -170,6 +160,82 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             if what in ("log", "finish"):
                 self._run = None
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A comparison for W&B: tables by name (columns, rows), and the files of an artifact. No prompts or completions."""
+
+    name: str
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]
+    images: Mapping[str, Path]
+    files: Sequence[Path]
+
+
+def publish(section: TrackingSection, folder: Path, content: Published) -> str:
+    """Sends a comparison's tables, figures and files as a W&B run of its own; how it went: its mode, or "disabled".
+
+    Without a key or a network the run is kept offline in ``folder``; a failure is a warning and "failed".
+    """
+    if section.wandb == "disabled":
+        return "disabled"
+    for mode in _modes(section.wandb):
+        try:
+            _send(section, folder, content, mode)
+            return mode
+        except Exception as error:  # noqa: BLE001
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            warnings.warn(f"wandb could not take the report {mode}: {reason}; it is in {folder}", stacklevel=2)
+    return "failed"
+
+
+def _send(section: TrackingSection, folder: Path, content: Published, mode: str) -> None:
+    import wandb
+
+    start: Any = wandb.init
+    run = start(
+        project=section.project,
+        entity=section.entity,
+        tags=list(section.tags) or None,
+        name=content.name,
+        job_type="comparison",
+        dir=str(folder),
+        mode=mode,
+        settings=_settings(mode),
+    )
+    tables = {
+        f"tables/{name}": wandb.Table(columns=list(head), data=list(map(list, rows)))
+        for name, (head, rows) in content.tables.items()
+    }
+    run.log(tables | {f"figures/{name}": wandb.Image(str(path)) for name, path in content.images.items()})
+    artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]", "-", content.name), type="comparison")
+    for path in content.files:
+        artifact.add_file(str(path))
+    run.log_artifact(artifact)
+    run.finish()
+
+
+def _modes(wanted: str) -> list[str]:
+    """The modes to try in turn."""
+    first = ("online" if has_key() else "offline") if wanted == "auto" else wanted
+    return list(dict.fromkeys((first, "offline")))
+
+
+def _settings(mode: str) -> Any:
+    import wandb
+
+    return wandb.Settings(
+        init_timeout=INIT_SECONDS,
+        finish_timeout=FINISH_SECONDS,
+        finish_timeout_raises=False,
+        console="off",
+        silent=True,
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        x_disable_meta=True,
+        x_disable_stats=mode == "offline",
+    )
 
 
 def has_key() -> bool:

@@ -119,7 +119,8 @@ def test_permutation_p_has_its_plus_one():
 def test_permutation_of_ratios_swaps_numerator_with_denominator():
     """By enumeration over all swaps, with unequal denominators."""
     generator = np.random.default_rng(8)
-    top_a, top_b, bottom_a, bottom_b = (generator.integers(1, 9, 8).astype(float) for _ in range(4))
+    top_a, top_b = (generator.integers(1, 9, 8).astype(float) for _ in "ab")
+    bottom_a, bottom_b = generator.integers(1, 4, 8).astype(float), generator.integers(4, 30, 8).astype(float)
     observed = abs(top_b.sum() / bottom_b.sum() - top_a.sum() / bottom_a.sum())
     extreme = 0
     for swap in itertools.product([False, True], repeat=8):
