@@ -392,6 +392,7 @@ def test_answers_without_a_program_give_none_and_say_why(text, rule):
     [
         ("```python\ndef totl(numbers):\n    return sum(numbers)\n```", "no_entry_point"),
         ("```python\ndef total(numbers:\n    return sum(numbers)\n```", "unparsed"),
+        ("```python\ndef total(numbers):\n    s = sum(numbers)\nreturn s\n```", "unparsed"),
         ("```python\ndef total(numbers):\n    pass\n```", "stub"),
         ("```python\ndef total(numbers):\n    raise NotImplementedError\n```", "stub"),
     ],
