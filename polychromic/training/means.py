@@ -19,6 +19,8 @@ NAMES = (
     "truncated_share",
     "mean_length",
     "tokens_generated",
+    "sample_entropy",
+    "logprob_gap",
     "skipped_examples",
     "failed_draws",
     "lambda",
@@ -30,6 +32,7 @@ NAMES = (
     "gradient_share",
     "gradient_cosine",
     "seconds_sampling",
+    "seconds_judging",
     "seconds_scoring",
     "seconds_demonstration",
 )

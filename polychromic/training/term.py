@@ -13,22 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polychromic.core.errors import InputError, NumericalError
+from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
 from polychromic.core.nouns import Decoding, SampleSet
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.composition import CompositionWindow
 from polychromic.objective.surrogate import diversity_surrogate
-from polychromic.policy.generate import Ends, Request, context_of, generate
+from polychromic.policy.generate import Ends, Request, context_of
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
+from polychromic.samplers.transformers import generate_in_memory as generate
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import PromptBook, Tokens, Window, choose
 
 SCORED_TOKENS = 8192
 """Tokens scored with gradient at a time; more are scored in several backward passes."""
+LARGEST_GAP = 0.25
+"""Nats a token by which scored and drawn log-probabilities may differ on average: rounding stays far below."""
 BAD_DRAWS = 3
 """Draws with logits that are not numbers in a row, after which the run stops."""
 
@@ -82,11 +85,15 @@ class DiversityTerm:
             self.objective.observe_nothing()
             return None
         self.bad_draws = 0
+        ended = time.perf_counter()
         found = self.objective.advantages(sets, self._verdicts(sets))
         drawn = [completion for samples in sets for completion in samples.completions]
+        tokens = sum(len(completion.token_ids) for completion in drawn)
         report = found.report | {
-            "tokens_generated": float(sum(len(completion.token_ids) for completion in drawn)),
-            "seconds_sampling": time.perf_counter() - began,
+            "tokens_generated": float(tokens),
+            "sample_entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
+            "seconds_sampling": ended - began,
+            "seconds_judging": time.perf_counter() - ended,
         }
         return Drawn(prompts, sets, torch.from_numpy(found.advantages), report)
 
@@ -98,8 +105,12 @@ class DiversityTerm:
         backward: Callable[[Tensor], None],
         monitor: CompositionWindow | None,
     ) -> None:
-        """Adds ``-weight * grad E[f]``, as estimated from the samples, to the gradients of ``model``."""
-        total = len(drawn.sets)
+        """Adds ``-weight * grad E[f]``, as estimated from the samples, to the gradients of ``model``.
+
+        Raises:
+            UnsoundObjectiveError: the log-probabilities are not those of the distribution that drew the samples.
+        """
+        total, gap = len(drawn.sets), 0.0
         for part in self._parts(drawn):
             with scoring_mode(model):
                 logprobs = completion_logprobs(
@@ -109,11 +120,13 @@ class DiversityTerm:
                     self.section.temperature,
                     pad=self.ends.pad,
                 )
+                gap += refuse_gap(logprobs, drawn.sets[part])
                 share = logprobs.shape[0] / total
                 term = -weight * share * diversity_surrogate(drawn.advantages[part], logprobs)
                 if monitor is not None:
                     monitor.add(None, term)
                 backward(term)
+        drawn.report["logprob_gap"] = gap / len(self._parts(drawn))
 
     def _parts(self, drawn: Drawn) -> list[slice]:
         """The sets in parts of at most ``SCORED_TOKENS``, at least one set each."""
@@ -149,3 +162,20 @@ def refuse_no_prompts(window: Window) -> None:
             f"none of the {window.skipped} sequences of this step has a prompt before its first target; samples need "
             "one: give rows with prompt and completion, and leave completion_only_loss on"
         )
+
+
+def refuse_gap(logprobs: Tensor, sets: Sequence[SampleSet]) -> float:
+    """The mean difference, in nats a token, between what samples were drawn with and what they are scored with.
+
+    Raises:
+        UnsoundObjectiveError: it is more than rounding, so the gradient would be that of another distribution.
+    """
+    drawn = torch.tensor([[completion.logprob or 0.0 for completion in samples.completions] for samples in sets])
+    lengths = torch.tensor([[max(1, len(one.token_ids)) for one in samples.completions] for samples in sets])
+    gap = float(((logprobs.detach().float().cpu() - drawn).abs() / lengths).mean())
+    if not gap <= LARGEST_GAP:
+        raise UnsoundObjectiveError(
+            f"samples are scored {gap:.3g} nats a token away from what they were drawn with; the model does not give "
+            "the same logits with and without a cache"
+        )
+    return gap

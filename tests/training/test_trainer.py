@@ -229,6 +229,8 @@ def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
         assert -1 <= row["gradient_cosine"] <= 1
         assert 0 <= row["gate_rate"] <= 1
         assert row["tokens_generated"] > 0
+        assert row["logprob_gap"] < 1e-4
+        assert 0 < row["sample_entropy"] < 4
         for name in (
             "unique_ratio",
             "dead_share",
@@ -239,6 +241,34 @@ def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
         ):
             assert row[name] >= 0
         assert not any(isinstance(value, bool) for value in row.values())
+
+
+def test_scores_of_another_distribution_are_refused(make_trainer, monkeypatch):
+    """The samples say by which log-probabilities they were drawn; scoring them at another temperature is found out."""
+    real = term_module.completion_logprobs
+    monkeypatch.setattr(
+        term_module, "completion_logprobs", lambda m, p, c, temperature, pad: real(m, p, c, temperature * 3, pad=pad)
+    )
+    with pytest.raises(UnsoundObjectiveError, match="nats a token away"):
+        make_trainer().train()
+
+
+def test_out_of_memory_while_sampling_halves_the_batch(make_trainer, monkeypatch):
+    from polychromic.samplers import transformers as engine
+
+    real, sizes = engine.generate, []
+
+    def tight(model, prompts, request):
+        sizes.append(len(prompts))
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError("on purpose")
+        return real(model, prompts, request)
+
+    monkeypatch.setattr(engine, "generate", tight)
+    trainer = make_trainer(max_steps=1)
+    trainer.train()
+    assert sizes == [4, 2, 2]
+    assert trainer.state.log_history[0]["tokens_generated"] > 16
 
 
 def test_evaluation_neither_samples_nor_logs_the_term(make_trainer, monkeypatch):

@@ -1,0 +1,50 @@
+"""Two ranks: the term is a mean over the ranks, whatever each of them drew, and nobody waits for the other."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What both ranks saw, with lambda 2 and with lambda 0."""
+    out = tmp_path_factory.mktemp("ranks")
+    root = HERE.parents[1]
+    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(HERE / "two_ranks.py"), str(out)]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=550, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {
+        weight: [torch.load(out / f"{weight}-{rank}.pt", weights_only=True) for rank in range(2)]
+        for weight in (2.0, 0.0)
+    }
+
+
+def test_both_ranks_end_with_the_same_weights_and_the_same_control_variate(ranks):
+    one, two = ranks[2.0]
+    assert all(torch.equal(one["weights"][name], two["weights"][name]) for name in one["weights"])
+    assert one["moments"] == two["moments"]
+    assert one["moments"][0] > 8  # samples of both ranks and steps
+    assert one["log"] == two["log"]
+
+
+def test_each_rank_draws_for_its_own_prompts(ranks):
+    one, two = ranks[2.0]
+    assert len(one["prompts"]) == len(two["prompts"]) == 4
+    assert not set(one["prompts"]) & set(two["prompts"])
+
+
+def test_the_gradient_is_that_of_sft_plus_the_mean_of_the_ranks_terms(ranks):
+    (one, two), (plain, _) = ranks[2.0], ranks[0.0]
+    size = max(float(value.abs().max()) for value in one["term"].values())
+    assert size > 1e-3
+    for name, total in one["total"].items():
+        wanted = plain["total"][name] + (one["term"][name] + two["term"][name]) / 2
+        assert float((total - wanted).abs().max()) < 1e-4 * max(size, 1.0)
