@@ -257,7 +257,7 @@ def _frontier(table: MeasurementTable, settings: CompareSettings, reference: flo
     if quality is None or diversity is None:
         return {"reason": "a frontier needs pass@k and a diversity metric", "models": {}, "matched": [], "swept": []}
     plan = Plan(min(FRONTIER_RESAMPLES, settings.plan.resamples), settings.plan.seed, settings.plan.confidence)
-    curves = frontier.sweeps(table, quality, diversity, plan)
+    curves = frontier.sweeps(table, quality, diversity, plan, lambda values: _clustered(table, settings, values))
     found = frontier.frontier(curves, plan, settings.baseline, diversity.direction)
     own = next((curve for curve in curves if curve.model == settings.baseline), None)
     swept = [

@@ -6,7 +6,7 @@ Hypervolume, diversity at matched quality, and whether a temperature change of t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,21 @@ class Sweep:
     diversity_draws: Array
 
 
-def sweeps(table: MeasurementTable, quality: Meaning, diversity: Meaning, plan: Plan) -> list[Sweep]:
-    """Each model's curve; draws are paired over models because all share their resamples."""
+def _as_they_are(statistics: Array) -> Array:
+    return statistics
+
+
+def sweeps(
+    table: MeasurementTable,
+    quality: Meaning,
+    diversity: Meaning,
+    plan: Plan,
+    merge: Callable[[Array], Array] = _as_they_are,
+) -> list[Sweep]:
+    """Each model's curve; draws are paired over models because all share their resamples.
+
+    ``merge`` sums statistics ``[p, m]`` within clusters of prompts, if there are any.
+    """
     columns: list[tuple[Array, Array]] = []
     found: list[tuple[str, list[float]]] = []
     for model in table.models:
@@ -47,7 +60,7 @@ def sweeps(table: MeasurementTable, quality: Meaning, diversity: Meaning, plan: 
             found.append((model, usable))
     if not columns:
         return []
-    numerator, denominator = (np.stack([column[part] for column in columns], axis=1) for part in (0, 1))
+    numerator, denominator = (merge(np.stack([column[part] for column in columns], axis=1)) for part in (0, 1))
     estimates, draws = scores(numerator, denominator), bootstrap(numerator, denominator, plan)
     sign = float(diversity.direction or 1)
     result, start = [], 0

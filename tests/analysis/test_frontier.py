@@ -87,6 +87,20 @@ def test_what_cannot_be_bought_or_said(variant, says):
     assert says in temperature_buys(sft, new, WARM, PLAN)["sentence"]
 
 
+def test_clusters_widen_the_bands():
+    families = {f"p{i}": str(i // 40) for i in range(120)}
+    rows = [row | {"numerator": row["numerator"] + int(row["prompt_id"][1:]) // 40} for row in rows_of("sft", BASELINE)]
+    rows += rows_of("new", BASELINE)
+    widths = []
+    for clusters in ({}, families):
+        points = compare(rows, CompareSettings("sft", plan=PLAN, clusters=clusters))["frontier"]["models"]["sft"][
+            "points"
+        ]
+        low, high = points[0]["diversity_interval"]
+        widths.append(high - low)
+    assert widths[1] > 3 * widths[0]
+
+
 def test_one_temperature_says_that_it_cannot_say():
     rows = [*rows_of("sft", {WARM: (0.6, 2.0)}), *rows_of("new", {WARM: (0.6, 3.0)})]
     found = compare(rows, CompareSettings("sft", plan=PLAN))

@@ -78,7 +78,7 @@ def test_tables_figures_and_files_are_sent_but_no_samples(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", fake)
     assert report.publish(folder, TrackingSection(wandb="online")) == "online"
     assert fake.sent["tables/scores"]["data"][0][:3] == ["sft", 1.0, "distinct and correct@8"]
-    assert fake.sent["tables/differences"]["data"][0][6] == 1.0
+    assert fake.sent["tables/differences"]["data"][0][6] == pytest.approx(1.0)
     assert fake.sent["tables/verdicts"]["data"][0][:2] == ["moderate", "strong"]
     assert fake.sent["tables/differences"]["columns"][0] == "metric"
     assert fake.sent["figures/differences"].endswith("differences.png")
