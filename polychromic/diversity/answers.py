@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from fractions import Fraction
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from polychromic.diversity.subsets import expected_distinct
 
@@ -48,46 +47,34 @@ def majority_at_k(labels: Sequence[Hashable | None], right: Sequence[bool], k: i
         return float("nan")
     counts = Counter(label for label in labels if label is not None)
     good = {label for label, is_right in zip(labels, right, strict=True) if is_right and label is not None}
-    silent = n - sum(counts.values())
-    wins = Fraction(0)
+    # k of n without replacement are n coins of probability k / n, given that k of them fall heads: no huge binomials
+    coins = {size: binom.pmf(np.arange(size + 1), size, k / n) for size in {*counts.values(), n - sum(counts.values())}}
+    wins = 0.0
     for size, winners in Counter(counts[label] for label in good).items():
         rivals = Counter(counts.values())
         rivals[size] -= 1
-        wins += winners * _winning_subsets(size, rivals, silent, k)
-    return float(wins / comb(n, k))
+        silent = coins[n - sum(counts.values())]
+        wins += winners * sum(
+            coins[size][votes] * _wins(votes, k - votes, silent, [coins[m] for m in rivals.elements()])
+            for votes in range(1, min(size, k) + 1)
+        )
+    return float(min(1.0, wins / binom.pmf(k, n, k / n)))
 
 
-def _winning_subsets(size: int, rivals: Counter[int], silent: int, k: int) -> Fraction:
-    """Subsets of ``k`` in which a label of ``size`` samples comes first, a tie among t+1 labels counting 1/(t+1).
+def _wins(votes: int, need: int, silent: NDArray[np.float64], rivals: list[NDArray[np.float64]]) -> float:
+    """Chance that the others draw ``need`` samples and no rival over ``votes``; a tie among t+1 labels counts 1/(t+1).
 
-    Generating function: when the label has j votes, a rival of m samples contributes
-    ``sum_{i<j} C(m,i) z^i + x C(m,j) z^j``; powers of z count samples, powers of x ties.
+    The table holds the chance of each number of ties (rows) and of samples drawn (columns), one rival after the other.
     """
-    total = Fraction(0)
-    for votes in range(1, min(size, k) + 1):
-        need = k - votes
-        table = {0: [comb(silent, i) for i in range(need + 1)]}
-        for rival, times in rivals.items():
-            below = [comb(rival, i) if i < votes else 0 for i in range(need + 1)]
-            for _ in range(times):
-                table = _with_rival(table, below, votes, comb(rival, votes))
-        ways = sum((Fraction(row[need], ties + 1) for ties, row in table.items()), Fraction(0))
-        total += comb(size, votes) * ways
-    return total
-
-
-def _with_rival(table: dict[int, list[int]], below: list[int], votes: int, level: int) -> dict[int, list[int]]:
-    """The table after one more rival: it stays below (``below``) or draws level (``level`` ways, ``votes`` samples)."""
-    width = len(below)
-    terms = [(i, ways) for i, ways in enumerate(below) if ways]
-    out: dict[int, list[int]] = {}
-    for ties, row in table.items():
-        stay = out.setdefault(ties, [0] * width)
-        for i, ways in terms:
-            for j in range(width - i):
-                stay[i + j] += ways * row[j]
-        if level and votes < width:
-            tied = out.setdefault(ties + 1, [0] * width)
-            for j in range(width - votes):
-                tied[votes + j] += level * row[j]
-    return out
+    able = sum(len(rival) > votes for rival in rivals)
+    table = np.zeros((min(able, need // votes) + 1, need + 1))
+    start = silent[: need + 1]
+    table[0, : len(start)] = start
+    for rival in rivals:
+        after = np.zeros_like(table)
+        for drawn, chance in enumerate(rival[: min(votes, need + 1)]):
+            after[:, drawn:] += chance * table[:, : need + 1 - drawn]
+        if len(rival) > votes and votes <= need:
+            after[1:, votes:] += rival[votes] * table[:-1, : need + 1 - votes]
+        table = after
+    return float(np.sum(table[:, need] / np.arange(1, len(table) + 1)))

@@ -100,21 +100,16 @@ def nearest_neighbour_distances(vectors: Vectors) -> Float[np.ndarray, " n"]:
 
 def clusters(vectors: Vectors, threshold: float) -> Int[np.ndarray, " n"]:
     """Labels 0, 1, ... of the connected groups of rows closer than or at ``threshold`` (single linkage)."""
-    parent = list(range(len(vectors)))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
+    labels = np.arange(len(vectors))
     for start, block in _similarity_blocks(vectors):
-        for row, column in np.argwhere(block >= 1.0 - threshold):
-            a, b = root(start + int(row)), root(int(column))
-            parent[max(a, b)] = min(a, b)
-    roots = [root(i) for i in range(len(vectors))]
-    names = {r: label for label, r in enumerate(dict.fromkeys(roots))}
-    return np.array([names[r] for r in roots], dtype=np.int64)
+        near = block >= 1.0 - threshold
+        near[np.arange(len(block)), start + np.arange(len(block))] = True
+        for row in near:
+            own = labels[row]
+            lowest = own.min()
+            if own.max() != lowest:
+                labels[np.isin(labels, own)] = lowest
+    return np.unique(labels, return_inverse=True)[1].reshape(-1)
 
 
 def greedy_partition(n: int, same: Callable[[int, int], bool]) -> list[int]:

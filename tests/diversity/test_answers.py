@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from polychromic.diversity import answers
 
@@ -51,4 +52,9 @@ def test_majority_needs_k_samples_and_stays_exact_at_a_hundred() -> None:
     labels = ["a"] * 60 + ["b"] * 40
     right = [True] * 60 + [False] * 40
     assert answers.majority_at_k(labels, right, 1) == pytest.approx(0.6)
-    assert answers.majority_at_k(labels, right, 99) == 1.0
+    assert answers.majority_at_k(labels, right, 99) == pytest.approx(1.0)
+    assert answers.majority_at_k(labels, right, 100) == 1.0
+    # two labels and an odd k: the majority is a hypergeometric tail
+    assert answers.majority_at_k(labels, right, 15) == pytest.approx(float(hypergeom.sf(7, 100, 60, 15)), rel=1e-12)
+    many, half = ["a"] * 6000 + ["b"] * 4000, [True] * 6000 + [False] * 4000
+    assert answers.majority_at_k(many, half, 15) == pytest.approx(float(hypergeom.sf(7, 10_000, 6000, 15)), rel=1e-10)

@@ -62,6 +62,15 @@ def test_clusters_are_single_linkage(n: int, threshold: float, seed: int) -> Non
     assert set(got) == set(range(len(set(got))))
 
 
+def test_thousands_of_equal_rows_are_one_cluster() -> None:
+    rows = np.repeat(vectors(2, 4, 0) * [[1], [1]], 2000, axis=0)
+    rows[2000:] = -rows[0]
+    got = kernels.clusters(rows, 0.1)
+    assert got.tolist() == [0] * 2000 + [1] * 2000
+    assert kernels.clusters(rows[:3], 0.0).tolist() == [0, 0, 0]
+    assert kernels.clusters(rows[:0], 0.1).tolist() == []
+
+
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = vectors(50, 4, 3)
     whole = kernels.clusters(rows, 0.3), kernels.nearest_neighbour_distances(rows), kernels.mean_distance(rows)
