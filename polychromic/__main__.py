@@ -29,6 +29,7 @@ def run(arguments: list[str], debug: bool) -> int:
     """The exit status of a command line; errors are shown on stderr, in one line."""
     if not debug:
         warnings.simplefilter("ignore", FutureWarning)  # between the libraries, nothing a person here can act on
+        warnings.showwarning = _warn
     try:
         status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -51,6 +52,11 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Shows a warning in one line."""
+    click.echo(f"polychromic: warning: {_one_line(str(message))}", err=True)
 
 
 def _explained(error: Exception) -> int:

@@ -87,7 +87,8 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         name = "--" + str(first["loc"][0]).replace("_", "-")
-        raise SettingsError(f"command line: {name}: {first['msg']}, got {first['input']!r:.40}") from None
+        reason = first["msg"].replace("Input should", "must")
+        raise SettingsError(f"command line: {name}: {reason}, got {first['input']!r:.40}") from None
 
 
 def summary(page: Path) -> tuple[dict[str, Any], list[str]]:

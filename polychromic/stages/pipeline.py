@@ -44,6 +44,7 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     """
     folder = Path(out)
     task = _task(evaluation)
+    _refuse_missing_encoder(evaluation)
     manifest = _open(evaluation, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
@@ -170,6 +171,13 @@ def _verify(task: Task, folder: Path, progress: Progress) -> None:
     from polychromic.stages import verify
 
     verify.run(folder, task, progress)
+
+
+def _refuse_missing_encoder(evaluation: Evaluation) -> None:
+    """Finds out before the samples are drawn; the encoder itself is loaded when its first text comes."""
+    from polychromic.stages import measure
+
+    measure.open_embedder(evaluation.section.encoder)
 
 
 def _measure(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:

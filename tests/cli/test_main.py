@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -54,6 +55,19 @@ def test_debug_shows_where_it_was(raising):
     raising(ZeroDivisionError("x"))
     with pytest.raises(ZeroDivisionError):
         run(["train"], debug=True)
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    @click.command()
+    def verb():
+        warnings.warn("two bad rows\nwere left out", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(type(commands), "get_command", lambda *_: verb)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(["train"], debug=False) == 0
+    assert capsys.readouterr().err == "polychromic: warning: two bad rows were left out\n"
 
 
 def polychromic_says(*arguments, **options):

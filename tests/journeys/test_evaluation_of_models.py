@@ -84,6 +84,8 @@ def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path)
         pipeline.run(evaluation(), tmp_path)
     with pytest.raises(InputError, match="--task: is missing"):
         pipeline.run(evaluation(task=None), tmp_path / "new")
+    with pytest.raises(MissingResourceError, match="encoder: there is no folder"):
+        pipeline.run(evaluation(encoder="/nowhere/at/all"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
