@@ -13,6 +13,9 @@ from polychromic.core.errors import InputError
 BLOCK_ROWS = 1024
 """Rows of a similarity block: 1024 x 10,000 float32 are 40 MB."""
 
+ROUNDING = 1e-6
+"""What float32 may take off the product of two equal unit vectors."""
+
 Vectors = Float[np.ndarray, "n d"]
 
 
@@ -102,7 +105,7 @@ def clusters(vectors: Vectors, threshold: float) -> Int[np.ndarray, " n"]:
     """Labels 0, 1, ... of the connected groups of rows closer than or at ``threshold`` (single linkage)."""
     labels = np.arange(len(vectors))
     for start, block in _similarity_blocks(vectors):
-        near = block >= 1.0 - threshold
+        near = block >= 1.0 - threshold - ROUNDING
         near[np.arange(len(block)), start + np.arange(len(block))] = True
         for row in near:
             own = labels[row]

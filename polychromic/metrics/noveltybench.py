@@ -9,7 +9,7 @@ from typing import Any, Literal
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.core.protocols import Embedder
-from polychromic.diversity.kernels import greedy_partition
+from polychromic.diversity.kernels import ROUNDING, greedy_partition
 from polychromic.diversity.novelty import PATIENCE, distinct_k, utility_k
 from polychromic.metrics._sets import (
     Value,
@@ -79,6 +79,6 @@ class Noveltybench:
         return Value(utility_k(classes, qualities, self.patience), detail={"classes": count, "right": sum(qualities)})
 
     def _of_vectors(self, vectors: Any) -> Value:
-        near = vectors @ vectors.T >= 1.0 - self.threshold
+        near = vectors @ vectors.T >= 1.0 - self.threshold - ROUNDING
         count = distinct_k(greedy_partition(len(vectors), lambda one, other: bool(near[one, other])))
         return Value(count, detail={"classes": count})
