@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import select
 import sys
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from polychromic.core.errors import InputError, SandboxError
 from polychromic.sandbox import judge, wire
 from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
 from polychromic.sandbox.selftest import CANARIES, verify
-from polychromic.sandbox.worker import Worker
+from polychromic.sandbox.worker import Worker, readable
 
 ATTEMPTS = 3
 Confinement = Literal["required", "unsafe_none"]
@@ -132,13 +131,13 @@ class Sandbox:
     def _finished(self, busy: dict[int, tuple[int, int]]) -> list[int]:
         """The places of workers that have answered, died or overrun their deadline."""
         left = min(self._workers[place].deadline for place in busy) - time.monotonic()
-        readable = set(select.select([out for out, _ in busy.values()], [], [], max(0.0, left))[0])
+        answered = readable([out for out, _ in busy.values()], left)
         now = time.monotonic()
-        return [place for place, (out, _) in busy.items() if out in readable or self._workers[place].deadline <= now]
+        return [place for place, (out, _) in busy.items() if out in answered or self._workers[place].deadline <= now]
 
     def _reply(self, place: int) -> dict[str, Any]:
         worker = self._workers[place]
-        if not select.select([worker.out], [], [], 0)[0]:
+        if not readable([worker.out], 0.0):
             return {"outcome": judge.BROKEN, "detail": "a worker does not answer"}
         try:
             return worker.result()

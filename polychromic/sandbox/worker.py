@@ -10,14 +10,23 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from polychromic.core.errors import SandboxError
 from polychromic.sandbox import boot, wire
 from polychromic.sandbox.nouns import Limits, Program
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 GRACE_SECONDS = 10.0  # beyond the wall limit, which the worker itself keeps
+
+
+def readable(descriptors: Sequence[int], seconds: float) -> set[int]:
+    """Those descriptors from which something, or the end, can be read within ``seconds``."""
+    poll = select.poll()  # unlike select(), it knows descriptors above 1023
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(max(0.0, 1000.0 * seconds))}
 
 
 class Worker:
@@ -50,7 +59,7 @@ class Worker:
 
     def ready(self) -> dict[str, str]:
         """The layers of confinement, once the worker is up."""
-        if not select.select([self.out], [], [], START_SECONDS)[0]:
+        if not readable([self.out], START_SECONDS):
             raise SandboxError(f"a sandbox worker did not start within {START_SECONDS:g} s")
         try:
             layers: dict[str, str] = wire.decode(wire.receive(self.out, 2**20))["layers"]
