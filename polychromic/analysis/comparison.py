@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from polychromic.analysis.resampling import (
     scores,
 )
 from polychromic.analysis.signatures import QUALITY, meaning, names, of_kind, primary_diversity, primary_quality
-from polychromic.analysis.verdict import Thresholds, judge, relative
+from polychromic.analysis.verdict import MODERATE, STRONG, WEAK, Thresholds, disagreement, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Comparison
 from polychromic.records.jsonl import plain
@@ -280,6 +280,9 @@ def _verdict(name: str, rows: list[dict[str, Any]], settings: CompareSettings, r
     reach = min(reaches, key=lambda each: abs(each.k - 10)) if reaches else None
     rows_of = [own[each.signature] if each else None for each in (diversity, reach, quality)]
     found = judge(rows_of[0], rows_of[1], rows_of[2], settings.thresholds)
+    if found.level in (STRONG, MODERATE, WEAK):
+        told = (*found.reasoning, *disagreement(list(own.values()), settings.thresholds))
+        found = replace(found, reasoning=told)
     return {
         "model": name,
         "baseline": settings.baseline,

@@ -82,9 +82,16 @@ def hypervolume(quality: Array, diversity: Array, reference: tuple[float, float]
 
 
 def at_quality(levels: Array, quality: Array, diversity: Array) -> Array:
-    """Diversity of a curve at given quality levels, linear between its points, flat beyond its ends."""
+    """The most diversity a curve has at these qualities or better, linear between its points.
+
+    Above its best quality it is the curve's greatest diversity: what it has when it need not be that good, so that a
+    gain over it is understated rather than overstated.
+    """
     order = np.argsort(quality, kind="stable")
-    return np.asarray(np.interp(levels, quality[order], diversity[order]))
+    rising, held = quality[order], diversity[order]
+    better = np.append(np.maximum.accumulate(held[::-1])[::-1], held.max())
+    best = better[np.searchsorted(rising, levels, side="left")]
+    return np.maximum(best, np.where(levels <= rising[-1], np.interp(levels, rising, held), -np.inf))
 
 
 def matched(a: Sweep, b: Sweep, plan: Plan) -> dict[str, Any]:
@@ -131,19 +138,15 @@ def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> dict
         return row | {"sentence": f"{hint}: a temperature change may buy this too."}
     gain = float(b.diversity[place] - at_quality(np.array([level]), a.quality, a.diversity)[0])
     rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
-    draws = np.array([db[place] - float(np.interp(qb[place], *_ordered(qa, da))) for qa, da, qb, db in rows])
+    draws = np.array([db[place] - at_quality(qb[place : place + 1], qa, da)[0] for qa, da, qb, db in rows])
     row |= {"difference": gain, "interval": _interval(draws, gain, plan)}
     return row | _answer(row, a, plain, level)
 
 
-def _ordered(quality: Array, diversity: Array) -> tuple[Array, Array]:
-    order = np.argsort(quality, kind="stable")
-    return quality[order], diversity[order]
-
-
 def _answer(row: dict[str, Any], a: Sweep, plain: float, level: float) -> dict[str, Any]:
     low, high = row["interval"]
-    left = f"at equal quality {row['difference']:+.3f} of {plain:+.3f} remains, interval {low:+.3f} to {high:+.3f}"
+    left = f"the gain is {plain:+.3f} at equal temperature and {row['difference']:+.3f} at equal quality"
+    left += f" (interval {low:+.3f} to {high:+.3f})"
     if low > 0:
         beyond = level > float(a.quality.max())
         more = f"; {a.model} reaches this quality at no temperature" if beyond else ""

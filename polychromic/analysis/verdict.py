@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polychromic.analysis.signatures import meaning
+from polychromic.analysis.signatures import DIVERSITY, meaning
 
 STRONG, MODERATE, WEAK = "strong", "moderate", "weak"
 WORSE, UNRESOLVED = "worse", "not resolvable"
@@ -124,7 +124,19 @@ def _with_quality(level: str, quality: Row | None, limits: Thresholds) -> tuple[
         return MODERATE, f"{said}; strong allows a loss of {limits.strong_quality_loss:.0%}: moderate."
     lowest = quality["interval"][0]
     worst = math.nan if lowest is None else max(0.0, -relative(quality, lowest))
+    if worst == 0:
+        return level, f"{said}; no loss lies within the interval."
     return level, f"{said}; a loss of up to {worst:.1%} cannot be excluded."
+
+
+def disagreement(rows: Sequence[Row], limits: Thresholds) -> list[str]:
+    """A sentence when headline diversity metrics clearly fell: a reader of the verdict should know. Else nothing."""
+    fallen = [
+        f"{meaning(row['metric']).name} {described(row)}"
+        for row in rows
+        if meaning(row["metric"]).role == DIVERSITY and meaning(row["metric"]).headline and clear(row, limits) < 0
+    ]
+    return [f"Not every diversity metric agrees, clearly lower are: {'; '.join(fallen)}."] if fallen else []
 
 
 def described(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from polychromic.analysis.verdict import Thresholds, clear, judge
+from polychromic.analysis.verdict import Thresholds, clear, disagreement, judge
 
 LIMITS = Thresholds()
 
@@ -77,6 +77,17 @@ def test_reasoning_says_numbers_and_thresholds():
 def test_paid_with_quality_is_said():
     found = judge(diversity(0.4), None, quality(-0.3), LIMITS)
     assert "pays for it with correctness" in found.sentence
+
+
+def test_no_loss_in_the_interval_is_said_plainly():
+    assert any("no loss lies" in line for line in judge(diversity(0.3), None, quality(0.1), LIMITS).reasoning)
+
+
+def test_metrics_that_disagree_are_named():
+    fallen = row("semantic|k:16", 0.2, -0.1, 0.02)
+    (said,) = disagreement([diversity(0.3), fallen, quality(-0.5)], LIMITS)
+    assert "semantic diversity 0.200 -> 0.180" in said
+    assert disagreement([diversity(0.3), row("semantic|k:16", 0.2, -0.1, 0.3)], LIMITS) == []
 
 
 def test_missing_quality_is_said():
