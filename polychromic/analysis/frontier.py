@@ -84,12 +84,11 @@ def hypervolume(quality: Array, diversity: Array, reference: tuple[float, float]
 def at_quality(levels: Array, quality: Array, diversity: Array) -> Array:
     """The most diversity a curve has at these qualities or better, linear between its points.
 
-    Above its best quality it is the curve's greatest diversity: what it has when it need not be that good, so that a
-    gain over it is understated rather than overstated.
+    Above its best quality it is what it has there.
     """
     order = np.argsort(quality, kind="stable")
     rising, held = quality[order], diversity[order]
-    better = np.append(np.maximum.accumulate(held[::-1])[::-1], held.max())
+    better = np.append(np.maximum.accumulate(held[::-1])[::-1], held[-1])
     best = better[np.searchsorted(rising, levels, side="left")]
     return np.maximum(best, np.where(levels <= rising[-1], np.interp(levels, rising, held), -np.inf))
 
@@ -136,11 +135,21 @@ def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> dict
     if level < float(a.quality.min()):
         hint = f"{a.model} was not swept hot enough to reach the quality of {b.model}"
         return row | {"sentence": f"{hint}: a temperature change may buy this too."}
-    gain = float(b.diversity[place] - at_quality(np.array([level]), a.quality, a.diversity)[0])
+    own = a.temperatures.index(temperature)
+    gain = float(b.diversity[place] - _best_rival(level, a.quality, a.diversity, own))
     rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
-    draws = np.array([db[place] - at_quality(qb[place : place + 1], qa, da)[0] for qa, da, qb, db in rows])
+    draws = np.array([db[place] - _best_rival(float(qb[place]), qa, da, own) for qa, da, qb, db in rows])
     row |= {"difference": gain, "interval": _interval(draws, gain, plan)}
     return row | _answer(row, a, plain, level)
+
+
+def _best_rival(level: float, quality: Array, diversity: Array, own: int) -> float:
+    """The most diversity a sweep can set against a quality; out of its reach, what it has there or at ``own``.
+
+    The latter understates a gain over a sweep that is worse at every temperature, rather than overstating it.
+    """
+    reached = float(at_quality(np.array([level]), quality, diversity)[0])
+    return reached if level <= quality.max() else max(reached, float(diversity[own]))
 
 
 def _answer(row: dict[str, Any], a: Sweep, plain: float, level: float) -> dict[str, Any]:
