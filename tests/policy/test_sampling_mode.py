@@ -21,6 +21,8 @@ def state(model):
 def fail_within(model):
     with sampling_mode(model):
         assert not any(module.training for module in model.modules())
+        assert not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+        assert model.config.use_cache
         assert not torch.is_grad_enabled()
         raise RuntimeError("on purpose")
 
