@@ -143,12 +143,13 @@ def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress
 
 
 def _trainer(settings: Settings, folder: RunFolder, policy: Any, data: Data, embedder: Embedder | None) -> Any:
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig
 
     from polychromic.policy.render import training_row
     from polychromic.training.trainer import PolychromicTrainer
 
+    disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
         args=_arguments(settings, folder),
