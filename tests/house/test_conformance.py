@@ -6,9 +6,9 @@ import dataclasses
 import importlib
 import os
 import pkgutil
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -121,12 +121,18 @@ def test_no_verb_imports_anything_heavy_before_it_runs():
     assert done.stdout.strip() == "[]"
 
 
+def used():
+    """Processor seconds of all children so far: what a loaded machine leaves alone, unlike the clock on the wall."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
 def test_help_appears_at_once():
     seconds = []
     for _ in range(5):
-        begun = time.monotonic()
+        begun = used()
         done = subprocess.run([sys.executable, "-m", "polychromic", "--help"], capture_output=True, text=True, cwd=ROOT)
-        seconds.append(time.monotonic() - begun)
+        seconds.append(used() - begun)
         assert done.returncode == 0
         assert all(verb in done.stdout for verb in VERBS)
     assert min(seconds) < 0.4
