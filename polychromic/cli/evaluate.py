@@ -12,7 +12,10 @@ import click
 from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.cli.verify import TASK_HELP
 
-MODELS_HELP = "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown."
+MODELS_HELP = (
+    "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
+    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+)
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
