@@ -54,7 +54,7 @@ def answers_of(text: str) -> tuple[str, ...]:
 class Grammar:
     """Prompts such as ``BFD:``; right is one letter of each class, in order.
 
-    ``seed`` draws each split's prompts from that split's pool, and the demonstrations: ``demonstrations`` of them for
+    ``seed`` draws each split's prompts from that split's pool, and the demonstrations: ``per_prompt`` of them for
     each prompt, by Zipf's law with exponent ``skew``.
     """
 
@@ -62,7 +62,7 @@ class Grammar:
     train_size: int = 200
     validation_size: int = 50
     test_size: int = 80
-    demonstrations: int = 4
+    per_prompt: int = 4
     skew: float = 1.5
 
     name: ClassVar[str] = "grammar"
@@ -78,12 +78,12 @@ class Grammar:
         return tuple(random.Random(child_seed(self.seed, "grammar", split)).sample(pool, sizes[split]))
 
     def examples(self, split: str) -> tuple[Example, ...]:
-        """``demonstrations`` examples for each prompt of ``split``, a prompt's together."""
+        """``per_prompt`` examples for each prompt of ``split``, a prompt's together."""
         draw = random.Random(child_seed(self.seed, "grammar", "demonstrations", split))
         return tuple(
             Example(prompt, answer)
             for prompt in self.prompts(split)
-            for answer in draw.choices(self.answers(prompt), self.shares(prompt).tolist(), k=self.demonstrations)
+            for answer in draw.choices(self.answers(prompt), self.shares(prompt).tolist(), k=self.per_prompt)
         )
 
     def answers(self, prompt: Prompt) -> tuple[str, ...]:
@@ -147,8 +147,10 @@ def exact_figures(logprobs: ArrayLike, shares: ArrayLike, k: int) -> ExactFigure
     )
 
 
-def answer_logprobs(model: Any, tokenizer: Any, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-    """The natural log-probability of each answer and its end token at temperature 1, shape [answers].
+def answer_logprobs(
+    model: Any, tokenizer: Any, prompt: Prompt, answers: Sequence[str], temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """The natural log-probability of each answer and its end token at ``temperature``, shape [answers].
 
     An answer counts in its usual tokenisation only; with one token for each letter there is no other.
     """
@@ -161,7 +163,7 @@ def answer_logprobs(model: Any, tokenizer: Any, prompt: Prompt, answers: Sequenc
     ends = ends_of(model, tokenizer)
     ids = [[*tokenizer(answer)["input_ids"], tokenizer.eos_token_id] for answer in answers]
     with sampling_mode(model), torch.no_grad():
-        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], 1.0, pad=ends.pad)
+        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], temperature, pad=ends.pad)
     return np.asarray(found[0].double().cpu().numpy())
 
 
