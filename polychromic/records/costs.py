@@ -55,7 +55,7 @@ class Meter:
 def drawn(sets: Sequence[StoredSet], lap: tuple[float, float], device: str) -> list[Spent]:
     """A row for each of sets that were drawn together in ``lap``, which is divided by their numbers of tokens."""
     sizes = [[len(completion.token_ids) for completion in stored.samples.completions] for stored in sets]
-    weights = [sum(size) or len(size) for size in sizes] if all(map(sum, sizes)) else [len(size) for size in sizes]
+    weights = [sum(size) or len(size) for size in sizes]
     whole = sum(weights)
     return [
         Spent(
