@@ -173,9 +173,12 @@ def _sentence(opening: str, gain: Row, quality: Row | None) -> str:
         STRONG: f"{b} is much more diverse than {a}{' at equal quality' if known else ''}",
         MODERATE: f"{b} is more diverse than {a}",
         WEAK: f"{b} is at best slightly more diverse than {a}",
+        "none": f"{b} is no more diverse than {a}, or so little that it does not matter",
         "paid": f"{b} is more diverse than {a}, but pays for it with correctness",
         WORSE: f"{b} is less diverse than {a}",
         UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
     }
+    if opening == WEAK and relative(gain) <= 0:
+        opening = "none"
     changes = [_change(gain)] + ([_change(quality)] if quality is not None and known else [])
     return f"{openings[opening]}: {', '.join(changes)}."

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.core.nouns import WITH_THE_FIRST, Measurement, SampleSet, Verdict
 from polychromic.core.protocols import Embedder
 from polychromic.diversity.ngrams import ngram_counts, tokenizer
 from polychromic.metrics._sets import FirstK, UnmeasurableError, Value, Verdicts, first_texts, measure_each, size_of
@@ -138,8 +138,7 @@ def with_the_first(rows: Sequence[Measurement], value: float, reason: str = "") 
         if row.reason:
             out.append(row)
         elif placed:
-            said = reason or "is one number for all prompts together, which stands with the first"
-            out.append(replace(row, numerator=nan, denominator=nan, reason=said))
+            out.append(replace(row, numerator=nan, denominator=nan, reason=reason or WITH_THE_FIRST))
         else:
             out.append(replace(row, numerator=value, denominator=1.0))
             placed = True

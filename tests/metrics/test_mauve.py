@@ -12,7 +12,10 @@ from polychromic.core.nouns import Completion, Decoding, Example, Prompt, Sample
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.metrics.mauve import Mauve
 
-WORDS = {"alike": "red green blue yellow black white".split(), "other": "one two three four five six".split()}
+WORDS = {
+    "alike": ["red", "green", "blue", "yellow", "black", "white"],
+    "other": ["one", "two", "three", "four", "five", "six"],
+}
 
 
 def texts(n: int, kind: str, seed: int) -> list[str]:
