@@ -12,6 +12,10 @@ import numpy as np
 
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
 from polychromic.analysis.signatures import SIZE, meaning, of_kind
+from polychromic.core.nouns import WITH_THE_FIRST
+
+EXPECTED = {NOT_MEASURED, WITH_THE_FIRST}
+"""Reasons of numbers that nobody need miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +151,9 @@ def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
         cells = {key: cell for key, cell in table.cells.items() if key[2] == signature}
         why = Counter[str]()
         for cell in cells.values():
-            why.update({text: count for text, count in cell.reasons.items() if text != NOT_MEASURED})
+            why.update({text: count for text, count in cell.reasons.items() if text not in EXPECTED})
         if why:
-            models = list(dict.fromkeys(key[0] for key, cell in cells.items() if set(cell.reasons) - {NOT_MEASURED}))
+            models = list(dict.fromkeys(key[0] for key, cell in cells.items() if set(cell.reasons) - EXPECTED))
             prompts = sum(len(cell.valid) for cell in cells.values())
             also = f", and {len(why) - 1} other reasons" if len(why) > 1 else ""
             text = (

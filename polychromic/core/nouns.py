@@ -121,6 +121,10 @@ class Verdict:
         return self.status is Status.PASSED
 
 
+WITH_THE_FIRST = "is one number for all prompts together, which stands with the first"
+"""The reason of the other prompts, where a metric is a number about all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One metric on one prompt: the score of many prompts is ``sum(numerator) / sum(denominator)``.

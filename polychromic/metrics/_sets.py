@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
@@ -72,6 +72,17 @@ def usual_size(sets: Sequence[SampleSet]) -> int:
 def size_of(k: int | None) -> int:
     """The k of a pinned metric: None, which only a metric without sets still has, reads as 1."""
     return 1 if k is None else k
+
+
+@dataclass(frozen=True)
+class FirstK:
+    """A metric of the first ``k`` completions of each set; k of None is the number that most sets have."""
+
+    k: int | None = None
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with its k fixed to what these sets have in common."""
+        return replace(self, k=usual_size(sets)) if self.k is None else self
 
 
 def at_least(samples: SampleSet, k: int, *, least: int = 1) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.ngrams import tokenizer
 from polychromic.diversity.self_bleu import self_bleu, self_bleu_scores
 from polychromic.metrics._sets import (
+    FirstK,
     UnmeasurableError,
     Value,
     Verdicts,
@@ -18,12 +19,11 @@ from polychromic.metrics._sets import (
     measure_each,
     sign,
     size_of,
-    usual_size,
 )
 
 
 @dataclass(frozen=True)
-class SelfBleu:
+class SelfBleu(FirstK):
     """Mean sentence-BLEU-n of each of the first k completions against all the others, in [0, 1]; high = alike.
 
     Exact and bit-equal to nltk (1802.01886). ``scope`` says who the others are: the same prompt's completions, or those
@@ -33,17 +33,12 @@ class SelfBleu:
     n: int = 4
     smooth: str = "method1"
     tok: str = "words"
-    k: int | None = None
     scope: Literal["prompt", "corpus"] = "prompt"
 
     @property
     def signature(self) -> str:
         """``self_bleu|n:N|smooth:METHOD|tok:TOK|k:K|scope:SCOPE``."""
         return sign("self_bleu", n=self.n, smooth=self.smooth, tok=self.tok, k=self.k, scope=self.scope)
-
-    def pinned(self, sets: Sequence[SampleSet]) -> SelfBleu:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts tokens and empty texts."""

@@ -207,6 +207,32 @@ def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown(names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows])
 
 
+def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of the account of sampling; the columns of dollars are there when a price is known."""
+    priced = any(row["dollars"] is not None and math.isfinite(row["dollars"]) for row in rows)
+    columns = [
+        ("samples", "samples", 0),
+        ("passed", "passed", 0),
+        ("tokens", "tokens", 0),
+        ("device_seconds", "seconds", 1),
+        ("processor_seconds", "processor seconds", 1),
+        ("tokens_per_second", "tokens a second", 1),
+        ("multiplier", f"times {baseline}", 2),
+        ("device_seconds_per_pass", "seconds a pass", 4),
+        ("tokens_per_pass", "tokens a pass", 1),
+        *([("dollars", "dollars", 4), ("dollars_per_pass", "dollars a pass", 6)] if priced else []),
+    ]
+    heading = ["model", *(name for _, name, _ in columns)]
+    return heading, [[row["model"], *(_amount(row[key], digits) for key, _, digits in columns)] for row in rows]
+
+
+def _amount(value: float | None, digits: int) -> str:
+    """A count whole, another number with its digits while it is below 1,000, a dash when there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:,.{digits if abs(value) < 1000 else 0}f}"
+
+
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; text columns left, the others right; pipes and line ends in cells are escaped."""
     lines = ["| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" + "---:|" * (len(columns) - 1)]

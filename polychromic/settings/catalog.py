@@ -174,20 +174,33 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
-    """Whether the class defines or inherits the method; what it inherits from another file is believed to have it."""
+    """Whether the class defines or inherits the method; a class that cannot be found is believed to have it."""
     if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
         return True
-    return any(base is None or _has_method(path, base, method) for base in _bases(path, node))
+    return any(base is None or _has_method(*base, method) for base in _bases(path, node))
 
 
-def _bases(path: Path, node: ast.ClassDef) -> list[ast.ClassDef | None]:
-    return [classes(path).get(ast.unparse(base)) for base in node.bases]
+def _bases(path: Path, node: ast.ClassDef) -> list[Entry | None]:
+    return [_base(path, ast.unparse(base)) for base in node.bases]
+
+
+def _base(path: Path, name: str) -> Entry | None:
+    """The class of that name in the file, or in the one it is imported from; None when it cannot be found."""
+    here = classes(path).get(name)
+    if here is not None:
+        return path, here
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ImportFrom) and node.module and name in (alias.name for alias in node.names):
+            source = source_of(node.module)
+            found = None if source is None else classes(source).get(name)
+            return None if source is None or found is None else (source, found)
+    return None
 
 
 def _fields(path: Path, node: ast.ClassDef) -> dict[str, FieldType] | None:
     found: dict[str, FieldType] = {}
     for base in _bases(path, node):
-        inherited = None if base is None else _fields(path, base)
+        inherited = None if base is None else _fields(*base)
         if inherited is None:
             return None
         found |= inherited

@@ -12,6 +12,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
 from polychromic.records.artefacts import file_digest, signature, versions
+from polychromic.records.costs import spending
 from polychromic.records.foreign import is_native, read_foreign
 from polychromic.records.jsonl import read_json, write_json, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row
@@ -119,7 +120,8 @@ def run(folder: str | Path, measuring: Measuring | None = None, progress: Progre
     )
     if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
         return path
-    found = measure(sets, verdicts, metrics, progress)
+    with spending(folder, "measure"):
+        found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
     write_json(about, {"signature": made_of, "metrics": names, "versions": versions()})
     return path

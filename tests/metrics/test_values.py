@@ -198,6 +198,29 @@ def test_semantic_metrics_by_numpy() -> None:
     assert value(build("noveltybench", same_by="embedding", threshold=1e-4), drawn()) == 4
 
 
+def test_semantic_metrics_of_all_prompts_together() -> None:
+    sets = [drawn(TEXTS[:2]), drawn(("", " "), "empty"), drawn(TEXTS[2:4], "q"), drawn((TEXTS[4], ""), "r")]
+    rows = HashingEmbedder().embed(TEXTS).astype(np.float64)
+    gram = rows @ rows.T
+    eigen = np.clip(np.linalg.eigvalsh(gram / 5), 1e-12, None)
+    expected = {
+        "semantic": (1 - gram[~np.eye(5, dtype=bool)]).mean(),
+        "vendi": np.exp(-np.sum(eigen * np.log(eigen))),
+    }
+    for kind, number in expected.items():
+        found = build(kind, scope="corpus").measure(sets, None)
+        assert found[0].value == pytest.approx(number, rel=1e-4), kind
+        assert [row.detail.get("texts") for row in found if "texts" in row.detail] == [2, 2, 1]
+        assert "not empty, there are 0" in found[1].reason
+        assert [row.reason for row in found[2:]] == [
+            "is one number for all prompts together, which stands with the first"
+        ] * 2
+        (alone,) = build(kind, scope="corpus").measure([drawn(("only one",))], None)
+        assert alone.reason == "needs two texts that are not empty, there are 1 in all"
+        greedy = build(kind, scope="corpus").measure([drawn(("one",)), drawn(("two",), "q")], None)
+        assert greedy[0].reason == ""
+
+
 def test_empty_texts_are_left_out_of_semantic_diversity() -> None:
     with_empty = build("semantic").measure([drawn((*TEXTS, "", " "))], None)[0]
     assert with_empty.value == value(build("semantic"), drawn())

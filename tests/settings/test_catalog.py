@@ -118,6 +118,22 @@ def test_a_folder_is_a_kind_through_what_its_init_takes_from_its_own_files(shelf
     assert set(options("things", "b")) == {"size"}
 
 
+def test_options_inherited_from_a_file_it_imports_are_known(shelf):
+    shelf("_frame.py", "from dataclasses import dataclass\n@dataclass\nclass Frame:\n    k: int | None = None\n")
+    shelf(
+        "d.py",
+        """
+        from dataclasses import dataclass
+        from house.things._frame import Frame
+        @dataclass
+        class D(Frame):
+            n: int = 2
+            def work(self): ...
+        """,
+    )
+    assert set(options("things", "d")) == {"k", "n"}
+
+
 def test_options_inherited_from_elsewhere_are_left_to_the_class_itself(shelf):
     shelf(
         "c.py",
