@@ -118,7 +118,7 @@ class Supervisor:
         status, seconds = self.zygote.end()
         if over is None and not state.rows:
             over = Outcome.MEMORY, f"the tests ended by {self._end_judge()}, on data the program returned"
-        reply = _result(state.rows, over, status, inputs) | {"seconds": seconds}
+        reply = _result(state.rows, over or _burnt(status, seconds, self.limits), status, inputs) | {"seconds": seconds}
         if self._judge and (over or reply["outcome"] in UNCLEAN or self._judge.runs >= Judge.RUNS):
             self._end_judge()
         return reply
@@ -130,6 +130,14 @@ class Supervisor:
         return words
 
 
+def _burnt(status: int, seconds: float, limits: Limits) -> tuple[Outcome, str] | None:
+    """A CPU timeout that the kernel's own limit ended, because this process was not let run in time to see it."""
+    signalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    if signalled and seconds > limits.cpu_seconds:
+        return Outcome.TIMEOUT_CPU, f"more than {limits.cpu_seconds:g} s of CPU time"
+    return None
+
+
 def _result(rows: list[Any], over: tuple[Outcome, str] | None, status: int, inputs: int | None) -> dict[str, Any]:
     """What the judge's rows, the clocks and the candidate's end amount to; the end alone is never evidence."""
     outcome, detail = rows[0] if rows else over or (judge.BROKEN, "no verdict")
@@ -137,8 +145,8 @@ def _result(rows: list[Any], over: tuple[Outcome, str] | None, status: int, inpu
         raise BrokenError(detail)
     if outcome == Outcome.KILLED:
         outcome, detail = (Outcome.EXITED if os.WIFEXITED(status) else Outcome.KILLED), ending(status)
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-            outcome = Outcome.TIMEOUT_CPU
+        if over:
+            outcome, detail = over
     outputs = None
     if inputs is not None:
         known = rows[1:]

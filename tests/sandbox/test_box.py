@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,31 @@ def test_a_sandbox_that_keeps_breaking_stops_the_run_and_keeps_what_it_found(mon
         with pytest.raises(SandboxError, match="broke 3 times"):
             next(found)
     assert (index, first.passed) == (0, True)
+
+
+def test_a_timeout_that_the_kernel_saw_first_is_a_timeout() -> None:
+    """The supervisor is stopped until the kernel has killed the program at its own limit."""
+
+    def children(pid: int) -> list[int]:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    with Sandbox(Limits(cpu_seconds=0.5, wall_seconds=60.0), workers=1) as box:
+        supervisor = box._workers[0].process.pid
+        zygote = min(children(supervisor))
+        judging = threading.Thread(target=lambda: found.append(one(box, "def f(a, b):\n    while True: pass")))
+        found: list[Judgement] = []
+        judging.start()
+        while not children(zygote):
+            time.sleep(0.01)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            (candidate,) = children(zygote)
+            while Path(f"/proc/{candidate}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                time.sleep(0.01)
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        judging.join()
+    assert (found[0].outcome, found[0].detail) == (Outcome.TIMEOUT_CPU, "more than 0.5 s of CPU time")
 
 
 def test_a_judgement_found_beside_a_break_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
