@@ -64,9 +64,7 @@ def ours(samples: Path, out: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=100, help="answers to each problem")
-    parser.add_argument(
-        "--peer-samples", type=int, default=2, help="the same, in a round beside the peer"
-    )
+    parser.add_argument("--peer-samples", type=int, default=2, help="the same, in a round beside the peer")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     workers = len(os.sched_getaffinity(0))
