@@ -91,6 +91,7 @@ class Server:
         """
         if n < 1:
             raise InputError(f"n is {n}; at least one completion a prompt is needed")
+        decoding = decoding.under(self.schema)
         session = _Session(self)
         pool = ThreadPoolExecutor(max_workers=self.parallel, thread_name_prefix="server")
         try:

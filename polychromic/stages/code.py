@@ -154,11 +154,11 @@ def _model(experiment: CodeExperiment) -> NamedModel:
 
 
 def _engine(experiment: CodeExperiment) -> dict[str, Any]:
-    """The engine's entry; a server is told the experiment's model and the schema of structured candidates."""
+    """The engine's entry; a server is told the experiment's model, both the schema of structured candidates."""
     kind, options = split(experiment.engine)
     if kind == "server" and experiment.model:
         options = {"served_model": experiment.model} | options
-    if kind == "server" and experiment.strategy == "structured":
+    if kind in ("server", "transformers") and experiment.strategy == "structured":
         options = {"schema": SCHEMA} | options
     return {"kind": kind} | options
 

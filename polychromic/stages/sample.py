@@ -28,8 +28,9 @@ class SamplePlan:
 
     def decodings(self) -> list[Decoding]:
         """The decodings, one for each temperature."""
-        length = self.section.max_new_tokens
-        return [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        length, (_, options) = self.section.max_new_tokens, catalog.split(self.section.engine)
+        drawn = [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        return [decoding.under(options.get("schema")) for decoding in drawn]
 
 
 @dataclass(frozen=True, slots=True)

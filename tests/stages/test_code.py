@@ -16,6 +16,7 @@ from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.code import load_code
 from polychromic.stages import code
 from polychromic.tasks.functions18 import Functions18
+from polychromic.tasks.structured import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}
@@ -208,3 +209,30 @@ def test_the_embedded_base_goes_the_whole_way(tmp_path):
     assert (found["samples"], found["tasks"]) == (16, 4)
     assert found["passed"] == 0
     assert sum(found["outcomes"].values()) == 16
+
+
+BOUNDED = """\
+output: {out}
+task: {{kind: functions18, only: [filter_even, is_prime]}}
+defaults: {{model: "embedded:countdown", n: 3, max_new_tokens: 24, temperature: 1.0}}
+experiments:
+  - {{name: bounded, engine: {{kind: transformers, schema: {{enum: [return 1, return True]}}}}}}
+  - {{name: tree, strategy: structured, enabled: false}}
+  - {{name: asked, strategy: structured, engine: {{kind: transformers, schema: null}}, enabled: false}}
+"""
+
+
+def test_a_schema_bounds_the_model_in_process_and_is_known_again(tmp_path):
+    pytest.importorskip("xgrammar", reason="the structured extra is not installed")
+    path = tmp_path / "code.yaml"
+    path.write_text(BOUNDED.format(out=tmp_path / "out"))
+    settings = load_code(path)
+    assert [code._engine(item).get("schema") for item in settings.experiments[1:]] == [SCHEMA, None]
+    code.run(settings)
+    samples = tmp_path / "out" / "bounded" / "samples.jsonl"
+    rows = [row for _, row in read_rows(samples)]
+    assert {row["text"] for row in rows} <= {'"return 1"', '"return True"'}
+    assert all(row["decoding"]["constraint"].startswith("json_schema:") for row in rows)
+    drawn = samples.read_bytes()
+    code.run(settings)
+    assert samples.read_bytes() == drawn
