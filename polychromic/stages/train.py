@@ -216,6 +216,8 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
     }
+    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
+        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
     owned = {
         "output_dir": str(folder.checkpoints),
         "run_name": settings.experiment.name,

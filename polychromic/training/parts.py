@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from polychromic.core.errors import UnsoundObjectiveError
+from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Decoding, Prompt, SampleSet
 from polychromic.core.protocols import Embedder, Task
 from polychromic.embedding.cache import CachedEmbedder
@@ -35,6 +35,14 @@ THRESHOLD_ROWS = 256
 """Demonstrations the likelihood gate's threshold is made from."""
 CALIBRATION_ROWS = 4096
 """Demonstrations whose sets tell what the policy's sets are pulled towards."""
+
+
+class DemonstrationLoss(Protocol):
+    """A kind of the shelf of losses on demonstrations."""
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, items: Any = None) -> torch.Tensor:
+        """A scalar; ``items`` are the targets of the whole window."""
+        ...
 
 
 def build_term(
@@ -113,17 +121,31 @@ def build_objective(
     return objective
 
 
-def demonstration_loss(section: PolychromicSection) -> dict[str, Any]:
-    """The trainer's argument that puts another loss on the demonstrations; none for ``nll``, SFTTrainer's own."""
+def demonstration_loss(section: PolychromicSection) -> DemonstrationLoss | None:
+    """The loss on demonstrations that ``section`` names; None for ``nll``, SFTTrainer's own."""
     if catalog.split(section.demonstration_loss)[0] == "nll":
-        return {}
-    chosen = catalog.build("demonstration", section.demonstration_loss)
+        return None
+    chosen: DemonstrationLoss = catalog.build("demonstration", section.demonstration_loss)
+    return chosen
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        found: torch.Tensor = chosen.loss(outputs.logits, labels, num_items_in_batch)
-        return found
 
-    return {"compute_loss_func": loss}
+def loss_on_demonstrations(
+    trainer: Any, chosen: DemonstrationLoss, model: Any, inputs: Mapping[str, Any], items: Any
+) -> tuple[torch.Tensor, Any]:
+    """A micro-batch's loss by ``chosen``, scaled as SFTTrainer scales its own, and the model's outputs.
+
+    One forward pass: SFTTrainer's ``compute_loss_func`` would take two.
+
+    Raises:
+        InputError: a mixture of experts, whose balance belongs to SFTTrainer's own loss.
+    """
+    if trainer.aux_loss_enabled:
+        raise InputError("polychromic.demonstration_loss: a mixture of experts has a loss of its own; allowed: nll")
+    outputs = model(**{name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False})
+    loss = chosen.loss(outputs.logits, inputs["labels"], items)
+    if trainer.args.average_tokens_across_devices and items is not None:
+        loss = loss * trainer.accelerator.num_processes
+    return loss, outputs
 
 
 def share_of_window(trainer: Any, items: Any) -> float:

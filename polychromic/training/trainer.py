@@ -23,7 +23,13 @@ from polychromic.objective.composition import CompositionWindow, cheap_subset
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
 from polychromic.training.means import Means, add_over_ranks, mean_over_ranks
-from polychromic.training.parts import build_schedule, build_term, demonstration_loss, share_of_window
+from polychromic.training.parts import (
+    build_schedule,
+    build_term,
+    demonstration_loss,
+    loss_on_demonstrations,
+    share_of_window,
+)
 from polychromic.training.state import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
@@ -50,8 +56,9 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         section = polychromic or PolychromicSection()
-        super().__init__(*args, **demonstration_loss(section), **kwargs)
+        super().__init__(*args, **kwargs)
         self.means = Means()
+        self.demonstration = demonstration_loss(section)
         self.term: DiversityTerm | None = None
         self._window: Window | None = None
         self._monitor: CompositionWindow | None = None
@@ -88,8 +95,12 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """SFTTrainer's loss, watched by the gradient monitor when it is on."""
-        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        """SFTTrainer's loss, or another on the demonstrations; watched by the gradient monitor when it is on."""
+        if self.demonstration is None:
+            found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        else:
+            pair = loss_on_demonstrations(self, self.demonstration, model, inputs, num_items_in_batch)
+            found = pair if return_outputs else pair[0]
         if self._monitor and model.training:
             loss = found[0] if return_outputs else found
             self._monitor.add(loss * share_of_window(self, num_items_in_batch), None)
