@@ -53,7 +53,7 @@ def run(ratio: float, seed: int, base: str, out: Path) -> dict[str, Any]:
     if path.exists():
         return read_json(path)
     folder.mkdir(parents=True, exist_ok=True)
-    task = Grammar(seed=seed, train_size=PROMPTS, per_prompt=DEMONSTRATIONS)
+    task = Grammar(seed=seed, train_size=PROMPTS, demonstrations=DEMONSTRATIONS)
     rows = task.examples("train")
     data = folder / "train.jsonl"
     data.write_text(

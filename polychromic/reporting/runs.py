@@ -56,7 +56,7 @@ def _tokens(run: Path) -> int:
     """Demonstration tokens trained on, plus tokens drawn for the diversity term."""
     trained = drawn = 0.0
     for row in _logs(run):
-        trained = max(trained, float(row.get("num_tokens") or 0.0))
+        trained = max(trained, float(row.get("num_tokens") or row.get("num_input_tokens_seen") or 0.0))
         drawn += float(row.get("tokens_generated") or 0.0)
     return round(trained + drawn)
 

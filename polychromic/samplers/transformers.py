@@ -62,20 +62,22 @@ class Transformers:
 
 
 def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Request) -> list[Any]:
-    """``generate``, with half as many prompts at a time whenever the device runs out of memory."""
+    """``generate``, with half as many prompts, or draws of one, at a time whenever the device runs out of memory."""
     try:
         return generate(model, prompts, request)
     except torch.OutOfMemoryError:
-        if len(prompts) == 1:
+        if len(prompts) == request.n == 1:
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    half = len(prompts) // 2
-    return [
-        group
-        for part, piece in enumerate((prompts[:half], prompts[half:]))
-        for group in generate_in_memory(model, piece, replace(request, seed=child_seed(request.seed, "half", part)))
-    ]
+
+    def part(place: int, some: Sequence[Sequence[int]], n: int) -> list[Any]:
+        return generate_in_memory(model, some, replace(request, n=n, seed=child_seed(request.seed, "half", place)))
+
+    half, rest = len(prompts) // 2, request.n // 2
+    if half:
+        return part(0, prompts[:half], request.n) + part(1, prompts[half:], request.n)
+    return [part(0, prompts, rest)[0] + part(1, prompts, request.n - rest)[0]]
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -27,7 +27,7 @@ SHELVES = {
 }
 """Shelf: its package, and the method that tells its dataclass from helpers in the same file."""
 PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
-"""Fields that the wiring fills; no YAML may."""
+"""Fields that the wiring fills; no YAML may. A task takes no parts, so there the same names are options."""
 BUILT_IN = {"demonstration": "nll"}
 """Kinds without a file: the negative log-likelihood is the trainer's own loss."""
 
@@ -43,6 +43,11 @@ def kinds(shelf: str) -> list[str]:
     return sorted(found | ({BUILT_IN[shelf]} if shelf in BUILT_IN else set()))
 
 
+def parts_on(shelf: str) -> frozenset[str]:
+    """The fields of a shelf's kinds that the wiring fills."""
+    return frozenset() if shelf == "tasks" else PARTS
+
+
 def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
     """The options a YAML may set on a kind, with their types; None when they cannot be told from the source.
 
@@ -56,7 +61,7 @@ def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
         raise SettingsError(f"{kind!r} is no kind of {shelf}{nearest(kind, kinds(shelf))}")
     path, node = entry
     found = _fields(path, node)
-    return None if found is None else {name: kind for name, kind in found.items() if name not in PARTS}
+    return None if found is None else {name: kind for name, kind in found.items() if name not in parts_on(shelf)}
 
 
 def split(value: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -81,7 +86,7 @@ def check(shelf: str, value: str | Mapping[str, Any]) -> None:
     kind, given = split(value)
     allowed = options(shelf, kind)
     for name, option in given.items():
-        if name in PARTS:
+        if name in parts_on(shelf):
             raise SettingsError(f"{name}: is filled in by the program and cannot be set")
         if allowed is None:
             continue
@@ -106,7 +111,9 @@ def build(shelf: str, value: str | Mapping[str, Any], **parts: Any) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     unknown = [name for name in given if name not in fields]
     if unknown:
-        raise SettingsError(f"{unknown[0]}: unknown option of {kind}{nearest(unknown[0], set(fields) - PARTS)}")
+        raise SettingsError(
+            f"{unknown[0]}: unknown option of {kind}{nearest(unknown[0], set(fields) - parts_on(shelf))}"
+        )
     taken = {name: part for name, part in parts.items() if name in fields and part is not None}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Example
 from polychromic.core.protocols import Embedder, Progress, Task, silent
-from polychromic.objective.soundness import NEEDS_ENCODER
+from polychromic.embedding.encoder import NO_ENCODER
+from polychromic.objective.soundness import NEEDS_ENCODER, Surroundings, junk_warning, refuse_unsound
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run
 from polychromic.records.conversations import conversation, read_examples, refuse
 from polychromic.records.jsonl import write_bytes
@@ -25,6 +27,8 @@ from polychromic.stages.models import resolve
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
+LOOKED_AT = 256
+"""Demonstrations whose length is looked at before a model is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
 
     Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
         InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
@@ -53,7 +58,10 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
+    refuse_early(settings)
     data = load_data(settings.data)
+    for warning in refuse_early(settings, data):
+        warnings.warn(warning, stacklevel=2)
     from polychromic.training.faults import only_process
 
     with only_process(path):
@@ -61,6 +69,33 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         _train(settings, run_folder, data, progress)
     return run_folder
+
+
+def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
+    """What there is to warn of in settings that are sound; more is known once the demonstrations are.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    section, encoder = settings.polychromic, settings.evaluation.encoder != NO_ENCODER
+    if data is None:
+        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
+    repeated = max(Counter(example.prompt.content for example in data.examples).values())
+    judged = data.task is not None and getattr(data.task, "judges", True)
+    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
+    if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
+        found.append(junk_warning(section, _target_tokens(settings, data)))
+    return [warning for warning in found if warning]
+
+
+def _target_tokens(settings: Settings, data: Data) -> float:
+    """About how many target tokens a demonstration has, its end token included."""
+    from polychromic.policy.load import load_tokenizer
+
+    model = resolve(settings.model)
+    tokenizer = load_tokenizer(model.name_or_path, model.revision)
+    texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
+    return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
 
 def load_data(section: DataSection) -> Data:
@@ -115,7 +150,9 @@ def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress
         warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
     policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
-    trainer = _trainer(settings, folder, policy, data, embedder)
+    with warnings.catch_warnings():  # what the trainer would say of its settings was said before the model was loaded
+        warnings.filterwarnings("ignore", message=r"polychromic\.(gate|set_size): ")
+        trainer = _trainer(settings, folder, policy, data, embedder)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     watchers = _watchers(settings, folder, progress)
     for callback in (signals, *watchers):
@@ -179,6 +216,8 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
     }
+    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
+        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
     owned = {
         "output_dir": str(folder.checkpoints),
         "run_name": settings.experiment.name,

@@ -54,7 +54,7 @@ def answers_of(text: str) -> tuple[str, ...]:
 class Grammar:
     """Prompts such as ``BFD:``; right is one letter of each class, in order.
 
-    ``seed`` draws each split's prompts from that split's pool, and the demonstrations: ``per_prompt`` of them for
+    ``seed`` draws each split's prompts from that split's pool, and the demonstrations: ``demonstrations`` of them for
     each prompt, by Zipf's law with exponent ``skew``.
     """
 
@@ -62,7 +62,7 @@ class Grammar:
     train_size: int = 200
     validation_size: int = 50
     test_size: int = 80
-    per_prompt: int = 4
+    demonstrations: int = 4
     skew: float = 1.5
 
     name: ClassVar[str] = "grammar"
@@ -78,12 +78,12 @@ class Grammar:
         return tuple(random.Random(child_seed(self.seed, "grammar", split)).sample(pool, sizes[split]))
 
     def examples(self, split: str) -> tuple[Example, ...]:
-        """``per_prompt`` examples for each prompt of ``split``, a prompt's together."""
+        """``demonstrations`` examples for each prompt of ``split``, a prompt's together."""
         draw = random.Random(child_seed(self.seed, "grammar", "demonstrations", split))
         return tuple(
             Example(prompt, answer)
             for prompt in self.prompts(split)
-            for answer in draw.choices(self.answers(prompt), self.shares(prompt).tolist(), k=self.per_prompt)
+            for answer in draw.choices(self.answers(prompt), self.shares(prompt).tolist(), k=self.demonstrations)
         )
 
     def answers(self, prompt: Prompt) -> tuple[str, ...]:

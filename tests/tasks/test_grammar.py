@@ -47,7 +47,7 @@ def test_pools_are_disjoint_and_splits_come_from_their_own():
 
 
 def test_demonstrations_are_right_and_skewed():
-    task = Grammar(per_prompt=400)
+    task = Grammar(demonstrations=400)
     ranks = []
     for example in task.examples("validation"):
         assert task.verify(example.prompt, Completion(example.demonstration)).answer == example.demonstration
