@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from benchmarks.efficacy import cells, grid, summary, threshold
 from benchmarks.efficacy.pool import Pool, quiet
 
@@ -45,7 +47,9 @@ def main() -> int:
     options = parser.parse_args()
     plan, out = grid.GRIDS[options.grid], options.out
     if not options.only_summary:
-        work(plan, options.task or plan.tasks, out, Pool(options.workers))
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            work(plan, options.task or plan.tasks, out, Pool(options.workers))
     print(summary.write(out, Path("docs") if options.docs else None))
     return 0
 

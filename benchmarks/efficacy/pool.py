@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -11,8 +12,20 @@ from multiprocessing import get_context
 from typing import Any
 
 
+def follow(parent: int) -> None:
+    """A worker's start: quiet, and gone within a second when the process that started it is."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    quiet()
+
+
 def quiet() -> None:
-    """A worker's start: nothing but results on the screen."""
+    """Nothing but results on the screen, and one thread."""
     import torch
     from transformers import logging
 
@@ -28,7 +41,9 @@ class Pool:
     def __init__(self, workers: int) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        self.executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=quiet)
+        self.executor = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=follow, initargs=(os.getpid(),)
+        )
         self.began = time.time()
 
     def map(self, work: Any, jobs: list[tuple[Any, ...]], says: str) -> list[Any]:
