@@ -1,6 +1,6 @@
 """One cell of the grid: a method with one option and one seed, trained by the project's own stage and read.
 
-A cell that has its ``figures.json`` is done; one that was interrupted starts anew, so that its cost is that of a whole
+A cell that has its ``figures.json`` of the same overrides and steps is done; one that was interrupted starts anew, so that its cost is that of a whole
 run. Costs are processor seconds and forward tokens: every token id that passes an embedding, padding included.
 """
 
@@ -63,7 +63,9 @@ def run(cell: Cell, out: Path) -> dict[str, Any]:
     folder = cell.folder(out)
     path = folder / "figures.json"
     if path.exists():
-        return dict(read_json(path))
+        held = dict(read_json(path))
+        if (held["overrides"], held["steps"]) == (list(cell.overrides), cell.steps):
+            return held
     shutil.rmtree(folder, ignore_errors=True)
     settings = cell.settings(out)
     with forward_tokens() as tokens:
