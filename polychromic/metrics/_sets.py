@@ -118,17 +118,23 @@ def right_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
     """
     right = passes(verdicts)
     answers = [verdict.answer if ok else None for verdict, ok in zip(verdicts or (), right, strict=True)]
-    nameless = sum(right) - sum(answer is not None for answer in answers)
-    if nameless:
-        raise UnmeasurableError(f"{nameless} right completions have no answer to tell them apart by")
+    _refuse_nameless(sum(right) - sum(answer is not None for answer in answers))
     return answers
+
+
+def _refuse_nameless(right: int) -> None:
+    if right:
+        raise UnmeasurableError(f"{right} right completions have no answer to tell them apart by")
 
 
 def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
     """The answer of each completion, right or wrong, None where there is none.
 
-    Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same.
+    Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same, and when a right
+    one has no answer: the checker does not name them, so that nothing can be counted by it.
     """
     if verdicts is None or any(verdict.status is Status.ABSENT and verdict.answer is None for verdict in verdicts):
         passes(verdicts)
-    return [verdict.answer for verdict in verdicts or ()]
+    answers = [verdict.answer for verdict in verdicts or ()]
+    _refuse_nameless(sum(verdict.passed and verdict.answer is None for verdict in verdicts or ()))
+    return answers

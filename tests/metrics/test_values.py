@@ -183,6 +183,18 @@ def test_self_bleu_is_nltks_mean_in_both_scopes() -> None:
             assert (row.numerator, row.denominator) == (math.fsum(expected), 5)
 
 
+def test_empty_texts_do_not_make_self_bleu_look_diverse() -> None:
+    with_empty = build("self_bleu").measure([drawn((*TEXTS, "", " "))], None)[0]
+    assert with_empty.value == value(build("self_bleu"), drawn())
+    assert with_empty.detail["empty"] == 2
+    assert "not empty, there are 1" in build("self_bleu").measure([drawn(("a b c", "", ""))], None)[0].reason
+    whole = build("self_bleu", scope="corpus", k=2)
+    plain = whole.measure([drawn(TEXTS[:2]), drawn(TEXTS[2:4], "q")], None)
+    mixed = whole.measure([drawn(TEXTS[:2]), drawn(("", " "), "r"), drawn(TEXTS[2:4], "q")], None)
+    assert [row.value for row in mixed if not row.reason] == [row.value for row in plain]
+    assert "not empty, there are 0" in mixed[1].reason
+
+
 def test_semantic_metrics_by_numpy() -> None:
     rows = HashingEmbedder().embed(TEXTS).astype(np.float64)
     gram = rows @ rows.T
@@ -274,8 +286,13 @@ def test_a_checker_that_names_right_answers_only_leaves_no_vote() -> None:
     assert row.reason == "the checker names right answers only, so there is no vote"
 
 
-def test_right_completions_without_an_answer_cannot_be_told_apart() -> None:
-    (row,) = build("distinct_correct").measure([drawn(TEXTS[:2])], [verdicts([(True, None), (True, "a")])])
+@pytest.mark.parametrize(
+    "kind",
+    ["distinct_correct", "distinct_at_k", "collision", "maj_at_k", {"kind": "noveltybench", "same_by": "answer"}],
+)
+def test_right_completions_without_an_answer_cannot_be_told_apart(kind: str | dict) -> None:
+    metric = catalog.build("metrics", kind, embedder=HashingEmbedder())
+    (row,) = metric.measure([drawn(TEXTS[:3])], [verdicts([(True, None), (True, "a"), (False, "b")])])
     assert row.reason == "1 right completions have no answer to tell them apart by"
 
 
