@@ -181,26 +181,24 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
-    """Whether the class defines or inherits the method; a class that cannot be found is believed to have it."""
+    """Whether the class defines or inherits the method; a base that cannot be read is believed to have it."""
     if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
         return True
     return any(base is None or _has_method(*base, method) for base in _bases(path, node))
 
 
 def _bases(path: Path, node: ast.ClassDef) -> list[Entry | None]:
-    return [_base(path, ast.unparse(base)) for base in node.bases]
+    return [_class_named(path, ast.unparse(base)) for base in node.bases]
 
 
-def _base(path: Path, name: str) -> Entry | None:
-    """The class of that name in the file, or in the one it is imported from; None when it cannot be found."""
-    here = classes(path).get(name)
-    if here is not None:
-        return path, here
+def _class_named(path: Path, name: str) -> Entry | None:
+    """The class of that name as the file knows it: its own, or imported from a file that can be found."""
+    if name in classes(path):
+        return path, classes(path)[name]
     for node in tree_of(path).body:
-        if isinstance(node, ast.ImportFrom) and node.module and name in (alias.name for alias in node.names):
+        if isinstance(node, ast.ImportFrom) and node.module and name in {part.name for part in node.names}:
             source = source_of(node.module)
-            found = None if source is None else classes(source).get(name)
-            return None if source is None or found is None else (source, found)
+            return (source, classes(source)[name]) if source is not None and name in classes(source) else None
     return None
 
 
