@@ -154,7 +154,7 @@ def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress
         warnings.filterwarnings("ignore", message=r"polychromic\.(gate|set_size): ")
         trainer = _trainer(settings, folder, policy, data, embedder)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(settings, folder, progress)
+    watchers = _watchers(settings, folder, progress, trainer.term)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
     began = time.time()
@@ -230,21 +230,25 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.training, **owned})
 
 
-def _watchers(settings: Settings, folder: RunFolder, progress: Progress) -> list[Any]:
+def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import Sealing
     from polychromic.training.faults import FiniteSteps
+    from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
 
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
-    return [
+    wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
+    found = [
         FiniteSteps(),
         MetricsFile(folder.metrics),
-        WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed}),
+        wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
-        Sealing(settings_hash=settings_hash(values)),
     ]
+    if settings.tracking.log_samples and term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    return [*found, Sealing(settings_hash=settings_hash(values))]
 
 
 def _embedder(settings: Settings) -> Embedder | None:

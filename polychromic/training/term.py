@@ -106,6 +106,8 @@ class DiversityTerm:
     task: Task | None
     seed: int
     bad_draws: int = 0
+    latest: tuple[int, Drawn] | None = None
+    """The newest step with samples, and these."""
     bound: int | None = None
     """Tokens scored at a time since the device ran out of memory; None while it has not."""
 
@@ -146,7 +148,8 @@ class DiversityTerm:
             seconds_sampling=ended - began,
             seconds_judging=time.perf_counter() - ended,
         )
-        return Drawn(prompts, sets, verdicts, found)
+        self.latest = step, Drawn(prompts, sets, verdicts, found)
+        return self.latest[1]
 
     def add_gradients(
         self,

@@ -74,6 +74,15 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
 
+def test_samples_are_kept_only_when_asked_for(whole, settings_of):
+    assert not whole.training_samples.exists()
+    settings = settings_of("shown", max_steps=2)
+    shown = train.run(settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"log_samples": 3})}))
+    rows = [json.loads(line) for line in shown.training_samples.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 1, 1, 2, 2, 2]
+    assert all(row["prompt"].endswith(":") and row["verdict"] for row in rows)
+
+
 def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_path):
     """SIGKILL in step 5; the same command continues from step 4. Samples and control variate are in the log."""
     settings = settings_of("killed")
