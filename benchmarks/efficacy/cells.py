@@ -1,7 +1,8 @@
 """One cell of the grid: a method with one option and one seed, trained by the project's own stage and read.
 
 A cell that has its ``figures.json``, made with the same overrides and steps, is done. One that was interrupted starts
-anew, so that its cost is that of a whole run. Costs are processor seconds and forward tokens: every token id that passes an embedding, padding included.
+anew, so that its cost is that of a whole run. Costs are processor seconds and forward tokens: every token id that
+passes an embedding, padding included.
 """
 
 from __future__ import annotations
