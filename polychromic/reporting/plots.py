@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -327,6 +328,7 @@ def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
         axes.set_yticks(range(0, len(grid.rows), step), grid.rows[::step])
         axes.grid(visible=False)
         axes.set_ylabel("layer")
+        axes.set_title(textwrap.fill(grid.title, 40), fontsize=8.5, color=INK, loc="left")
         for side in axes.spines.values():
             side.set_visible(False)
         bar = drawing.colorbar(image, ax=axes, shrink=0.7)
