@@ -32,6 +32,11 @@ def test_nothing_to_flag():
     assert flags(measured) == {}
 
 
+def test_intervals_from_few_prompts_are_not_to_be_believed():
+    measured = [*list(rows("sft", lambda i: i % 2))[:12], *rows("new", lambda i: (i // 2) % 2)]
+    assert flags(measured)["few"].startswith("12 prompts: intervals from fewer than 20 are too narrow")
+
+
 def test_ceiling_proposes_a_k_with_room():
     measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
     measured += [
