@@ -42,6 +42,7 @@ def flags(
     found = ceiling_flags(table, baseline, bounds)
     found += _few_flags(table, bounds)
     found += _truncation_flags(table, bounds)
+    found += _text_flags(table, bounds)
     found += _absent_flags(verdicts)
     found += _discordance_flags(comparisons, baseline, bounds)
     found += _missing_flags(table)
@@ -109,6 +110,29 @@ def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str,
             text = f"{model} at temperature {temperature:g}: {cell.score:.0%} of the samples were cut off at the limit."
             found.append(_flag("truncation", "warning", text, model, temperature))
     return found
+
+
+def _text_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
+    """Texts that the encoder saw in part or that were empty, for the first metric of each model that counts them."""
+    found, told = [], set[tuple[str, float]]()
+    for (model, temperature, _), cell in table.cells.items():
+        if (model, temperature) in told or not cell.texts.get("texts") or "cut" not in cell.texts:
+            continue
+        told.add((model, temperature))
+        seen, empty = cell.texts["texts"], cell.texts.get("empty", 0)
+        for share, text in (
+            (cell.texts["cut"] / seen, "of the texts are longer than the encoder reads: it compares their beginnings"),
+            (empty / (seen + empty), "of the texts are empty and left out of the semantic metrics"),
+        ):
+            if share > 0:
+                level = "warning" if share > bounds.truncated else "note"
+                said = f"{model} at temperature {temperature:g}: {_percent(share)} {text}."
+                found.append(_flag("texts", level, said, model, temperature))
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "under 1%"
 
 
 def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
