@@ -68,6 +68,7 @@ def _environment() -> Environment:
         "number": tables.number,
         "signed": tables.signed,
         "percent": tables.percent,
+        "span": tables.span,
         "p_value": tables.p_value,
         "variable": palette.css_variable,
         "cell": tables.cell,
@@ -124,9 +125,19 @@ def _costs(folder: Path, baseline: str, extras: Extras) -> dict[str, Any]:
 
 
 def opening(comparison: Mapping[str, Any]) -> str:
-    """The page's first sentence: the best verdict in plain words."""
+    """The page's first sentence: the best verdict in plain words, of equal ones that of the largest gain."""
     order = ("strong", "moderate", "weak", "worse", "not resolvable")
-    verdicts = sorted(comparison["verdicts"], key=lambda verdict: order.index(verdict["level"]))
+    gains = {
+        (row["b"], row["metric"]): row["relative"] or 0.0
+        for row in tables.at(comparison["comparisons"], comparison["settings"]["temperature"])
+        if row["a"] == comparison["settings"]["baseline"]
+    }
+
+    def rank(verdict: Mapping[str, Any]) -> tuple[int, float]:
+        gain = max((gains.get((verdict["model"], metric), 0.0) for metric in verdict["metrics"][:1]), default=0.0)
+        return order.index(verdict["level"]), -gain
+
+    verdicts = sorted(comparison["verdicts"], key=rank)
     return verdicts[0]["sentence"] if verdicts else "Scores of one model; nothing to compare it with."
 
 
