@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
 from polychromic.samplers.server import RefusedError, Server
-from polychromic.samplers.vllm import Vllm
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
 TEXT = Prompt("text", "def f(x):\n")
@@ -53,7 +52,6 @@ def test_a_real_server_stops_at_the_token_limit(transformers_server):
 
 def test_it_is_a_sampler():
     assert isinstance(Server(), Sampler)
-    assert isinstance(Vllm(), Sampler)
 
 
 def test_requests_say_all_of_the_decoding_and_seeds_differ(scripted_server):
@@ -171,20 +169,10 @@ def test_settings_that_make_no_sense_are_refused():
 
 def test_a_schema_is_asked_of_the_server(scripted_server):
     url, script = scripted_server
-    script.answers = [(200, chat("{}"))]
-    engine(url, schema={"type": "object"}).sample([CHAT], 1, SHORT, 0)
-    asked = script.requests[0]["response_format"]
-    assert asked["type"] == "json_schema"
-    assert asked["json_schema"]["schema"] == {"type": "object"}
-
-
-def test_vllm_says_how_to_get_it_when_it_is_not_installed():
-    try:
-        import vllm  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingResourceError, match="pip install 'polychromic\\[vllm\\]'"):
-            Vllm(model_path="m").sample([TEXT], 1, SHORT, 0)
-    else:
-        pytest.skip("vLLM is installed")
-    with pytest.raises(InputError, match="model_path"):
-        Vllm().sample([TEXT], 1, SHORT, 0)
+    script.answers = [(200, chat("{}")), (200, text("{}"))]
+    (one, _) = engine(url, schema={"type": "object"}, parallel=1).sample([CHAT, TEXT], 1, SHORT, 0)
+    assert one.decoding.constraint.startswith("json_schema:")
+    for request in script.requests:
+        asked = request["response_format"]
+        assert asked["type"] == "json_schema"
+        assert asked["json_schema"]["schema"] == {"type": "object"}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}
 
 
 @pytest.fixture
-def answering_server():
+def answering_server(serving):
     """A server that knows the gold programs: right in chat, wrong in completion; it can be told to fail."""
     state = {"requests": 0, "fail_after": 10**9}
 
@@ -46,14 +45,8 @@ def answering_server():
         def log_message(self, *arguments):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as url:
+        yield url, state
 
 
 def configuration(tmp_path: Path, url: str, extra: str = "") -> Path:
