@@ -194,7 +194,10 @@ class _Session:
             raise GarbageAnswerError(f"{self.options.base_url}: the list of models is not one") from None
 
     def _first_model(self) -> str:
-        models = self.listed()
+        try:
+            models = self.listed()
+        except EngineError as error:
+            raise type(error)(f"{error} (when asked which model it serves; served_model names one)") from None
         if not models:
             raise EngineError(f"{self.options.base_url}: serves no model; set served_model")
         return models[0]

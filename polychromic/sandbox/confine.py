@@ -38,8 +38,8 @@ class UnsupportedError(OSError):
 class Confinement:
     """What the children of this process are put under.
 
-    ``cpu_seconds`` are those of the kernel's limit, ``landlock_abi`` is 0 when the kernel has none and ``landlock`` then -1, else
-    the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
+    ``cpu_seconds`` are those of the kernel's limit, ``landlock_abi`` is 0 when the kernel has none and ``landlock``
+    then -1, else the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
     """
 
     libc: ctypes.CDLL

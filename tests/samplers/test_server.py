@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -165,6 +166,20 @@ def test_settings_that_make_no_sense_are_refused():
         Server(parallel=0)
     with pytest.raises(InputError, match="at least one"):
         list(Server().stream([TEXT], 0, SHORT, 0))
+
+
+def test_a_server_that_cannot_list_its_models_is_not_taken_for_one_that_cannot_write(serving):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with serving(Handler) as url, pytest.raises(EngineError, match=r"status 500 \(when asked.*served_model names one"):
+        engine(url, served_model="", attempts=1).sample([TEXT], 1, SHORT, 0)
 
 
 def test_a_schema_is_asked_of_the_server(scripted_server):

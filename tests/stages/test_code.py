@@ -141,6 +141,18 @@ def test_a_changed_experiment_does_not_mix_with_the_old_samples(tmp_path, answer
         code.run(load_code(path), ["chat"])
 
 
+def test_an_experiment_that_drew_nothing_may_be_changed_and_shows_no_empty_table(tmp_path, answering_server):
+    url, state = answering_server
+    state["fail_after"] = 0
+    path = configuration(tmp_path, url)
+    shown = CliRunner().invoke(commands, ["code", str(path), "--only", "chat"]).stdout
+    assert shown.startswith("chat: failed: ")
+    assert "extraction rules" not in shown
+    state["fail_after"] = 10**9
+    path.write_text(path.read_text().replace("chat_cot", "chat_direct"))
+    assert read_json(code.run(load_code(path), ["chat"]))["experiments"][0]["passed"] == 8
+
+
 def test_only_and_enabled(tmp_path):
     settings = load_code(configuration(tmp_path, "http://127.0.0.1:9/v1"))
     assert [item.name for item in code.choose(settings, [])] == ["chat", "base"]
