@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}
 
 
 @pytest.fixture
-def answering_server():
+def answering_server(serving):
     """A server that knows the gold programs: right in chat, wrong in completion; it can be told to fail."""
     state = {"requests": 0, "fail_after": 10**9}
 
@@ -46,14 +45,8 @@ def answering_server():
         def log_message(self, *arguments):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as url:
+        yield url, state
 
 
 def configuration(tmp_path: Path, url: str, extra: str = "") -> Path:
@@ -146,6 +139,18 @@ def test_a_changed_experiment_does_not_mix_with_the_old_samples(tmp_path, answer
     path.write_text(path.read_text().replace("chat_cot", "chat_direct"))
     with pytest.raises(InputError, match="holds an experiment with another strategy; give this one a new name"):
         code.run(load_code(path), ["chat"])
+
+
+def test_an_experiment_that_drew_nothing_may_be_changed_and_shows_no_empty_table(tmp_path, answering_server):
+    url, state = answering_server
+    state["fail_after"] = 0
+    path = configuration(tmp_path, url)
+    shown = CliRunner().invoke(commands, ["code", str(path), "--only", "chat"]).stdout
+    assert shown.startswith("chat: failed: ")
+    assert "extraction rules" not in shown
+    state["fail_after"] = 10**9
+    path.write_text(path.read_text().replace("chat_cot", "chat_direct"))
+    assert read_json(code.run(load_code(path), ["chat"]))["experiments"][0]["passed"] == 8
 
 
 def test_only_and_enabled(tmp_path):
