@@ -2,7 +2,7 @@
 
 lambda keeps the users' meaning; what moves it is stated here: a warm-up, a cap on the strength per sequence, a
 controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
-diversity towards a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
+diversity up to a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class ScheduleOptions:
 
     ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
     demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda (E f - target)^2``; with
-    ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.calibration``).
+    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
+    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.calibration``).
     ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
@@ -82,7 +82,7 @@ class WeightSchedule:
         return self.options.calibrated
 
     def at(self, step: int, tokens_per_demonstration: float) -> float:
-        """The weight at ``step`` (from 0); negative only when calibrated and the sets exceed the target."""
+        """The weight at ``step`` (from 0), never negative; 0 when calibrated and the sets have reached the target."""
         if self.weight == 0:
             return 0.0
         weight = self._steady()
@@ -90,8 +90,7 @@ class WeightSchedule:
             weight *= (step + 1) / (self.options.warmup_steps + 1)
         cap = self.options.max_lambda_eff
         if cap is not None and tokens_per_demonstration > 0:
-            bound = cap / tokens_per_demonstration
-            weight = min(bound, max(-bound, weight))
+            weight = min(cap / tokens_per_demonstration, weight)
         return weight
 
     def _steady(self) -> float:
@@ -99,7 +98,7 @@ class WeightSchedule:
         if share is not None and self.log_ratio is not None:
             return share / (1.0 - share) * math.exp(self.log_ratio)
         if target is not None and self.diversity is not None:
-            return 2.0 * self.weight * (target - self.diversity)
+            return 2.0 * self.weight * max(0.0, target - self.diversity)
         return self.weight
 
     def observe_norms(self, demonstration: float, diversity: float) -> None:

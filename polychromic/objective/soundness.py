@@ -165,6 +165,11 @@ def junk_warning(section: PolychromicSection, tokens: float) -> str:
     )
 
 
+def needs_encoder(reward: Kind) -> bool:
+    """Whether a reward, or one inside it, compares embeddings."""
+    return any(kind in NEEDS_ENCODER for kind, _ in _nested(reward))
+
+
 def _set_size(section: PolychromicSection) -> SetSize:
     return section.n_generations if section.set_size is None else section.set_size
 

@@ -15,7 +15,7 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Example
 from polychromic.core.protocols import Embedder, Progress, Task, silent
 from polychromic.embedding.encoder import NO_ENCODER
-from polychromic.objective.soundness import NEEDS_ENCODER, Surroundings, junk_warning, refuse_unsound
+from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run
 from polychromic.records.conversations import conversation, read_examples, refuse
 from polychromic.records.jsonl import write_bytes
@@ -253,21 +253,11 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
 
 def _embedder(settings: Settings) -> Embedder | None:
     section = settings.polychromic
-    if section.diversity_weight == 0 or not _needs_encoder(section.reward):
+    if section.diversity_weight == 0 or not needs_encoder(section.reward):
         return None
     from polychromic.embedding.encoder import load_encoder
 
     return load_encoder(settings.evaluation.encoder)
-
-
-def _needs_encoder(reward: Any) -> bool:
-    """Whether a reward, or one inside a mixture, compares embeddings."""
-    if isinstance(reward, dict):
-        inside = [value for key, value in reward.items() if key != "kind"]
-        return reward.get("kind") in NEEDS_ENCODER or any(map(_needs_encoder, inside))
-    if isinstance(reward, list | tuple):
-        return any(map(_needs_encoder, reward))
-    return isinstance(reward, str) and reward in NEEDS_ENCODER
 
 
 def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:

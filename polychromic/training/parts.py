@@ -21,7 +21,7 @@ from polychromic.objective.baseline import Moments
 from polychromic.objective.calibration import needed, value_of_sets
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, WeightSchedule
-from polychromic.objective.soundness import Surroundings, refuse_unsound
+from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
 from polychromic.policy.generate import Draw
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.policy.render import completions, ends_of, prompt_ids
@@ -58,11 +58,14 @@ def build_term(
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
     """
-    objective = build_objective(section, trainer, task=task, embedder=embedder)
+    remembering = CachedEmbedder(embedder) if embedder is not None else None
+    objective = build_objective(section, trainer, task=task, embedder=remembering)
     known = prompts if prompts is not None else task.prompts("train") if task else ()
     tokenizer = trainer.processing_class
     ends = ends_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
-    return DiversityTerm(section, objective, tokenizer, ends, PromptBook.of(tokenizer, known), task, trainer.args.seed)
+    book, seed = PromptBook.of(tokenizer, known), trainer.args.seed
+    embeds = remembering if needs_encoder(section.reward) else None
+    return DiversityTerm(section, objective, tokenizer, ends, book, task, seed, embeds)
 
 
 def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
@@ -110,8 +113,7 @@ def build_objective(
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)
     reference = _reference(model, trainer.processing_class)
-    cached = CachedEmbedder(embedder) if embedder is not None else None
-    reward = catalog.build("rewards", section.reward, task=task, embedder=cached)
+    reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
         gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))

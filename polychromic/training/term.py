@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, SampleSet, Verdict
-from polychromic.core.protocols import Task, verdicts_on
+from polychromic.core.protocols import Embedder, Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.combined import DiversityObjective, GroupAdvantages
 from polychromic.objective.composition import CompositionWindow, gradient
@@ -105,6 +105,8 @@ class DiversityTerm:
     book: PromptBook
     task: Task | None
     seed: int
+    embedder: Embedder | None = None
+    """What the reward embeds with, if it does; one that remembers, as it is given a step's texts beforehand."""
     bad_draws: int = 0
     latest: tuple[int, Drawn] | None = None
     """The newest step with samples, and these."""
@@ -139,6 +141,8 @@ class DiversityTerm:
         self.bad_draws = 0
         ended = time.perf_counter()
         verdicts = self.verdicts(sets)
+        if self.embedder is not None:  # all at once: a call for each set would cost a device more than the texts do
+            self.embedder.embed([text for samples in sets for text in samples.texts])
         found = self.objective.advantages(sets, verdicts)
         drawn = [completion for samples in sets for completion in samples.completions]
         tokens = sum(len(completion.token_ids) for completion in drawn)

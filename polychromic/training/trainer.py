@@ -120,13 +120,13 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self._weight = weight = self.schedule.at(step, tokens)
         self.schedule.observe_value(value)
         looks = self.schedule.looks(step, self.term.section.compute_every_n_steps)
-        subset = cheap_subset(policy.parameters())
-        self._monitor = CompositionWindow(subset, self._mean_over_ranks) if looks else None
+        self._monitor = CompositionWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if looks else None
         if drawn is None:
             return
         began = time.perf_counter()
         with self.compute_loss_context_manager():
-            self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
+            if weight:
+                self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
         effective = lambda_eff(weight, tokens)
         report = drawn.report | {"lambda": weight, "lambda_eff": effective}
         report["junk_monitor"] = self.term.objective.junk(effective, drawn.report["similarity"])

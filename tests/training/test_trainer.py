@@ -7,6 +7,7 @@ import torch
 from trl import SFTTrainer
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
+from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.training import term as term_module
 
@@ -246,6 +247,22 @@ def test_at_most_so_many_prompts_of_the_whole_window(make_trainer, first_gradien
     _, drawn = first_gradients(trainer)
     assert len(drawn.sets) == 5
     assert len({samples.prompt.id for samples in drawn.sets}) == 5
+
+
+@pytest.mark.parametrize(("reward", "calls"), [("semantic", 3), ("answers", 0)])
+def test_the_encoder_is_asked_once_a_step_and_for_what_is_new(make_trainer, reward, calls):
+    asked = []
+
+    class Watched(HashingEmbedder):
+        def embed(self, texts):
+            asked.append(list(texts))
+            return super().embed(texts)
+
+    trainer = make_trainer(section={"reward": reward}, embedder=Watched())
+    trainer.train()
+    assert len(asked) == calls
+    texts = [text for some in asked for text in some]
+    assert len(texts) == len(set(texts))
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):
