@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.efficacy.cells import Cell
-from benchmarks.efficacy.methods import BY_NAME, DOSES, METHODS, OURS, SCALES, Method
+from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSES, METHODS, OURS, SCALES, Method
 from polychromic.analysis.frontier import hypervolume
 from polychromic.records.jsonl import read_json, write_json
 
@@ -126,6 +126,10 @@ def main_cells(task: str, grid: Grid, best: dict[str, tuple[str, ...]], steps: d
                 yield Cell(task, name, label, seed, option, steps[label], scales)
             if name == "sft":
                 yield Cell(task, name, "half the steps", seed, option, grid.steps // 2)
+        for name, parts in COMPOSED.items():
+            if set(parts) <= set(grid.methods):
+                option = tuple(override for part in parts for override in best[part])
+                yield Cell(task, name, "same steps", seed, option, grid.steps)
 
 
 def dose_cells(task: str, grid: Grid) -> Iterator[Cell]:

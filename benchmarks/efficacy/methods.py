@@ -83,6 +83,9 @@ METHODS: tuple[Method, ...] = (
 )
 BY_NAME = {method.name: method for method in METHODS}
 
+COMPOSED = {"ours_and_gem": ("ours", "gem")}
+"""Methods that can be used together, each at the option it was given alone."""
+
 SCALES = (0.5, 0.75)
 """Adapter scaling (WiSE-FT, 2109.01903, with LoRA): SFT's adapter at a part of its strength."""
 

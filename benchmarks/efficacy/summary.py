@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.efficacy import figures, inference, threshold
 from benchmarks.efficacy.inference import Against, Row
-from benchmarks.efficacy.methods import BY_NAME
+from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSES
 from polychromic.analysis.frontier import hypervolume
 from polychromic.records.jsonl import read_json
 
@@ -59,8 +59,9 @@ def _task(task: str, found: list[Row], out: Path, pictures: Path) -> dict[str, s
     by_name = {row.name: row for row in found}
     ours, base = by_name[OURS], by_name.get(BASE)
     others = [row for row in _ordered(found) if row is not ours]
-    trained = [row for row in others if row is not base and row.seeds == ours.seeds]
-    tests = {one.row: one for one in inference.against(ours, [*trained, *([base] if base else [])])}
+    trained = [row for row in others if row is not base and set(row.seeds) <= set(ours.seeds)]
+    tested = [row for row in trained if row.seeds == ours.seeds]
+    tests = {one.row: one for one in inference.against(ours, [*tested, *([base] if base else [])])}
     blocks = {
         f"{task} rows": _rows_table([*([base] if base else []), ours, *trained], by_name["sft same steps"]),
         f"{task} against": _against_table([tests[row.name] for row in others if row.name in tests]),
@@ -82,7 +83,7 @@ def _task(task: str, found: list[Row], out: Path, pictures: Path) -> dict[str, s
 
 
 def _ordered(found: Iterable[Row]) -> list[Row]:
-    names = list(BY_NAME)
+    names = [*BY_NAME, *COMPOSED]
     return sorted(found, key=lambda row: names.index(row.name.split()[0]) if row.name.split()[0] in names else -1)
 
 
@@ -90,6 +91,7 @@ def _rows_table(found: Sequence[Row], sft: Row) -> str:
     head = ("method and budget", "pass@1", "pass@16", "distinct and correct@16", "different texts@16", "length",
             "hypervolume", "tokens", "time")  # fmt: skip
     lines = []
+    most = max((row.seeds for row in found), key=len)
     for row in found:
         own = inference.sweep(row)
         volume = float(hypervolume(own.quality, own.diversity, (0.0, 0.0)))
@@ -100,7 +102,7 @@ def _rows_table(found: Sequence[Row], sft: Row) -> str:
         )
         lines.append(
             (
-                row.name,
+                row.name if row.seeds == most else f"{row.name} (seeds: {len(row.seeds)})",
                 f"{row.score('pass@1'):.3f}",
                 f"{row.score('pass@16'):.3f}",
                 f"{row.score('distinct'):.2f}",
@@ -161,15 +163,9 @@ def _choice(folder: Path) -> str:
 
 def _doses(folder: Path) -> list[tuple[str, float, float]]:
     rows = inference.rows(_cells(folder, "dose", include=True))
-    order = {label: place for place, (label, _) in enumerate(_dose_labels())}
+    order = {label: place for place, (label, _) in enumerate(DOSES)}
     named = [(row.name.removeprefix("dose "), row.score("pass@1"), row.score("distinct")) for row in rows]
     return sorted(named, key=lambda one: order.get(one[0], len(order)))
-
-
-def _dose_labels() -> tuple[tuple[str, Any], ...]:
-    from benchmarks.efficacy.methods import DOSES
-
-    return DOSES
 
 
 def _threshold(runs: Sequence[dict[str, Any]], pictures: Path) -> str:
