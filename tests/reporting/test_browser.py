@@ -118,7 +118,9 @@ def test_page_fits_its_window(page, tmp_path, width, theme):
     """Nothing but what scrolls by itself reaches over the edge; the browser's own window is never below 500 pixels."""
     script = f"""
       document.body.style.width = "{width}px";
-      const own = [...document.querySelectorAll("body *")].filter((each) => !each.closest(".scroll > *, svg *"));
+      const clipped = (each) => each && (getComputedStyle(each).overflowX !== "visible" || clipped(each.parentElement));
+      const all = [...document.querySelectorAll("body *")];
+      const own = all.filter((each) => !each.closest("svg *") && !clipped(each.parentElement));
       const right = Math.max(...own.map((each) => each.getBoundingClientRect().right));
       document.title = Math.round(right) + " " + {width};
     """
