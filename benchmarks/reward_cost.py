@@ -4,7 +4,8 @@
 
 The step is the real trainer's on the embedded Countdown model: sampling, scoring and a demonstration batch. Every
 reward is timed on the sets that this run sampled. Embeddings are listed by themselves, as they are the encoder's
-cost; the objective's figures for rewards of embeddings are without them. All figures are processor time of one thread,
+cost; the objective's figures for rewards of embeddings are without them. What the encoder would be beside larger
+policies is counted, not measured. All figures are processor time of one thread,
 in milliseconds a step, the median over the steps (rewards: over ten repeats).
 """
 
@@ -24,6 +25,7 @@ import torch
 from datasets import disable_progress_bars
 
 from polychromic.core.nouns import SampleSet, Verdict
+from polychromic.embedding.cache import CachedEmbedder
 from polychromic.embedding.encoder import load_encoder
 from polychromic.objective.baseline import KINDS
 from polychromic.objective.combined import DiversityObjective
@@ -44,6 +46,8 @@ REWARDS: dict[str, Any] = {
     "quality x semantic": {"kind": "quality", "of": "semantic"},
 }
 WARM_UP = 2
+ANSWER, DEMONSTRATIONS = 128, 4096
+SIZES = (1.2e6, 0.6e9, 1.7e9, 8e9)
 Batch = tuple[Sequence[SampleSet], Sequence[Sequence[Verdict]]]
 
 
@@ -65,8 +69,8 @@ class Stopwatch:
         return statistics.median(self.laps[WARM_UP:])
 
 
-def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch, Batch]:
-    """A short run: times of whole steps, of the objective and of the monitor inside them, the last step's samples."""
+def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch, list[Batch]]:
+    """A short run: times of whole steps, of the objective and of the monitor inside them, and every step's samples."""
     from transformers import PrinterCallback, TrainerCallback
 
     from polychromic.policy.load import load_base
@@ -127,7 +131,7 @@ def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch,
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Lap())
         trainer.train()
-    return steps, objective, monitor, seen[-1]
+    return steps, objective, monitor, seen
 
 
 class Table:
@@ -152,6 +156,30 @@ def timed(work: Callable[[], object], repeats: int = 10) -> float:
     return watch.median
 
 
+def embedding(model: Any, batches: Sequence[Batch]) -> tuple[float, float]:
+    """Milliseconds a step for the texts that no earlier step had, as the trainer asks; their share of all texts."""
+    cached, watch = CachedEmbedder(model), Stopwatch()
+    for sets, _ in batches:
+        watch.start()
+        cached.embed([text for one in sets for text in one.texts])
+        watch.stop()
+    return watch.median, cached.encoded / sum(len(one.texts) for sets, _ in batches for one in sets)
+
+
+def arithmetic(model: Any, options: argparse.Namespace) -> None:
+    """The encoder's share of a step's floating-point operations, by counting; nothing is measured here."""
+    per_token = 2 * sum(weights.numel() for name, weights in model._model.named_parameters() if "layer" in name)
+    texts = options.prompts * options.generations
+    read = texts * ANSWER
+    print(
+        f"\nby arithmetic: {texts} samples of {ANSWER} tokens, {DEMONSTRATIONS} demonstration tokens; forward 2, with"
+    )
+    print("LoRA's backward pass 4 operations a parameter and token; the encoder reads as many tokens as are drawn")
+    for size in SIZES:
+        policy, encoder = size * (2 * read + 4 * read + 4 * DEMONSTRATIONS), read * per_token
+        print(f"policy of {size / 1e9:g}B parameters: encoder {100 * encoder / (policy + encoder):.3f} %")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--prompts", type=int, default=16)
@@ -161,10 +189,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     disable_progress_bars()
-    steps, objective, monitor, (sets, verdicts) = train(options)
-    step = steps.median
+    steps, objective, monitor, batches = train(options)
+    step, (sets, verdicts) = steps.median, batches[-1]
     print(
-        f"{options.prompts} prompts x {options.generations} samples, Countdown 1.6M, one thread; milliseconds a step\n"
+        f"{options.prompts} prompts x {options.generations} samples, Countdown 1.2M, one thread; milliseconds a step\n"
     )
     print(f"{'part':<34}{'ms':>9}{'% of step':>12}")
 
@@ -178,6 +206,8 @@ def main() -> None:
     model = load_encoder(None)
     table = Table(model, sets)
     show("embedding every text, no cache", timed(lambda: Table(model, sets), 3))
+    spent, new = embedding(model, batches)
+    show(f"embedding the {new:.0%} unseen, as in a run", spent)
     print()
     gate = build("gates", "verifier")
     for name, entry in REWARDS.items():
@@ -187,6 +217,7 @@ def main() -> None:
     for kind in KINDS:
         made = DiversityObjective(build("rewards", "answers"), gate, 4, kind)
         show(f"answers, k=4, {kind}", timed(lambda made=made: made.advantages(sets, verdicts)))
+    arithmetic(model, options)
 
 
 if __name__ == "__main__":

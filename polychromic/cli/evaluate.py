@@ -16,7 +16,10 @@ from polychromic.cli.verify import TASK_HELP
 if TYPE_CHECKING:
     from polychromic.stages.sample import Forecast
 
-MODELS_HELP = "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown."
+MODELS_HELP = (
+    "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
+    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+)
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:

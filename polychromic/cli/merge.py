@@ -15,7 +15,7 @@ from polychromic.cli.console import json_option, show
 )
 @json_option
 def command(run_folder: str, out: str, dtype: str, as_json: bool) -> None:
-    """Write the base model of RUN_FOLDER's adapter with the adapter merged in."""
+    """Write the base model of RUN_FOLDER's adapter with the adapter merged in; 'RUN_FOLDER*0.5' merges half of it."""
     from polychromic.stages import merge
 
     folder = merge.run(run_folder, out, dtype)

@@ -27,8 +27,9 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
     if dry_run:
         from dataclasses import asdict
 
-        from polychromic.stages import plan
+        from polychromic.stages import plan, train
 
+        train.refuse_early(settings)
         forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
         show({"settings": resolved(settings), "plan": asdict(forecast)}, as_json, [resolved_yaml(settings)])
         if not as_json:

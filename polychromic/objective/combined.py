@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,11 +34,13 @@ DEAD = 1e-12
 class GroupAdvantages:
     """Advantages (float64, [p, n]): for a prompt ``sum_i A_i grad log q(y_i)`` estimates ``grad E[f]``, all factors in.
 
-    ``report`` has the plain means over the prompts that a run logs; NaN where a number is not defined.
+    ``report`` has the plain means over the prompts that a run logs; NaN where a number is not defined. ``credits``
+    [p, n] are our credits before any baseline.
     """
 
     advantages: NDArray[np.float64]
     report: dict[str, float]
+    credits: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class DiversityObjective:
         self.set_size = set_size
         self.baseline = Baseline(baseline)
         self.rival = None if rival is None else find_rival(rival)
+        self._warned = False
         self.add_ranks: Callable[[Moments], Moments] = lambda moments: moments
 
     def credits(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Judged]:
@@ -121,16 +124,17 @@ class DiversityObjective:
             evidence, validity = [one.evidence for one in found], [one.validity for one in found]
             advantages = self.rival(evidence, validity, self.size_in(sets[0]))
         self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
-        return GroupAdvantages(advantages, _report(sets, found))
+        return GroupAdvantages(advantages, _report(sets, found), values)
 
     def observe_nothing(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
         self.baseline.observe(self.add_ranks(np.zeros_like(self.baseline.moments)))
 
     def junk(self, effective: float, similarity: float) -> float:
-        """``2 lambda_eff C``; warns when it exceeds 1 and no gate keeps junk out of the set value."""
+        """``2 lambda_eff C``; warns the first time it exceeds 1 where no gate keeps junk out of the set value."""
         monitor = junk_monitor(effective, similarity)
-        if monitor > 1.0 and isinstance(self.gate, NoGate):
+        if monitor > 1.0 and isinstance(self.gate, NoGate) and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"2 * lambda_eff * C = {monitor:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
                 "polychromic.lambda, set polychromic.schedule.max_lambda_eff, or choose a gate",
@@ -157,7 +161,8 @@ def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]]
         if samples.decoding.truncated:
             raise UnsoundObjectiveError(
                 f"prompt {samples.prompt.id!r}: samples drawn with top_p={samples.decoding.top_p}, "
-                f"top_k={samples.decoding.top_k} are not the policy's own; allowed: top_p=1, top_k=0"
+                f"top_k={samples.decoding.top_k}, constraint={samples.decoding.constraint!r} are not the policy's own; "
+                "allowed: top_p=1, top_k=0, no constraint"
             )
     sizes = {len(samples.completions) for samples in sets}
     if len(sizes) > 1:

@@ -82,11 +82,15 @@ class CompositionWindow:
 
     def add(self, demonstration: Tensor | None, diversity: Tensor | None) -> None:
         """Takes a micro-batch's terms before their backward pass; None for a term that is not in it."""
-        for slot, term in enumerate((demonstration, diversity)):
-            if term is None:
-                continue
-            new, old = gradient(term, self.parameters), self._sums[slot]
-            self._sums[slot] = new if old is None else old + new
+        terms = (demonstration, diversity)
+        self.add_gradients(*(None if term is None else gradient(term, self.parameters) for term in terms))
+
+    def add_gradients(self, demonstration: Tensor | None, diversity: Tensor | None) -> None:
+        """The same from the terms' gradients, as ``gradient`` gives them."""
+        for slot, new in enumerate((demonstration, diversity)):
+            if new is not None:
+                old = self._sums[slot]
+                self._sums[slot] = new if old is None else old + new
 
     def close(self) -> Composition:
         """The composition of the window; starts a new one."""

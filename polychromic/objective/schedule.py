@@ -2,7 +2,7 @@
 
 lambda keeps the users' meaning; what moves it is stated here: a warm-up, a cap on the strength per sequence, a
 controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
-diversity towards a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
+diversity up to a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from polychromic.core.errors import SettingsError
 
+DEMONSTRATIONS: Literal["demonstrations"] = "demonstrations"
 RISE = 0.1
 """How fast running means follow: the weight of the newest observation."""
 
@@ -24,14 +25,15 @@ class ScheduleOptions:
 
     ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
     demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda (E f - target)^2``.
+    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
+    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.calibration``).
     ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
     warmup_steps: int = 0
     max_lambda_eff: float | None = None
     target_share: float | None = None
-    calibrated: float | None = None
+    calibrated: float | Literal["demonstrations"] | None = None
     monitor_every: int = 10
 
     def __post_init__(self) -> None:
@@ -39,7 +41,7 @@ class ScheduleOptions:
             "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
             "max_lambda_eff": (self.max_lambda_eff is None or self.max_lambda_eff > 0, "above 0"),
             "target_share": (self.target_share is None or 0 < self.target_share < 1, "between 0 and 1"),
-            "calibrated": (self.calibrated is None or 0 <= self.calibrated <= 1, "in [0, 1]"),
+            "calibrated": (_is_target(self.calibrated), "in [0, 1] or demonstrations"),
             "monitor_every": (self.monitor_every >= 0, "0 or more"),
         }
         for name, (kept, allowed) in rules.items():
@@ -72,8 +74,15 @@ class WeightSchedule:
     log_ratio: float | None = None
     diversity: float | None = None
 
+    @property
+    def target(self) -> float | None:
+        """What the sets' worth is pulled towards, if anything; raises SettingsError while it is not known."""
+        if isinstance(self.options.calibrated, str):
+            raise SettingsError("polychromic.schedule.calibrated: the demonstrations' diversity was not measured")
+        return self.options.calibrated
+
     def at(self, step: int, tokens_per_demonstration: float) -> float:
-        """The weight at ``step`` (from 0); negative only when calibrated and the sets exceed the target."""
+        """The weight at ``step`` (from 0), never negative; 0 when calibrated and the sets have reached the target."""
         if self.weight == 0:
             return 0.0
         weight = self._steady()
@@ -81,22 +90,29 @@ class WeightSchedule:
             weight *= (step + 1) / (self.options.warmup_steps + 1)
         cap = self.options.max_lambda_eff
         if cap is not None and tokens_per_demonstration > 0:
-            bound = cap / tokens_per_demonstration
-            weight = min(bound, max(-bound, weight))
+            weight = min(cap / tokens_per_demonstration, weight)
         return weight
 
     def _steady(self) -> float:
-        share, target = self.options.target_share, self.options.calibrated
+        share, target = self.options.target_share, self.target
         if share is not None and self.log_ratio is not None:
             return share / (1.0 - share) * math.exp(self.log_ratio)
         if target is not None and self.diversity is not None:
-            return 2.0 * self.weight * (target - self.diversity)
+            return 2.0 * self.weight * max(0.0, target - self.diversity)
         return self.weight
 
     def observe_norms(self, demonstration: float, diversity: float) -> None:
         """Takes the norms of the demonstration gradient and of the **unweighted** diversity gradient of a step."""
         if demonstration > 0 and diversity > 0 and math.isfinite(demonstration) and math.isfinite(diversity):
             self.log_ratio = _follow(self.log_ratio, math.log(demonstration / diversity))
+
+    def looks(self, step: int, steps_between: int) -> bool:
+        """Whether the gradients are looked at in ``step``, when only every ``steps_between``-th step has both.
+
+        It is the first such step of every ``monitor_every`` steps.
+        """
+        every = self.options.monitor_every
+        return every > 0 and step % every < steps_between
 
     def observe_value(self, diversity: float) -> None:
         """Takes a step's mean set value."""
@@ -110,6 +126,10 @@ class WeightSchedule:
     def load_state_dict(self, state: Mapping[str, float | None]) -> None:
         """Takes up a saved state."""
         self.log_ratio, self.diversity = state["log_ratio"], state["diversity"]
+
+
+def _is_target(value: Any) -> bool:
+    return value is None or value == DEMONSTRATIONS or (not isinstance(value, str) and 0 <= value <= 1)
 
 
 def _follow(old: float | None, new: float) -> float:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Decoding
+from polychromic.objective.calibration import needed
 from polychromic.objective.credit import MAX_SUBSETS, SetSize, evaluations
+from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions
 from polychromic.settings.catalog import split
 from polychromic.settings.schema import Kind, PolychromicSection
 
 NEEDS_ENCODER = frozenset({"semantic", "vendi", "logdet", "clusters"})
 NEEDS_TASK = frozenset({"quality"})
+PAIRWISE_RIVALS = frozenset({"darling", "dra"})
 LARGE_SET = 4
 """From set sizes above this one, rewarding only what nobody else gave costs the quality of single answers."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run has beside its settings: a task that judges completions, an encoder for texts, demonstrations."""
+    """What a run has beside its settings: a task that judges completions, an encoder for texts, demonstrations.
+
+    ``repeated`` is how many demonstrations the prompt with the most of them has; None where nobody has counted.
+    """
 
     verifier: bool
     encoder: bool = True
     demonstrations: bool = True
+    repeated: int | None = None
 
 
 def refuse_unsound(
@@ -43,10 +51,12 @@ def refuse_unsound(
     if decoding is not None and decoding.truncated:
         raise UnsoundObjectiveError(
             "training samples must come from the policy itself; "
-            f"allowed: top_p=1 (not {decoding.top_p}), top_k=0 (not {decoding.top_k})"
+            f"allowed: top_p=1 (not {decoding.top_p}), top_k=0 (not {decoding.top_k}), no constraint"
         )
     _refuse_sizes(section)
     _refuse_parts(section, surroundings)
+    _refuse_rival(section)
+    _refuse_schedule(section, surroundings)
     return _warnings(section)
 
 
@@ -91,6 +101,23 @@ def _refuse_parts(section: PolychromicSection, surroundings: Surroundings) -> No
             raise UnsoundObjectiveError(f"polychromic.reward: {kind} needs a task that judges completions (data.task)")
 
 
+def _refuse_rival(section: PolychromicSection) -> None:
+    if section.rival in PAIRWISE_RIVALS and evidence_form(section.reward) == "set function":
+        raise UnsoundObjectiveError(
+            f"polychromic.rival: {section.rival} compares samples in pairs; allowed: a reward of answers or of pairs"
+        )
+
+
+def _refuse_schedule(section: PolychromicSection, surroundings: Surroundings) -> None:
+    options = ScheduleOptions.parse(section.schedule)
+    least = needed(section.set_size, section.n_generations)
+    if options.calibrated == DEMONSTRATIONS and surroundings.repeated is not None and surroundings.repeated < least:
+        raise UnsoundObjectiveError(
+            f"polychromic.schedule.calibrated: demonstrations takes {least} demonstrations of one prompt to know what "
+            f"a set of them is worth, and no prompt has more than {surroundings.repeated}; allowed: a number in [0, 1]"
+        )
+
+
 def _warnings(section: PolychromicSection) -> list[str]:
     out = []
     if split(section.gate)[0] == "none":
@@ -117,6 +144,30 @@ def evidence_form(reward: Kind) -> str:
     if kind == "mixture" and all(evidence_form(part) == "pairs" for part in options.get("parts", ("answers",))):
         return "pairs"
     return "set function"
+
+
+def junk_warning(section: PolychromicSection, tokens: float) -> str:
+    """From which similarity of the samples on junk pays in a run whose demonstrations have ``tokens`` target tokens.
+
+    Empty where a gate keeps junk out, and where the weight is not known beforehand.
+    """
+    schedule = ScheduleOptions.parse(section.schedule)
+    adapts = schedule.target_share is not None or schedule.calibrated is not None
+    if split(section.gate)[0] != "none" or not section.diversity_weight or adapts:
+        return ""
+    strength = min(section.diversity_weight * tokens, schedule.max_lambda_eff or math.inf)
+    if strength <= 0.5:  # 2 * lambda_eff * C cannot exceed 1, as C is at most 1
+        return ""
+    return (
+        f"polychromic.lambda: {section.diversity_weight:g} and about {tokens:.0f} tokens a demonstration make a "
+        f"lambda_eff of {strength:.3g}: without a gate junk pays while samples are more than "
+        f"{100 / (2 * strength):.2g} % alike; choose a gate or set polychromic.schedule.max_lambda_eff"
+    )
+
+
+def needs_encoder(reward: Kind) -> bool:
+    """Whether a reward, or one inside it, compares embeddings."""
+    return any(kind in NEEDS_ENCODER for kind, _ in _nested(reward))
 
 
 def _set_size(section: PolychromicSection) -> SetSize:

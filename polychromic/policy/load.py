@@ -24,7 +24,10 @@ SMALL = 20_000_000
 
 @dataclass(frozen=True)
 class Policy:
-    """A causal language model with its tokenizer; ``adapters`` are the names of the LoRA adapters loaded on it."""
+    """A causal language model with its tokenizer; ``adapters`` are the names of the LoRA adapters loaded on it.
+
+    The model knows them by number: torch refuses submodules named ``half`` or ``lambda_0.3``.
+    """
 
     model: Any
     tokenizer: Any
@@ -38,7 +41,20 @@ class Policy:
             self.model.base_model.disable_adapter_layers()
         else:
             self.model.base_model.enable_adapter_layers()
-            self.model.set_adapter(adapter)
+            self.model.set_adapter(_number(self.adapters.index(adapter)))
+
+    def scale(self, adapter: str, factor: float) -> None:
+        """Multiplies what that adapter adds to every module it sits on; 0 leaves the base. The files stay the same."""
+        from peft.tuners.lora import LoraLayer
+
+        number = _number(self.adapters.index(adapter))
+        for module in self.model.modules():
+            if isinstance(module, LoraLayer) and number in module.scaling:
+                module.scaling[number] *= factor
+
+
+def _number(place: int) -> str:
+    return f"adapter_{place}"
 
 
 def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = None) -> Policy:
@@ -102,13 +118,13 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
     from peft import PeftModel
 
     model: Any = policy.model
-    for name, folder in folders.items():
+    for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
         try:
             if isinstance(model, PeftModel):
-                model.load_adapter(str(folder), adapter_name=name)
+                model.load_adapter(str(folder), adapter_name=_number(place))
             else:
-                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=_number(place))
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
     return Policy(model.eval(), policy.tokenizer, tuple(folders))

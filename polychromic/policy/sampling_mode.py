@@ -43,26 +43,30 @@ def sampling_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def scoring_mode(model: nn.Module) -> Iterator[None]:
-    """Within it dropout is off, as it was when the samples were drawn; checkpointing stays as it is.
+    """Within it dropout and NEFTune's noise are off, as when the samples were drawn; checkpointing stays as it is.
 
     The backward pass belongs inside too: checkpointed layers run again there. No random number is consumed, so runs
     that differ only in lambda see the same dropout on their demonstrations.
     """
-    dropouts: list[Any] = [module for module in model.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
-    training = [module.training for module in dropouts]
+    noisy: list[Any] = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.dropout._DropoutNd) or hasattr(module, "neftune_noise_alpha")
+    ]
+    training = [module.training for module in noisy]
     attention: list[tuple[Any, Any]] = [
         (module, module.attention_dropout)
         for module in model.modules()
         if isinstance(getattr(module, "attention_dropout", None), float)
     ]
     try:
-        for module in dropouts:
+        for module in noisy:
             module.training = False
         for module, _ in attention:
             module.attention_dropout = 0.0
         yield
     finally:
-        for module, was in zip(dropouts, training, strict=True):
+        for module, was in zip(noisy, training, strict=True):
             module.training = was
         for module, share in attention:
             module.attention_dropout = share

@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def training_samples(self) -> Path:
+        """Some samples of diversity steps, one row each; only when ``tracking.log_samples`` asks."""
+        return self.path / "training_samples.jsonl"
+
+    @property
     def trainer_state(self) -> Path:
         """The trainer's own record, with the log history."""
         return self.path / "trainer_state.json"

@@ -13,8 +13,14 @@ from polychromic.records.jsonl import read_json, read_rows
 PANELS: Mapping[str, tuple[str, ...]] = {
     "demonstration loss": ("quality_loss", "loss"),
     "diversity of the samples": ("diversity_value",),
+    "loss - lambda * diversity": ("combined_loss",),
+    "share past the gate": ("gate_rate",),
+    "demonstration gradient, norm": ("demonstration_gradient",),
+    "diversity gradient, norm": ("diversity_gradient",),
     "gradient share of diversity": ("gradient_share",),
     "cosine of the gradients": ("gradient_cosine",),
+    "lambda_eff": ("lambda_eff",),
+    "junk monitor, limit 1": ("junk_monitor",),
 }
 """Panels of the training figure, each with the names its number may have in ``metrics.jsonl``, the best first."""
 
@@ -56,7 +62,7 @@ def _tokens(run: Path) -> int:
     """Demonstration tokens trained on, plus tokens drawn for the diversity term."""
     trained = drawn = 0.0
     for row in _logs(run):
-        trained = max(trained, float(row.get("num_tokens") or 0.0))
+        trained = max(trained, float(row.get("num_tokens") or row.get("num_input_tokens_seen") or 0.0))
         drawn += float(row.get("tokens_generated") or 0.0)
     return round(trained + drawn)
 

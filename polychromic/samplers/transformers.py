@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.policy.constraint import Constraint
 from polychromic.policy.generate import Request, generate
 from polychromic.policy.render import completions, ends_of, prompt_ids
 
 
 @dataclass(frozen=True)
 class Transformers:
-    """Draws from ``model``. ``batch_size`` is the number of completions decoded together; memory halves it."""
+    """Draws from ``model``. ``batch_size`` is the number of completions decoded together; memory halves it.
+
+    With ``schema``, a JSON schema, the model can write nothing but JSON that follows it (needs the xgrammar package).
+    """
 
     model: Any
     tokenizer: Any
     batch_size: int = 512
+    schema: dict[str, Any] | None = None
 
     def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
         """One set of ``n`` independent completions for each prompt, in the prompts' order.
@@ -28,7 +33,9 @@ class Transformers:
         Raises:
             InputError: an empty prompt, one that leaves no room in the context, or no chat template for a conversation.
             NumericalError: the model gave logits that are not numbers.
+            MissingResourceError: there is a schema and no xgrammar.
         """
+        decoding = decoding.under(self.schema)
         tokens = [prompt_ids(self.tokenizer, prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda place: (len(tokens[place]), place))
         drawn: list[list[Completion]] = [[] for _ in prompts]
@@ -47,27 +54,30 @@ class Transformers:
         self, prompts: Sequence[Sequence[int]], n: int, decoding: Decoding, seed: int
     ) -> Iterator[tuple[Completion, ...]]:
         ends = ends_of(self.model, self.tokenizer)
-        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed)):
+        constraint = None
+        if self.schema is not None:
+            constraint = Constraint(self.tokenizer, self.model.config.vocab_size, ends.eos, self.schema)
+        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed, constraint)):
             yield completions(self.tokenizer, group)
 
 
 def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Request) -> list[Any]:
-    """``generate``, with half as many prompts at a time whenever the device runs out of memory."""
+    """``generate``, with half as many prompts, or draws of one, at a time whenever the device runs out of memory."""
     try:
         return generate(model, prompts, request)
     except torch.OutOfMemoryError:
-        if len(prompts) == 1:
+        if len(prompts) == request.n == 1:
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    half = len(prompts) // 2
-    return [
-        group
-        for part, piece in enumerate((prompts[:half], prompts[half:]))
-        for group in generate_in_memory(
-            model, piece, Request(request.n, request.decoding, request.ends, child_seed(request.seed, "half", part))
-        )
-    ]
+
+    def part(place: int, some: Sequence[Sequence[int]], n: int) -> list[Any]:
+        return generate_in_memory(model, some, replace(request, n=n, seed=child_seed(request.seed, "half", place)))
+
+    half, rest = len(prompts) // 2, request.n // 2
+    if half:
+        return part(0, prompts[:half], request.n) + part(1, prompts[half:], request.n)
+    return [part(0, prompts, rest)[0] + part(1, prompts, request.n - rest)[0]]
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -27,7 +27,7 @@ SHELVES = {
 }
 """Shelf: its package, and the method that tells its dataclass from helpers in the same file."""
 PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
-"""Fields that the wiring fills; no YAML may."""
+"""Fields that the wiring fills; no YAML may. A task takes no parts, so there the same names are options."""
 BUILT_IN = {"demonstration": "nll"}
 """Kinds without a file: the negative log-likelihood is the trainer's own loss."""
 
@@ -43,6 +43,11 @@ def kinds(shelf: str) -> list[str]:
     return sorted(found | ({BUILT_IN[shelf]} if shelf in BUILT_IN else set()))
 
 
+def parts_on(shelf: str) -> frozenset[str]:
+    """The fields of a shelf's kinds that the wiring fills."""
+    return frozenset() if shelf == "tasks" else PARTS
+
+
 def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
     """The options a YAML may set on a kind, with their types; None when they cannot be told from the source.
 
@@ -56,7 +61,7 @@ def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
         raise SettingsError(f"{kind!r} is no kind of {shelf}{nearest(kind, kinds(shelf))}")
     path, node = entry
     found = _fields(path, node)
-    return None if found is None else {name: kind for name, kind in found.items() if name not in PARTS}
+    return None if found is None else {name: kind for name, kind in found.items() if name not in parts_on(shelf)}
 
 
 def split(value: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -81,7 +86,7 @@ def check(shelf: str, value: str | Mapping[str, Any]) -> None:
     kind, given = split(value)
     allowed = options(shelf, kind)
     for name, option in given.items():
-        if name in PARTS:
+        if name in parts_on(shelf):
             raise SettingsError(f"{name}: is filled in by the program and cannot be set")
         if allowed is None:
             continue
@@ -106,7 +111,9 @@ def build(shelf: str, value: str | Mapping[str, Any], **parts: Any) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     unknown = [name for name in given if name not in fields]
     if unknown:
-        raise SettingsError(f"{unknown[0]}: unknown option of {kind}{nearest(unknown[0], set(fields) - PARTS)}")
+        raise SettingsError(
+            f"{unknown[0]}: unknown option of {kind}{nearest(unknown[0], set(fields) - parts_on(shelf))}"
+        )
     taken = {name: part for name, part in parts.items() if name in fields and part is not None}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -174,26 +181,24 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
-    """Whether the class defines or inherits the method; a class that cannot be found is believed to have it."""
+    """Whether the class defines or inherits the method; a base that cannot be read is believed to have it."""
     if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
         return True
     return any(base is None or _has_method(*base, method) for base in _bases(path, node))
 
 
 def _bases(path: Path, node: ast.ClassDef) -> list[Entry | None]:
-    return [_base(path, ast.unparse(base)) for base in node.bases]
+    return [_class_named(path, ast.unparse(base)) for base in node.bases]
 
 
-def _base(path: Path, name: str) -> Entry | None:
-    """The class of that name in the file, or in the one it is imported from; None when it cannot be found."""
-    here = classes(path).get(name)
-    if here is not None:
-        return path, here
+def _class_named(path: Path, name: str) -> Entry | None:
+    """The class of that name as the file knows it: its own, or imported from a file that can be found."""
+    if name in classes(path):
+        return path, classes(path)[name]
     for node in tree_of(path).body:
-        if isinstance(node, ast.ImportFrom) and node.module and name in (alias.name for alias in node.names):
+        if isinstance(node, ast.ImportFrom) and node.module and name in {part.name for part in node.names}:
             source = source_of(node.module)
-            found = None if source is None else classes(source).get(name)
-            return None if source is None or found is None else (source, found)
+            return (source, classes(source)[name]) if source is not None and name in classes(source) else None
     return None
 
 

@@ -31,6 +31,19 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "resume_from_checkpoint"): "is decided by the run's own checkpoints",
     ("training", "model_init_kwargs"): "is the section model",
     ("training", "compute_loss_func"): "is the objective of the section polychromic",
+    **{
+        ("polychromic", key): "would draw from another distribution than the one whose gradient is taken; training "
+        "samples come from the policy itself, at polychromic.temperature"
+        for key in (
+            "top_p",
+            "top_k",
+            "min_p",
+            "typical_p",
+            "repetition_penalty",
+            "presence_penalty",
+            "frequency_penalty",
+        )
+    },
 }
 SHELF_OF: dict[tuple[str, str], str] = {
     ("data", "task"): "tasks",
@@ -177,6 +190,8 @@ def _check_names(source: Source) -> None:
 def _own_names(source: Source, section: str, model: type[BaseModel]) -> dict[str, Any]:
     names, found = _names(model), {}
     for key, value in source.values[section].items():
+        if (section, key) in OWNED:
+            raise _error(source, (section, key), f"cannot be set here: it {OWNED[section, key]}")
         if key not in names:
             raise _error(source, (section, key), f"unknown key{_elsewhere(section, key) or nearest(key, names)}")
         name = names[key]

@@ -23,7 +23,6 @@ from polychromic.settings.catalog import build
 Kind = str | Mapping[str, Any]
 ENCODE_TEXTS = 1024
 """Texts between two reports of progress."""
-NO_ENCODER, HASHING = "none", "hashing"
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,9 @@ def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embe
         MissingResourceError: the path is no folder.
     """
     from polychromic.embedding.cache import CachedEmbedder
-    from polychromic.embedding.encoder import load_encoder
-    from polychromic.embedding.hashing import HashingEmbedder
+    from polychromic.embedding.encoder import NO_ENCODER, load_encoder
 
-    if encoder == NO_ENCODER:
-        return None
-    return CachedEmbedder(HashingEmbedder() if encoder == HASHING else load_encoder(encoder), folder)
+    return None if encoder == NO_ENCODER else CachedEmbedder(load_encoder(encoder), folder)
 
 
 def run(folder: str | Path, measuring: Measuring | None = None, progress: Progress = silent) -> Path:

@@ -13,11 +13,12 @@ from polychromic.stages.models import named_model, resolve
 def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     """The folder of the merged model (safetensors, tokenizer, ``merge.json``), in ``dtype`` (auto: the base's own).
 
+    ``adapter`` may end in a scale: ``runs/sft*0.5`` merges the adapter at half its strength.
     The base is loaded in float32 whatever the adapter was trained on, and rounded once at the end: merging into 4-bit
     weights would round the adapter away. That takes four bytes of memory for each parameter.
 
     Raises:
-        InputError: ``adapter`` is no run folder, or ``out`` is not empty.
+        InputError: ``adapter`` is no run folder, its scale cannot be, or ``out`` is not empty.
         MissingResourceError: the base is not to be had.
         NumericalError: the adapter holds numbers that are not finite.
     """
@@ -34,13 +35,19 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     base = load_base(resolve(model.base).model_copy(update={"dtype": "float32"}))
     stored = _stored_dtype(base.model) if dtype == "auto" else getattr(torch, dtype)
     policy = attach_adapters(base, {"merged": model.adapter})
+    policy.scale("merged", model.scale)
     try:
-        whole = policy.model.merge_and_unload(safe_merge=True, adapter_names=["merged"])
+        whole = policy.model.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise NumericalError(f"{adapter}: cannot be merged: {error}") from None
     whole.to(stored).save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
-    facts = {"base": model.base.name_or_path, "adapter": str(model.adapter), "versions": versions()}
+    facts = {
+        "base": model.base.name_or_path,
+        "adapter": str(model.adapter),
+        "scale": model.scale,
+        "versions": versions(),
+    }
     digest = file_digest(model.adapter / "adapter_model.safetensors")
     write_json(folder / "merge.json", facts | {"adapter_digest": digest, "dtype": str(stored).removeprefix("torch.")})
     return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
@@ -13,15 +13,25 @@ from polychromic.settings.fields import nearest
 from polychromic.settings.schema import ModelSection
 
 EMBEDDED = ("embedded:countdown",)
+LARGEST_SCALE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """A model of an evaluation: its name there, its base as written, and the run folder of its adapter, if any."""
+    """A model of an evaluation: its name there, its base as written, and the run folder of its adapter, if any.
+
+    ``scale`` multiplies what the adapter adds to the base: 0 is the base, 1 the trained model, between them lies the
+    line that WiSE-FT (arXiv 2109.01903) walks to win back what fine-tuning lost.
+    """
 
     name: str
     base: ModelSection
     adapter: Path | None = None
+    scale: float = 1.0
+
+    def marked(self, digest: str) -> str:
+        """``digest`` of the adapter's weights, told apart from that of the same weights at another scale."""
+        return digest if self.scale == 1.0 else f"{digest}*{self.scale!r}"
 
 
 def resolve(section: ModelSection) -> ModelSection:
@@ -46,8 +56,10 @@ def resolve(section: ModelSection) -> ModelSection:
 def parse_models(text: str) -> list[NamedModel]:
     """The models of ``name=where,name=where``; ``where`` is a run folder, an embedded base, a folder or a hub name.
 
+    ``RUN_FOLDER*0.5`` is the run's adapter at half its strength.
+
     Raises:
-        InputError: a part is not ``name=where``, or a name is given twice.
+        InputError: a part is not ``name=where``, a name is given twice, or a scale cannot be.
         MissingResourceError: a run folder has no finished adapter.
     """
     found: dict[str, NamedModel] = {}
@@ -65,11 +77,15 @@ def parse_models(text: str) -> list[NamedModel]:
 
 
 def named_model(name: str, where: str) -> NamedModel:
-    """The model at ``where``.
+    """The model at ``where``; a run folder may be followed by ``*`` and the scale of its adapter.
 
     Raises:
+        InputError: the scale is no number in [0, 2], or there is no adapter that it could be the scale of.
         MissingResourceError: it is a run folder without an adapter.
     """
+    folder, star, factor = where.rpartition("*")
+    if star and not Path(where).expanduser().exists():
+        return _scaled(named_model(name, folder.strip()), factor.strip())
     path = Path(where).expanduser()
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
         return NamedModel(name, _base_of(path), path)
@@ -78,6 +94,26 @@ def named_model(name: str, where: str) -> NamedModel:
     if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:
         raise MissingResourceError(f"{name}: there is no folder {where}; train it first, or give a model's name")
     return NamedModel(name, ModelSection(name_or_path=where))
+
+
+def _scaled(model: NamedModel, factor: str) -> NamedModel:
+    """``model`` with its adapter at ``factor`` times its strength."""
+    try:
+        scale = float(factor)
+    except ValueError:
+        scale = float("nan")
+    if not 0.0 <= scale <= LARGEST_SCALE:
+        allowed = f"a number from 0 (the base) over 1 (as trained) to {LARGEST_SCALE:g}"
+        raise InputError(f"{model.name}: the adapter's scale must be {allowed}, got {factor!r}")
+    if model.adapter is None:
+        raise InputError(f"{model.name}: {model.base.name_or_path} has no adapter to scale; only a run folder has one")
+    config = read_json(model.adapter / "adapter_config.json")
+    full = [key for key in ("use_dora", "modules_to_save", "trainable_token_indices") if config.get(key)]
+    full += ["bias"] if config.get("bias", "none") != "none" else []
+    if config.get("peft_type") != "LORA" or full:
+        trained = ", ".join(full) or config.get("peft_type")
+        raise InputError(f"{model.name}: only what plain LoRA adds can be scaled; {model.adapter} has {trained}")
+    return replace(model, scale=scale)
 
 
 def one_base(models: Sequence[NamedModel]) -> ModelSection:

@@ -125,9 +125,12 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
-    return {
-        model.name: "" if model.adapter is None else file_digest(model.adapter / "adapter_model.safetensors")
+    """The digest of each model's adapter, empty for the bare base."""
+    bare = {model.name: "" for model in models}
+    return bare | {
+        model.name: model.marked(file_digest(model.adapter / "adapter_model.safetensors"))
         for model in models
+        if model.adapter is not None
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, silent
 from polychromic.core.seeds import child_seed
@@ -27,8 +28,9 @@ class SamplePlan:
 
     def decodings(self) -> list[Decoding]:
         """The decodings, one for each temperature."""
-        length = self.section.max_new_tokens
-        return [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        length, (_, options) = self.section.max_new_tokens, catalog.split(self.section.engine)
+        drawn = [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        return [decoding.under(options.get("schema")) for decoding in drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class _Engines:
     def __init__(self, models: Sequence[NamedModel], section: EvaluationSection) -> None:
         self.models, self.section = models, section
         self.kind, _ = catalog.split(section.engine)
+        self._refuse_scales()
         self._policy: Any = None
 
     def of(self, model: NamedModel) -> Sampler:
@@ -180,10 +183,18 @@ class _Engines:
                 self._loaded()
 
     def adapter(self, model: NamedModel) -> str:
-        """The hash of the model's adapter weights, empty for the bare base."""
+        """The hash of the model's adapter weights with their scale, empty for the bare base."""
         from polychromic.policy.load import adapter_hash
 
-        return adapter_hash(model.adapter)
+        return model.marked(adapter_hash(model.adapter))
+
+    def _refuse_scales(self) -> None:
+        scaled = [model for model in self.models if model.scale != 1.0]
+        if scaled and self.kind != "transformers":
+            raise InputError(
+                f"{scaled[0].name}: engine {self.kind} cannot scale an adapter; engine transformers can, and "
+                f"`polychromic merge '{scaled[0].adapter}*{scaled[0].scale:g}'` makes a model of it"
+            )
 
     def _sized(self) -> dict[str, Any]:
         kind, options = catalog.split(self.section.engine)
@@ -195,4 +206,7 @@ class _Engines:
 
             adapters = {model.name: model.adapter for model in self.models if model.adapter is not None}
             self._policy = attach_adapters(load_base(resolve(one_base(self.models))), adapters)
+            for model in self.models:
+                if model.adapter is not None:
+                    self._policy.scale(model.name, model.scale)
         return self._policy

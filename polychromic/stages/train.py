@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Example
 from polychromic.core.protocols import Embedder, Progress, Task, silent
-from polychromic.objective.soundness import NEEDS_ENCODER
+from polychromic.embedding.encoder import NO_ENCODER
+from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run
 from polychromic.records.conversations import conversation, read_examples, refuse
 from polychromic.records.jsonl import write_bytes
@@ -25,6 +27,8 @@ from polychromic.stages.models import resolve
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
+LOOKED_AT = 256
+"""Demonstrations whose length is looked at before a model is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
 
     Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
         InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
@@ -53,7 +58,10 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
+    refuse_early(settings)
     data = load_data(settings.data)
+    for warning in refuse_early(settings, data):
+        warnings.warn(warning, stacklevel=2)
     from polychromic.training.faults import only_process
 
     with only_process(path):
@@ -61,6 +69,33 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         _train(settings, run_folder, data, progress)
     return run_folder
+
+
+def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
+    """What there is to warn of in settings that are sound; more is known once the demonstrations are.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    section, encoder = settings.polychromic, settings.evaluation.encoder != NO_ENCODER
+    if data is None:
+        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
+    repeated = max(Counter(example.prompt.content for example in data.examples).values())
+    judged = data.task is not None and getattr(data.task, "judges", True)
+    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
+    if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
+        found.append(junk_warning(section, _target_tokens(settings, data)))
+    return [warning for warning in found if warning]
+
+
+def _target_tokens(settings: Settings, data: Data) -> float:
+    """About how many target tokens a demonstration has, its end token included."""
+    from polychromic.policy.load import load_tokenizer
+
+    model = resolve(settings.model)
+    tokenizer = load_tokenizer(model.name_or_path, model.revision)
+    texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
+    return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
 
 def load_data(section: DataSection) -> Data:
@@ -115,9 +150,11 @@ def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress
         warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
     policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
-    trainer = _trainer(settings, folder, policy, data, embedder)
+    with warnings.catch_warnings():  # what the trainer would say of its settings was said before the model was loaded
+        warnings.filterwarnings("ignore", message=r"polychromic\.(gate|set_size): ")
+        trainer = _trainer(settings, folder, policy, data, embedder)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(settings, folder, progress)
+    watchers = _watchers(settings, folder, progress, trainer.term)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
     began = time.time()
@@ -179,6 +216,8 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
     }
+    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
+        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
     owned = {
         "output_dir": str(folder.checkpoints),
         "run_name": settings.experiment.name,
@@ -191,40 +230,34 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.training, **owned})
 
 
-def _watchers(settings: Settings, folder: RunFolder, progress: Progress) -> list[Any]:
+def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import Sealing
     from polychromic.training.faults import FiniteSteps
+    from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
 
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
-    return [
+    wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
+    found = [
         FiniteSteps(),
         MetricsFile(folder.metrics),
-        WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed}),
+        wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
-        Sealing(settings_hash=settings_hash(values)),
     ]
+    if settings.tracking.log_samples and term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    return [*found, Sealing(settings_hash=settings_hash(values))]
 
 
 def _embedder(settings: Settings) -> Embedder | None:
     section = settings.polychromic
-    if section.diversity_weight == 0 or not _needs_encoder(section.reward):
+    if section.diversity_weight == 0 or not needs_encoder(section.reward):
         return None
     from polychromic.embedding.encoder import load_encoder
 
     return load_encoder(settings.evaluation.encoder)
-
-
-def _needs_encoder(reward: Any) -> bool:
-    """Whether a reward, or one inside a mixture, compares embeddings."""
-    if isinstance(reward, dict):
-        inside = [value for key, value in reward.items() if key != "kind"]
-        return reward.get("kind") in NEEDS_ENCODER or any(map(_needs_encoder, inside))
-    if isinstance(reward, list | tuple):
-        return any(map(_needs_encoder, reward))
-    return isinstance(reward, str) and reward in NEEDS_ENCODER
 
 
 def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:

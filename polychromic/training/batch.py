@@ -7,7 +7,7 @@ that is sampled from is then, byte for byte, the context that was trained on, wh
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,19 @@ def window_of(batches: Sequence[Mapping[str, Any]]) -> Window:
                 sequences += 1
                 targets += sum(label != IGNORED for label in labels)
     return Window(tuple(prompts), skipped, targets / sequences if sequences else 0.0)
+
+
+def demonstrations_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Tokens, Tokens]]:
+    """Prompt and target tokens of every sequence in a trainer's dataset that has both, packed rows taken apart."""
+    for row in rows:
+        ids, labels, start = row["input_ids"], row["labels"], 0
+        for length in row.get("seq_lengths") or [len(ids)]:
+            span, start = range(start, start + length), start + length
+            targets = [place for place in span if labels[place] != IGNORED]
+            if targets and targets[0] > span.start:
+                first = targets[0]
+                last = next((place for place in range(first, span.stop) if labels[place] == IGNORED), span.stop)
+                yield tuple(ids[span.start : first]), tuple(ids[first:last])
 
 
 def choose(prompts: Sequence[Tokens], count: int, seed: int, step: int) -> list[Tokens]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 NAMES = (
     "diversity_value",
+    "diversity_target",
     "similarity",
     "gate_rate",
     "dead_share",
@@ -75,6 +76,14 @@ class Means:
             if "diversity_value" in means:
                 means["combined_loss"] = loss - means["lambda"] * means["diversity_value"]
         return means
+
+
+def mean_over_ranks(accelerator: Any, values: Sequence[float]) -> list[float]:
+    """Each value's mean over the ranks that have one; NaN counts as none."""
+    if accelerator.num_processes == 1:
+        return list(values)
+    table = torch.tensor([[value if math.isfinite(value) else 0.0, float(math.isfinite(value))] for value in values])
+    return [s / n if n else math.nan for s, n in add_over_ranks(accelerator)(table).tolist()]
 
 
 def add_over_ranks(accelerator: Any) -> AddUp:

@@ -1,33 +1,103 @@
-"""The objective's parts for one trainer: reward and gate off their shelves, with what the run can give them."""
+"""The term's parts for one trainer: reward and gate off their shelves, with what the run can give them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from polychromic.core.errors import UnsoundObjectiveError
-from polychromic.core.nouns import SampleSet
+from polychromic.core.errors import InputError, UnsoundObjectiveError
+from polychromic.core.nouns import Decoding, Prompt, SampleSet
 from polychromic.core.protocols import Embedder, Task
 from polychromic.embedding.cache import CachedEmbedder
 from polychromic.gates.likelihood import Likelihood, threshold_of
 from polychromic.objective.baseline import Moments
+from polychromic.objective.calibration import needed, value_of_sets
 from polychromic.objective.combined import DiversityObjective
-from polychromic.objective.soundness import Surroundings, refuse_unsound
+from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, WeightSchedule
+from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
+from polychromic.policy.generate import Draw
 from polychromic.policy.logprobs import completion_logprobs
-from polychromic.policy.render import ends_of, prompt_ids
+from polychromic.policy.render import completions, ends_of, prompt_ids
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import IGNORED
+from polychromic.training.batch import PromptBook, Tokens, demonstrations_of
+from polychromic.training.term import DiversityTerm
 
 THRESHOLD_ROWS = 256
 """Demonstrations the likelihood gate's threshold is made from."""
+CALIBRATION_ROWS = 4096
+"""Demonstrations whose sets tell what the policy's sets are pulled towards."""
+
+
+class DemonstrationLoss(Protocol):
+    """A kind of the shelf of losses on demonstrations."""
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, items: Any = None) -> torch.Tensor:
+        """A scalar; ``items`` are the targets of the whole window."""
+        ...
+
+
+def build_term(
+    section: PolychromicSection,
+    trainer: Any,
+    *,
+    task: Task | None,
+    embedder: Embedder | None,
+    prompts: Sequence[Prompt] | None,
+) -> DiversityTerm:
+    """The diversity term of ``section`` for ``trainer``; warns of settings that invite junk.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    remembering = CachedEmbedder(embedder) if embedder is not None else None
+    objective = build_objective(section, trainer, task=task, embedder=remembering)
+    known = prompts if prompts is not None else task.prompts("train") if task else ()
+    tokenizer = trainer.processing_class
+    ends = ends_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+    book, seed = PromptBook.of(tokenizer, known), trainer.args.seed
+    embeds = remembering if needs_encoder(section.reward) else None
+    return DiversityTerm(section, objective, tokenizer, ends, book, task, seed, embeds)
+
+
+def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
+    """The schedule of ``section``; ``calibrated: demonstrations`` becomes what sets of the demonstrations are worth.
+
+    Raises:
+        UnsoundObjectiveError: no prompt has the demonstrations that this takes.
+    """
+    options = ScheduleOptions.parse(section.schedule)
+    if term is not None and options.calibrated == DEMONSTRATIONS:
+        sets = demonstration_sets(trainer.train_dataset, term, needed(section.set_size, section.n_generations))
+        value = value_of_sets(term.objective, sets, term.verdicts(sets), section.n_generations)
+        options = replace(options, calibrated=value)
+    return WeightSchedule(section.diversity_weight, options)
+
+
+def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[SampleSet]:
+    """The demonstrations of every prompt that has at least ``least`` of them, as if the policy had drawn them.
+
+    Raises:
+        UnsoundObjectiveError: no prompt has so many.
+    """
+    shown: defaultdict[Tokens, list[Draw]] = defaultdict(list)
+    for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS)):
+        end = next((place for place, token in enumerate(target, start=1) if token in term.ends.eos), None)
+        shown[prompt].append(Draw(target[:end], end is not None, 0.0))
+    refuse_unsound(term.section, Surroundings(True, repeated=max(map(len, shown.values()), default=0)))
+    return [
+        SampleSet(term.book.look_up(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
+        for prompt, draws in shown.items()
+        if len(draws) >= least
+    ]
 
 
 def build_objective(
@@ -38,12 +108,12 @@ def build_objective(
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
     """
-    for warning in refuse_unsound(section, Surroundings(task is not None, embedder is not None)):
+    judged = task is not None and getattr(task, "judges", True)
+    for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)
     reference = _reference(model, trainer.processing_class)
-    cached = CachedEmbedder(embedder) if embedder is not None else None
-    reward = catalog.build("rewards", section.reward, task=task, embedder=cached)
+    reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
         gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))
@@ -53,17 +123,39 @@ def build_objective(
     return objective
 
 
-def demonstration_loss(section: PolychromicSection) -> dict[str, Any]:
-    """The trainer's argument that puts another loss on the demonstrations; none for ``nll``, SFTTrainer's own."""
+def demonstration_loss(section: PolychromicSection) -> DemonstrationLoss | None:
+    """The loss on demonstrations that ``section`` names; None for ``nll``, SFTTrainer's own."""
     if catalog.split(section.demonstration_loss)[0] == "nll":
-        return {}
-    chosen = catalog.build("demonstration", section.demonstration_loss)
+        return None
+    chosen: DemonstrationLoss = catalog.build("demonstration", section.demonstration_loss)
+    return chosen
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        found: torch.Tensor = chosen.loss(outputs.logits, labels, num_items_in_batch)
-        return found
 
-    return {"compute_loss_func": loss}
+def loss_on_demonstrations(
+    trainer: Any, chosen: DemonstrationLoss, model: Any, inputs: Mapping[str, Any], items: Any
+) -> tuple[torch.Tensor, Any]:
+    """A micro-batch's loss by ``chosen``, scaled as SFTTrainer scales its own, and the model's outputs.
+
+    One forward pass: SFTTrainer's ``compute_loss_func`` would take two.
+
+    Raises:
+        InputError: a mixture of experts, whose balance belongs to SFTTrainer's own loss.
+    """
+    if trainer.aux_loss_enabled:
+        raise InputError("polychromic.demonstration_loss: a mixture of experts has a loss of its own; allowed: nll")
+    outputs = model(**{name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False})
+    loss = chosen.loss(outputs.logits, inputs["labels"], items)
+    if trainer.args.average_tokens_across_devices and items is not None:
+        loss = loss * trainer.accelerator.num_processes
+    return loss, outputs
+
+
+def share_of_window(trainer: Any, items: Any) -> float:
+    """What the trainer still multiplies a micro-batch's loss with, so that a window's losses add up to its mean."""
+    normalised = trainer.loss_is_scaled_for_ga
+    if normalised is None:
+        normalised = trainer.compute_loss_func is not None or (trainer.model_accepts_loss_kwargs and items is not None)
+    return 1.0 if normalised else 1.0 / trainer.current_gradient_accumulation_steps
 
 
 def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:
@@ -95,15 +187,5 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
 
 def _threshold(model: Any, trainer: Any, quantile: float) -> float:
     pad = ends_of(model, trainer.processing_class).pad
-    values = [
-        _base_scores(model, row["input_ids"][:start], [row["input_ids"][start:]], pad)[0]
-        for row, start in _with_prompt(islice(trainer.train_dataset, THRESHOLD_ROWS))
-    ]
-    return threshold_of(values, quantile)
-
-
-def _with_prompt(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Mapping[str, Any], int]]:
-    for row in rows:
-        start = next((place for place, label in enumerate(row["labels"]) if label != IGNORED), 0)
-        if start:
-            yield row, start
+    rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS))
+    return threshold_of([_base_scores(model, prompt, [target], pad)[0] for prompt, target in rows], quantile)

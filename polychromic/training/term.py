@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
-from polychromic.core.nouns import Decoding, SampleSet
-from polychromic.core.protocols import Task, verdicts_on
+from polychromic.core.nouns import Completion, Decoding, SampleSet, Verdict
+from polychromic.core.protocols import Embedder, Task, verdicts_on
 from polychromic.core.seeds import child_seed
-from polychromic.objective.combined import DiversityObjective
-from polychromic.objective.composition import CompositionWindow
+from polychromic.objective.combined import DiversityObjective, GroupAdvantages
+from polychromic.objective.composition import CompositionWindow, gradient
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.generate import Ends, Request, context_of
 from polychromic.policy.logprobs import completion_logprobs
@@ -35,15 +36,62 @@ LARGEST_GAP = 0.25
 BAD_DRAWS = 3
 """Draws with logits that are not numbers in a row, after which the run stops."""
 
+Verdicts = list[list[Verdict]] | None
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """The samples of a step: prompts' tokens, their sets, advantages [p, n], and what to log."""
+    """The samples of a step: prompts' tokens, their sets, verdicts and credit [p, n], and what to log."""
 
     prompts: list[Tokens]
     sets: list[SampleSet]
-    advantages: Tensor
-    report: dict[str, float]
+    verdicts: Verdicts
+    credit: GroupAdvantages
+
+    @property
+    def advantages(self) -> Tensor:
+        """Shape [p, n]."""
+        return torch.from_numpy(self.credit.advantages)
+
+    @property
+    def report(self) -> dict[str, float]:
+        """The numbers of the step by name."""
+        return self.credit.report
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is scored at a time: these samples of these sets."""
+
+    sets: slice
+    samples: slice
+
+    def samples_of(self, drawn: Drawn) -> int:
+        """How many samples it holds."""
+        return len(drawn.sets[self.sets]) * (self.samples.stop - self.samples.start)
+
+    def halves(self) -> list[Part]:
+        """The part in two, by sets or else by samples; itself when it is one sample."""
+        for name, whole in (("sets", self.sets), ("samples", self.samples)):
+            middle = (whole.start + whole.stop) // 2
+            if middle > whole.start:
+                ends = (slice(whole.start, middle), slice(middle, whole.stop))
+                return [replace(self, **{name: end}) for end in ends]
+        return [self]
+
+
+def in_memory(model: nn.Module, work: Callable[[], float]) -> float | None:
+    """What the work gives; None when the device ran out of memory, with the model's gradients as they were before."""
+    held = [(weights, None if weights.grad is None else weights.grad.clone()) for weights in model.parameters()]
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        pass  # what follows must not hold on to the failed graph, which the error's traceback does
+    for weights, before in held:
+        weights.grad = before
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 @dataclass
@@ -57,7 +105,13 @@ class DiversityTerm:
     book: PromptBook
     task: Task | None
     seed: int
+    embedder: Embedder | None = None
+    """What the reward embeds with, if it does; one that remembers, as it is given a step's texts beforehand."""
     bad_draws: int = 0
+    latest: tuple[int, Drawn] | None = None
+    """The newest step with samples, and these."""
+    bound: int | None = None
+    """Tokens scored at a time since the device ran out of memory; None while it has not."""
 
     def draw(self, model: Any, window: Window, step: int, *, rank: int = 0, ranks: int = 1) -> Drawn | None:
         """The step's samples with their advantages; None when there is no prompt or the draw failed.
@@ -86,16 +140,20 @@ class DiversityTerm:
             return None
         self.bad_draws = 0
         ended = time.perf_counter()
-        found = self.objective.advantages(sets, self._verdicts(sets))
+        verdicts = self.verdicts(sets)
+        if self.embedder is not None:  # all at once: a call for each set would cost a device more than the texts do
+            self.embedder.embed([text for samples in sets for text in samples.texts])
+        found = self.objective.advantages(sets, verdicts)
         drawn = [completion for samples in sets for completion in samples.completions]
         tokens = sum(len(completion.token_ids) for completion in drawn)
-        report = found.report | {
-            "tokens_generated": float(tokens),
-            "sample_entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
-            "seconds_sampling": ended - began,
-            "seconds_judging": time.perf_counter() - ended,
-        }
-        return Drawn(prompts, sets, torch.from_numpy(found.advantages), report)
+        found.report.update(
+            tokens_generated=float(tokens),
+            sample_entropy=-sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
+            seconds_sampling=ended - began,
+            seconds_judging=time.perf_counter() - ended,
+        )
+        self.latest = step, Drawn(prompts, sets, verdicts, found)
+        return self.latest[1]
 
     def add_gradients(
         self,
@@ -107,34 +165,61 @@ class DiversityTerm:
     ) -> None:
         """Adds ``-weight * grad E[f]``, as estimated from the samples, to the gradients of ``model``.
 
+        A part for which the device has too little memory is scored in halves, and so are all that follow.
+
         Raises:
             UnsoundObjectiveError: the log-probabilities are not those of the distribution that drew the samples.
+            OutOfMemoryError: not even a single sample fits.
         """
-        total, gap = len(drawn.sets), 0.0
-        for part in self._parts(drawn):
-            with scoring_mode(model):
-                logprobs = completion_logprobs(
-                    model,
-                    drawn.prompts[part],
-                    [[completion.token_ids for completion in samples.completions] for samples in drawn.sets[part]],
-                    self.section.temperature,
-                    pad=self.ends.pad,
-                )
-                gap += refuse_gap(logprobs, drawn.sets[part])
-                share = logprobs.shape[0] / total
-                term = -weight * share * diversity_surrogate(drawn.advantages[part], logprobs)
-                if monitor is not None:
-                    monitor.add(None, term)
-                backward(term)
-        drawn.report["logprob_gap"] = gap / len(self._parts(drawn))
 
-    def _parts(self, drawn: Drawn) -> list[slice]:
-        """The sets in parts of at most ``SCORED_TOKENS``, at least one set each."""
-        widest = max(len(prompt) for prompt in drawn.prompts) + max(
-            len(completion.token_ids) for samples in drawn.sets for completion in samples.completions
-        )
-        sets = max(1, SCORED_TOKENS // (widest * self.section.n_generations))
-        return [slice(start, start + sets) for start in range(0, len(drawn.sets), sets)]
+        def score(part: Part) -> float:
+            with scoring_mode(model):
+                surrogate, gap = self._surrogate(model, drawn, part)
+                term = -weight * surrogate
+                seen = None if monitor is None else gradient(term, monitor.parameters)
+                backward(term)
+            if monitor is not None:
+                monitor.add_gradients(None, seen)  # only now, as a part that failed is scored again
+            return gap * part.samples_of(drawn)
+
+        pending, gap = self._parts(drawn), 0.0
+        while pending:
+            found = in_memory(model, partial(score, pending[0]))
+            if found is None:
+                refuse_single(pending[0].samples_of(drawn))
+                self.bound = max(1, self._tokens(drawn, pending[0]) // 2)
+                pending = [half for part in pending for half in part.halves()]
+            else:
+                gap += found
+                del pending[0]
+        drawn.report["logprob_gap"] = gap / drawn.advantages.numel()
+
+    def _surrogate(self, model: Any, drawn: Drawn, part: Part) -> tuple[Tensor, float]:
+        """The part's share of the surrogate, and its gap of log-probabilities."""
+        sets = [samples.completions[part.samples] for samples in drawn.sets[part.sets]]
+        tokens = [[completion.token_ids for completion in completions] for completions in sets]
+        prompts = drawn.prompts[part.sets]
+        logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature, pad=self.ends.pad)
+        gap = refuse_gap(logprobs, sets)
+        surrogate = diversity_surrogate(drawn.advantages[part.sets, part.samples], logprobs)
+        return len(prompts) / len(drawn.sets) * surrogate, gap
+
+    def _parts(self, drawn: Drawn) -> list[Part]:
+        """The sets in parts of at most ``SCORED_TOKENS``, at least one set each, unless memory bounds them further."""
+        n, bound = self.section.n_generations, self.bound or SCORED_TOKENS
+        one = self._tokens(drawn, Part(slice(0, 1), slice(0, 1)))
+        sets = max(1, bound // (one * n))
+        each = n if self.bound is None else max(1, min(n, bound // one))
+        return [
+            Part(slice(start, min(start + sets, len(drawn.sets))), slice(first, min(first + each, n)))
+            for start in range(0, len(drawn.sets), sets)
+            for first in range(0, n, each)
+        ]
+
+    def _tokens(self, drawn: Drawn, part: Part) -> int:
+        """The tokens of a part, as wide as the step's longest prompt and completion."""
+        longest = max(len(one.token_ids) for samples in drawn.sets for one in samples.completions)
+        return part.samples_of(drawn) * (longest + max(len(prompt) for prompt in drawn.prompts))
 
     def _sets(self, model: Any, prompts: Sequence[Tokens], seed: int) -> list[SampleSet]:
         section = self.section
@@ -145,7 +230,12 @@ class DiversityTerm:
             for tokens, draws in zip(prompts, groups, strict=True)
         ]
 
-    def _verdicts(self, sets: Sequence[SampleSet]) -> Any:
+    def verdicts(self, sets: Sequence[SampleSet]) -> Verdicts:
+        """The task's findings on every completion; None without a task.
+
+        Raises:
+            InputError: no prompt is one of the task's.
+        """
         if self.task is None:
             return None
         if not any(samples.prompt.payload for samples in sets):
@@ -153,6 +243,15 @@ class DiversityTerm:
         prompts = [samples.prompt for samples in sets for _ in samples.completions]
         found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))
         return [[next(found) for _ in samples.completions] for samples in sets]
+
+
+def refuse_single(samples: int) -> None:
+    """Raises OutOfMemoryError when there was too little memory for one sample, as then there is nothing to halve."""
+    if samples == 1:
+        raise torch.OutOfMemoryError(
+            "a single sample of the diversity term does not fit into the device's memory: lower "
+            "polychromic.max_new_tokens, or turn training.gradient_checkpointing on"
+        )
 
 
 def refuse_no_prompts(window: Window) -> None:
@@ -164,14 +263,14 @@ def refuse_no_prompts(window: Window) -> None:
         )
 
 
-def refuse_gap(logprobs: Tensor, sets: Sequence[SampleSet]) -> float:
+def refuse_gap(logprobs: Tensor, sets: Sequence[Sequence[Completion]]) -> float:
     """The mean difference, in nats a token, between what samples were drawn with and what they are scored with.
 
     Raises:
         UnsoundObjectiveError: it is more than rounding, so the gradient would be that of another distribution.
     """
-    drawn = torch.tensor([[completion.logprob or 0.0 for completion in samples.completions] for samples in sets])
-    lengths = torch.tensor([[max(1, len(one.token_ids)) for one in samples.completions] for samples in sets])
+    drawn = torch.tensor([[completion.logprob or 0.0 for completion in completions] for completions in sets])
+    lengths = torch.tensor([[max(1, len(one.token_ids)) for one in completions] for completions in sets])
     gap = float(((logprobs.detach().float().cpu() - drawn).abs() / lengths).mean())
     if not gap <= LARGEST_GAP:
         raise UnsoundObjectiveError(

@@ -6,6 +6,7 @@ offline, and when wandb fails it is left out with one warning.
 
 from __future__ import annotations
 
+import json
 import math
 import netrc
 import os
@@ -85,12 +86,14 @@ class ProgressReport(TrainerCallback):  # type: ignore[misc]
 class WandbRun(TrainerCallback):  # type: ignore[misc]
     """Logs to W&B, online with a key and a network, else offline; resumes the run named in ``run.json``.
 
-    Sent are the numbers and ``config``, an allow-list: no prompts, completions, code or command line.
+    Sent are the numbers and ``config``, an allow-list: no prompts or completions (but for the tables that
+    ``tracking.log_samples`` asks for), no code, no command line.
     """
 
     def __init__(self, section: TrackingSection, folder: RunFolder, name: str, config: Mapping[str, Any]) -> None:
         self.section, self.folder, self.name, self.config = section, folder, name, dict(config)
         self._run: Any = None
+        self._step = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -111,6 +114,20 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             return
         row = {f"train/{key}": value for key, value in state.log_history[-1].items() if is_number(value)}
         self._try("log", self._run.log, row | {"train/global_step": state.global_step})
+        self._step = state.global_step
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Sends a table, beside the numbers of the newest log."""
+        if self._run is None:
+            return
+        import wandb
+
+        plain = [
+            [value if isinstance(value, str | bool | int | float) else _text(value) for value in row] for row in rows
+        ]
+        table = self._try("make a table", wandb.Table, columns=list(columns), data=plain)
+        if table is not None:
+            self._try("log", self._run.log, {f"train/{name}": table, "train/global_step": self._step})
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -246,6 +263,11 @@ def has_key() -> bool:
         return netrc.netrc().authenticators(WANDB_HOST) is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def _text(value: Any) -> str | None:
+    """A cell of a table whose column holds text or nothing."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ lambda 0 every hook returns what SFTTrainer's would.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,14 +18,18 @@ from trl import SFTConfig, SFTTrainer
 
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Embedder, Task
-from polychromic.objective.combined import DiversityObjective, lambda_eff
+from polychromic.objective.combined import lambda_eff
 from polychromic.objective.composition import CompositionWindow, cheap_subset
-from polychromic.objective.schedule import ScheduleOptions, WeightSchedule
-from polychromic.policy.render import ends_of
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import PromptBook, Window, window_of
-from polychromic.training.means import Means, add_over_ranks
-from polychromic.training.parts import build_objective, demonstration_loss
+from polychromic.training.batch import Window, window_of
+from polychromic.training.means import Means, add_over_ranks, mean_over_ranks
+from polychromic.training.parts import (
+    build_schedule,
+    build_term,
+    demonstration_loss,
+    loss_on_demonstrations,
+    share_of_window,
+)
 from polychromic.training.state import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
@@ -51,29 +56,17 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         section = polychromic or PolychromicSection()
-        super().__init__(*args, **demonstration_loss(section), **kwargs)
+        super().__init__(*args, **kwargs)
         self.means = Means()
+        self.demonstration = demonstration_loss(section)
         self.term: DiversityTerm | None = None
-        self.schedule = WeightSchedule(section.diversity_weight, ScheduleOptions.parse(section.schedule))
         self._window: Window | None = None
         self._monitor: CompositionWindow | None = None
         if section.diversity_weight > 0:
-            objective = build_objective(section, self, task=task, embedder=embedder)
-            self.term = self._term(section, objective, task, prompts)
-            self.add_callback(ObjectiveState(objective, self.schedule))
-
-    def _term(
-        self,
-        section: PolychromicSection,
-        objective: DiversityObjective,
-        task: Task | None,
-        prompts: Sequence[Prompt] | None,
-    ) -> DiversityTerm:
-        known = prompts if prompts is not None else task.prompts("train") if task else ()
-        tokenizer = self.processing_class
-        book = PromptBook.of(tokenizer, known)
-        ends = ends_of(self.accelerator.unwrap_model(self.model), tokenizer)
-        return DiversityTerm(section, objective, tokenizer, ends, book, task, self.args.seed)
+            self.term = build_term(section, self, task=task, embedder=embedder, prompts=prompts)
+        self.schedule = build_schedule(section, self, self.term)
+        if self.term:
+            self.add_callback(ObjectiveState(self.term.objective, self.schedule))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -102,10 +95,15 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """SFTTrainer's loss, watched by the gradient monitor when it is on."""
-        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        """SFTTrainer's loss, or another on the demonstrations; watched by the gradient monitor when it is on."""
+        if self.demonstration is None:
+            found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        else:
+            pair = loss_on_demonstrations(self, self.demonstration, model, inputs, num_items_in_batch)
+            found = pair if return_outputs else pair[0]
         if self._monitor and model.training:
-            self._monitor.add(found[0] if return_outputs else found, None)
+            loss = found[0] if return_outputs else found
+            self._monitor.add(loss * share_of_window(self, num_items_in_batch), None)
         return found
 
     def _diversity(self, model: Any, window: Window) -> None:
@@ -117,20 +115,23 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
                 policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
             )
         self.means.update({"skipped_examples": window.skipped, "failed_draws": float(drawn is None)})
-        self._weight = weight = self.schedule.at(step, window.target_tokens)
-        every = self.schedule.options.monitor_every
-        subset = cheap_subset(policy.parameters())
-        self._monitor = CompositionWindow(subset, self._mean_over_ranks) if every and step % every == 0 else None
+        value = drawn.report["diversity_value"] if drawn else math.nan
+        value, tokens = mean_over_ranks(self.accelerator, [value, window.target_tokens])
+        self._weight = weight = self.schedule.at(step, tokens)
+        self.schedule.observe_value(value)
+        looks = self.schedule.looks(step, self.term.section.compute_every_n_steps)
+        self._monitor = CompositionWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if looks else None
         if drawn is None:
             return
-        self.schedule.observe_value(drawn.report["diversity_value"])
         began = time.perf_counter()
         with self.compute_loss_context_manager():
-            self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
-        effective = lambda_eff(weight, window.target_tokens)
+            if weight:
+                self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
+        effective = lambda_eff(weight, tokens)
         report = drawn.report | {"lambda": weight, "lambda_eff": effective}
         report["junk_monitor"] = self.term.objective.junk(effective, drawn.report["similarity"])
-        self.means.update(report | {"seconds_scoring": time.perf_counter() - began})
+        target = math.nan if self.schedule.target is None else self.schedule.target
+        self.means.update(report | {"diversity_target": target, "seconds_scoring": time.perf_counter() - began})
 
     def _close_monitor(self, monitor: CompositionWindow) -> None:
         found, self._monitor = monitor.close(), None

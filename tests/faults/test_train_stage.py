@@ -74,6 +74,15 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
 
+def test_samples_are_kept_only_when_asked_for(whole, settings_of):
+    assert not whole.training_samples.exists()
+    settings = settings_of("shown", max_steps=2)
+    shown = train.run(settings.model_copy(update={"tracking": settings.tracking.model_copy(update={"log_samples": 3})}))
+    rows = [json.loads(line) for line in shown.training_samples.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 1, 1, 2, 2, 2]
+    assert all(row["prompt"].endswith(":") and row["verdict"] for row in rows)
+
+
 def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_path):
     """SIGKILL in step 5; the same command continues from step 4. Samples and control variate are in the log."""
     settings = settings_of("killed")
@@ -161,6 +170,60 @@ def test_weights_that_are_no_numbers_are_never_saved(settings_of, monkeypatch):
     folder = Path(settings.experiment.output_root) / "nan"
     assert not (folder / "adapter_model.safetensors").exists()
     assert not read_json(folder / "run.json")["finished"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"set_size": 9}, "9 samples cannot be chosen from 4 generations"),
+        ({"n_generations": 1}, "a set of one sample has no diversity"),
+        (
+            {"schedule": {"calibrated": "demonstrations"}},
+            "takes 2 demonstrations of one prompt .* more than 1; allowed",
+        ),
+        ({"schedule": {"target_share": 2.0}}, "target_share: 2.0 is not between 0 and 1"),
+        ({"reward": {"kind": "lexical", "statistic": "ead"}, "rival": "dra"}, "dra compares samples in pairs"),
+        ({"reward": "semantic"}, "needs an encoder"),
+    ],
+)
+def test_unsound_settings_are_refused_before_a_model_is_loaded(settings_of, monkeypatch, changes, expected):
+    monkeypatch.setattr("polychromic.policy.load.load_base", None)
+    settings = settings_of("unsound")
+    section = settings.polychromic.model_copy(update=changes)
+    evaluation = settings.evaluation.model_copy(update={"encoder": "none"})
+    with pytest.raises(InputError, match=expected) as caught:
+        train.run(settings.model_copy(update={"polychromic": section, "evaluation": evaluation}))
+    assert "\n" not in str(caught.value)
+    assert not (Path(settings.experiment.output_root) / "unsound").exists()
+
+
+def test_what_the_settings_alone_forbid_is_said_before_data_is_read(settings_of, monkeypatch):
+    monkeypatch.setattr(train, "load_data", None)
+    settings = settings_of("unsound")
+    section = settings.polychromic.model_copy(update={"set_size": 9})
+    with pytest.raises(InputError, match="9 samples cannot be chosen"):
+        train.run(settings.model_copy(update={"polychromic": section}))
+
+
+def test_a_task_that_judges_nothing_is_no_verifier(settings_of, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"prompt": "1+1=", "completion": "2"}\n' * 8)
+    settings = settings_of("unsound")
+    data = settings.data.model_copy(update={"task": {"kind": "conversations", "path": str(rows)}})
+    with pytest.raises(InputError, match="verifier needs a task that judges completions"):
+        train.run(settings.model_copy(update={"data": data}))
+
+
+def test_junk_is_warned_of_once_and_before_a_model_is_loaded(settings_of, recwarn):
+    """Without a gate: the general word, the number known beforehand, and later the monitor's first excess."""
+    settings = settings_of("junk", weight=50.0, max_steps=4, save_steps=4)
+    ungated = settings.polychromic.model_copy(update={"gate": "none", "reward": "lexical"})
+    train.run(settings.model_copy(update={"polychromic": ungated}))
+    said = [str(one.message) for one in recwarn if "junk" in str(one.message)]
+    assert len(said) == 3
+    assert said[0].startswith("polychromic.gate: none lets junk count")
+    assert "without a gate junk pays while samples are more than" in said[1]
+    assert "exceeds 1 and there is no gate" in said[2]
 
 
 def test_bad_rows_stop_the_run_before_a_model_is_loaded(settings_of, tmp_path, monkeypatch):

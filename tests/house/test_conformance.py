@@ -17,11 +17,12 @@ import yaml
 
 import polychromic
 from polychromic.cli import VERBS
-from polychromic.settings.catalog import BUILT_IN, PARTS, SHELVES, build, kind_class, kinds, options
+from polychromic.settings.catalog import BUILT_IN, SHELVES, build, kind_class, kinds, options, parts_on
 from polychromic.settings.load import load_settings, resolved, settings_from
 
 ROOT = Path(polychromic.__path__[0]).parent
-CONFIGS = sorted(path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name in ("demo", "experiments"))
+SHIPPED = ("demo", "experiments", "rivals")
+CONFIGS = sorted(path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name in SHIPPED)
 ON_SHELVES = [(shelf, kind) for shelf in SHELVES for kind in kinds(shelf) if BUILT_IN.get(shelf) != kind]
 
 
@@ -36,9 +37,9 @@ def test_a_kind_is_a_frozen_dataclass_with_the_shelfs_method_and_defaults_for_it
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     told = options(shelf, kind)
     if told is not None:
-        assert set(told) == set(fields) - PARTS
+        assert set(told) == set(fields) - parts_on(shelf)
     for name, field in fields.items():
-        if name not in PARTS:
+        if name not in parts_on(shelf):
             given = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
             assert given, f"{shelf}/{kind}: the option {name} has no default"
     assert cls.__doc__

@@ -47,15 +47,30 @@ def test_target_share_holds_the_share():
     assert made.at(1, 10) == weight
 
 
-def test_calibrated_pulls_towards_the_target_from_both_sides():
+def test_calibrated_pulls_up_to_the_target_and_never_down():
+    """Below zero the term would reward wrong answers, which are worth nothing in a set."""
     made = schedule(calibrated=0.6)
     made.observe_value(0.4)
     assert made.at(0, 10) == pytest.approx(2 * 2.0 * 0.2)
+    made.observe_value(math.nan)
+    assert made.at(0, 10) == pytest.approx(2 * 2.0 * 0.2)
     for _ in range(200):
         made.observe_value(0.9)
-    assert made.at(0, 10) == pytest.approx(-2 * 2.0 * 0.3)
-    made.observe_value(math.nan)
-    assert made.at(0, 10) == pytest.approx(-2 * 2.0 * 0.3)
+    assert made.at(0, 10) == 0.0
+
+
+def test_a_target_that_nobody_measured_is_no_target():
+    made = schedule(calibrated="demonstrations")
+    with pytest.raises(SettingsError, match="was not measured"):
+        made.at(0, 10)
+
+
+def test_looks_are_the_first_diversity_step_of_every_stretch():
+    made = schedule(monitor_every=10)
+    assert [step for step in range(0, 31, 3) if made.looks(step, 3)] == [0, 12, 21, 30]
+    assert [step for step in range(31) if made.looks(step, 1)] == [0, 10, 20, 30]
+    assert all(made.looks(step, 20) for step in range(0, 100, 20))
+    assert not schedule(monitor_every=0).looks(0, 1)
 
 
 def test_state_survives_json():
@@ -75,6 +90,7 @@ def test_state_survives_json():
         {"max_lambda_eff": 0},
         {"target_share": 1.0},
         {"calibrated": 2.0},
+        {"calibrated": "data"},
         {"monitor_every": -1},
         {"target_share": 0.5, "calibrated": 0.5},
         {"target_share": 0.5, "monitor_every": 0},

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Decoding
-from polychromic.objective.soundness import Surroundings, refuse_unsound
+from polychromic.objective.soundness import Surroundings, junk_warning, refuse_unsound
 from polychromic.settings.schema import PolychromicSection
 
 TASK = Surroundings(verifier=True)
+CALIBRATED = {"schedule": {"calibrated": "demonstrations"}}
 
 
 def section(**given: object) -> PolychromicSection:
@@ -36,6 +37,10 @@ def section(**given: object) -> PolychromicSection:
         ({"reward": "semantic", "set_size": 1}, TASK, "has no pair"),
         ({"reward": "lexical", "set_size": 1}, TASK, "has no pair"),
         ({"reward": "vendi", "n_generations": 16, "set_size": 8}, TASK, "evaluations of a set function"),
+        ({"reward": "vendi", "rival": "dra"}, TASK, "dra compares samples in pairs"),
+        ({"reward": {"kind": "lexical", "statistic": "ead"}, "rival": "darling"}, TASK, "darling compares samples"),
+        ({"set_size": 4, **CALIBRATED}, Surroundings(True, repeated=3), "takes 4 demonstrations of one prompt"),
+        (CALIBRATED, Surroundings(True, repeated=7), "takes 8 demonstrations of one prompt"),
     ],
 )
 def test_refused(given, around, message):
@@ -68,6 +73,23 @@ def test_sound_settings_pass_and_doubtful_ones_warn():
     assert "junk" in refuse_unsound(section(gate="none"), TASK)[0]
     assert "set_size" in refuse_unsound(section(set_size=8), TASK)[0]
     assert "set_size" in refuse_unsound(section(), TASK)[0]  # the default is all of them
+
+
+def test_demonstrations_enough_or_not_counted_yet_give_a_target():
+    assert refuse_unsound(section(set_size=4, **CALIBRATED), Surroundings(True, repeated=4)) == []
+    assert refuse_unsound(section(set_size=4, **CALIBRATED), TASK) == []
+
+
+def test_junk_is_warned_of_in_numbers_before_anything_is_sampled():
+    """2 lambda_eff C = 1: with lambda_eff 10 from a similarity of 5 % on; below lambda_eff 1/2 never."""
+    assert "lambda_eff of 10: without a gate junk pays while samples are more than 5 % alike" in junk_warning(
+        section(gate="none"), 10.0
+    )
+    assert junk_warning(section(gate="none"), 0.5) == ""
+    assert junk_warning(section(gate="verifier"), 10.0) == ""
+    assert junk_warning(section(gate="none", schedule={"max_lambda_eff": 0.5}), 10.0) == ""
+    assert "lambda_eff of 2:" in junk_warning(section(gate="none", schedule={"max_lambda_eff": 2.0}), 10.0)
+    assert junk_warning(section(gate="none", schedule={"target_share": 0.5}), 10.0) == ""
 
 
 def test_no_model_library_is_imported_for_it():

@@ -46,6 +46,33 @@ def test_adapters_take_turns_on_one_base(base_folder, adapters):
     assert not any(module.training for module in both.model.modules())
 
 
+def test_an_adapter_is_scaled_from_the_base_to_what_was_trained(base_folder, adapters):
+    """Two names, such as torch would not take, share one run's weights; scaling one leaves the other alone."""
+    section = ModelSection(name_or_path=str(base_folder))
+    bare, trained = logits(load_base(section).model), attach_adapters(load_base(section), {"one": adapters["one"]})
+    trained.use("one")
+    both = attach_adapters(load_base(section), {"lambda_1.0": adapters["one"], "half": adapters["one"]})
+    both.scale("half", 0.0)
+    both.use("half")
+    assert torch.equal(logits(both.model), bare)
+    both.use("lambda_1.0")
+    assert torch.equal(logits(both.model), logits(trained.model))
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0])
+def test_what_an_adapter_adds_to_a_linear_module_is_linear_in_the_scale(base_folder, adapters, scale):
+    policy = attach_adapters(load_base(ModelSection(name_or_path=str(base_folder))), {"one": adapters["one"]})
+    policy.use("one")
+    module = policy.model.get_submodule("base_model.model.model.layers.0.self_attn.q_proj")
+    rows = torch.randn(5, module.in_features, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        base, whole = module.base_layer(rows), module(rows)
+        policy.scale("one", scale)
+        found = module(rows)
+    assert torch.allclose(found - base, scale * (whole - base), atol=1e-6)
+    assert not torch.allclose(found, whole, atol=1e-2)
+
+
 def test_the_hash_is_the_weights(adapters, tmp_path):
     copy = shutil.copytree(adapters["one"], tmp_path / "copy")
     assert adapter_hash(copy) == adapter_hash(adapters["one"]) != adapter_hash(adapters["two"])

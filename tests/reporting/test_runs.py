@@ -6,6 +6,7 @@ import pytest
 
 from polychromic.reporting import runs
 from polychromic.stages import report
+from polychromic.training.means import NAMES
 
 
 @pytest.fixture
@@ -34,6 +35,26 @@ def test_curves(run_folders):
     assert found["demonstration loss"] == ([float(s) for s in range(1, 9)], [2.0 / s for s in range(1, 9)])
     assert "cosine of the gradients" not in found  # one number is no curve
     assert set(runs.curves(run_folders["sft"])) == {"demonstration loss"}
+
+
+def test_the_composition_of_the_loss_has_curves(run_folders):
+    """Both parts, both gradients, their share and angle, the strength and the junk monitor, as a trainer logs them."""
+    logged = {
+        "quality_loss": 0.7,
+        "diversity_value": 0.5,
+        "combined_loss": 0.2,
+        "gate_rate": 0.9,
+        "demonstration_gradient": 0.3,
+        "diversity_gradient": 0.1,
+        "gradient_share": 0.25,
+        "gradient_cosine": -0.4,
+        "lambda_eff": 4.0,
+        "junk_monitor": 0.8,
+    }
+    assert set(logged) <= {*NAMES, "quality_loss", "combined_loss"}
+    path = run_folders["moderate"] / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": step} | logged) + "\n" for step in (1, 2)))
+    assert sorted(values for _, values in runs.curves(path.parent).values()) == sorted([v, v] for v in logged.values())
 
 
 def test_cost(run_folders):

@@ -141,6 +141,9 @@ def test_a_wrong_configuration_is_one_line_with_file_line_key_and_neighbour(writ
         ),
         ("polychromic.lambda=[", "command line: not YAML"),
         ("polychromic.lambda=-1", "command line: polychromic.lambda: must be greater"),
+        ("polychromic.top_p=0.9", "polychromic.top_p: cannot be set here: it would draw from another distribution"),
+        ("polychromic.repetition_penalty=1.1", "training samples come from the policy itself"),
+        ("polychromic.schedule={calibrated: data}", "calibrated: must be a number or 'demonstrations', got 'data'"),
     ],
 )
 def test_a_wrong_override_is_named_as_such(write, override, expected):

@@ -52,6 +52,19 @@ def test_the_merged_model_alone_says_what_base_and_adapter_say_together(run, tmp
     assert not list(folder.glob("*.bin"))
 
 
+def test_half_an_adapter_is_merged(run, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    def weight(folder):
+        return AutoModelForCausalLM.from_pretrained(folder).get_submodule("model.layers.0.mlp.up_proj").weight
+
+    whole, half = merge.run(run, tmp_path / "whole"), merge.run(f"{run}*0.5", tmp_path / "half")
+    base = load_base(resolve(BASE)).model.get_submodule("model.layers.0.mlp.up_proj").weight
+    assert torch.allclose(2 * (weight(half) - base), weight(whole) - base, atol=1e-6)
+    assert not torch.allclose(weight(whole), base, atol=1e-2)
+    assert json.loads((half / "merge.json").read_text())["scale"] == 0.5
+
+
 def test_an_adapter_with_a_nan_is_not_merged(run, tmp_path):
     from safetensors.torch import load_file, save_file
 

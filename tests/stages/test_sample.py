@@ -1,5 +1,8 @@
 """Sampling: only what is missing, extended without redrawing, every model under its own name."""
 
+import json
+import shutil
+
 import pytest
 
 from polychromic.core.errors import InputError
@@ -10,7 +13,7 @@ from polychromic.records.samples import read_sets
 from polychromic.reporting.costs import evaluation_cost
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample
-from polychromic.stages.models import NamedModel
+from polychromic.stages.models import NamedModel, parse_models
 
 PROMPTS = [Prompt(f"p{place}", f"{place}+{place}=", {"n": place}) for place in range(5)]
 
@@ -62,6 +65,51 @@ def test_adapters_do_not_stain_the_base(models, tmp_path):
     alone = texts(sample.run(models[:1], PROMPTS, plan(), tmp_path / "alone"))
     mixed = texts(sample.run([models[1], models[0]], PROMPTS, plan(), tmp_path / "mixed"))
     assert mixed == alone
+
+
+def test_one_run_at_several_scales(models, tmp_path):
+    """Scale 1 is the run itself to the byte, scale 0 samples as the base does, and no row can be taken for another."""
+    base, run = models[0].base.name_or_path, models[1].adapter
+    plainly = sample.run(parse_models(f"base={base},sft={run}"), PROMPTS, plan(), tmp_path / "plainly")
+    whole = sample.run(parse_models(f"base={base},sft={run}*1.0"), PROMPTS, plan(), tmp_path / "whole")
+    assert whole.read_bytes() == plainly.read_bytes()
+    named = parse_models(f"sft={run},half={run}*0.5,none={run} * 0")
+    path = sample.run(named, PROMPTS, plan(temperatures=(0.01,)), tmp_path / "scales")
+    sets = read_sets(path)
+    adapters = {one.model: one.adapter for one in sets}
+    assert adapters == {"sft": adapters["sft"], "half": adapters["sft"] + "*0.5", "none": adapters["sft"] + "*0.0"}
+    texts = {name: [one.samples.texts for one in sets if one.model == name] for name in adapters}
+    bare = sample.run(models[:1], PROMPTS, plan(temperatures=(0.01,)), tmp_path / "bare")
+    assert texts["none"] == [one.samples.texts for one in read_sets(bare)]
+    assert texts["half"] != texts["none"] != texts["sft"] != texts["half"]
+
+
+def test_an_engine_that_cannot_scale_says_so(models, tmp_path):
+    half = parse_models(f"half={models[1].adapter}*0.5")
+    with pytest.raises(InputError, match="engine replay cannot scale an adapter") as caught:
+        sample.run(half, PROMPTS, plan(engine={"kind": "replay", "path": "x"}), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [("half", "got 'half'"), ("-1", "got '-1'"), ("50", "got '50'"), ("nan", "got 'nan'"), ("", "got ''")],
+)
+def test_a_scale_that_cannot_be_is_refused(models, factor, expected):
+    with pytest.raises(InputError, match=f"^x: the adapter's scale must be a number from 0 .*{expected}$"):
+        parse_models(f"x={models[1].adapter}*{factor}")
+
+
+def test_only_what_plain_lora_adds_is_scaled(models, tmp_path):
+    with pytest.raises(InputError, match="has no adapter to scale"):
+        parse_models("x=embedded:countdown*0.5")
+    folder = shutil.copytree(models[1].adapter, tmp_path / "dora")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True, "bias": "all"}))
+    with pytest.raises(InputError, match=r"only what plain LoRA adds can be scaled; .* has use_dora, bias"):
+        parse_models(f"x={folder}*0.5")
+    starred = shutil.copytree(models[1].adapter, tmp_path / "lr*0.5")
+    assert parse_models(f"x={starred}")[0].scale == 1.0
 
 
 def test_what_is_there_is_not_drawn_again(models, tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polychromic.core.nouns import Prompt
-from polychromic.training.batch import PromptBook, choose, window_of
+from polychromic.training.batch import PromptBook, choose, demonstrations_of, window_of
 
 
 def padded():
@@ -39,6 +39,18 @@ def test_the_parts_of_a_packed_row_are_sequences_of_their_own():
     window = window_of([packed])
     assert window.prompts == ((5, 6), (5,))
     assert window.skipped == 1
+
+
+def test_demonstrations_are_prompt_and_first_answer_of_every_sequence():
+    rows = [
+        {"input_ids": [5, 6, 7, 1], "labels": [-100, -100, 7, 1]},
+        {"input_ids": [5, 6], "labels": [-100, -100]},
+        {"input_ids": [5, 6], "labels": [5, 6]},
+        {"input_ids": [5, 7, 1, 8, 9, 1], "labels": [-100, 7, 1, -100, 9, 1]},
+        {"input_ids": [5, 7, 1, 3, 4, 8], "labels": [-100, 7, 1, -100, -100, 8], "seq_lengths": [3, 3]},
+    ]
+    found = [((5, 6), (7, 1)), ((5,), (7, 1)), ((5,), (7, 1)), ((3, 4), (8,))]
+    assert list(demonstrations_of(rows)) == found
 
 
 def test_a_window_has_all_its_micro_batches_in_order():

@@ -7,6 +7,8 @@ import torch
 from trl import SFTTrainer
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
+from polychromic.embedding.hashing import HashingEmbedder
+from polychromic.policy.logprobs import completion_logprobs
 from polychromic.training import term as term_module
 
 
@@ -114,6 +116,122 @@ def test_scoring_in_parts_gives_the_same_gradient(make_trainer, first_gradients,
     assert closest(parts, whole) < 1e-5
 
 
+class Crowded:
+    """A device that holds so many sequences: the scoring, or the backward pass behind it, fails above."""
+
+    def __init__(self, room, where):
+        self.room, self.where, self.sizes = room, where, []
+
+    def __call__(self, model, prompts, completions, temperature, pad):
+        found = completion_logprobs(model, prompts, completions, temperature, pad=pad)
+        self.sizes.append(found.numel())
+        if found.numel() > self.room and self.where == "forward":
+            raise torch.OutOfMemoryError("on purpose")
+        if found.numel() > self.room:
+            fails_midway(model)
+        return found
+
+
+def fails_midway(model):
+    """The backward pass gives the last layers their gradients, then fails."""
+    layer = model.get_submodule("base_model.model.model.layers.0.mlp.down_proj.lora_B.default")
+
+    def fail(gradient):
+        handle.remove()
+        raise torch.OutOfMemoryError("on purpose")
+
+    handle = layer.weight.register_hook(fail)
+
+
+@pytest.mark.parametrize("where", ["forward", "backward"])
+@pytest.mark.parametrize("room", [8, 3, 1])
+def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_gradients, monkeypatch, room, where):
+    """Whole sets first, then single samples; what a failed backward pass left behind is gone."""
+    whole, drawn = first_gradients(make_trainer(2.0, section={"schedule": {"monitor_every": 1}}))
+    crowded = Crowded(room, where)
+    monkeypatch.setattr(term_module, "completion_logprobs", crowded)
+    trainer = make_trainer(2.0, section={"schedule": {"monitor_every": 1}})
+    parts, again = first_gradients(trainer)
+    assert crowded.sizes[0] == 16
+    assert sum(size for size in crowded.sizes if size <= room) == 16
+    assert closest(parts, whole) < 1e-6
+    assert again.report["logprob_gap"] == pytest.approx(drawn.report["logprob_gap"], abs=1e-7)
+    assert trainer.term.bound is not None
+
+
+def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_trainer, monkeypatch):
+    logs = []
+    for room in (16, 3):
+        crowded = Crowded(room, "backward")
+        monkeypatch.setattr(term_module, "completion_logprobs", crowded)
+        trainer = make_trainer(2.0, section={"schedule": {"monitor_every": 1}}, max_steps=2, learning_rate=0.0)
+        trainer.train()
+        logs.append([row["diversity_gradient"] for row in trainer.state.log_history if "loss" in row])
+    assert logs[1] == pytest.approx(logs[0], rel=1e-4)
+    assert [size for size in crowded.sizes if size > 3] == [16, 8, 4]  # all in the first step
+
+
+def test_a_sample_that_does_not_fit_is_said_to_be_too_long(make_trainer, monkeypatch):
+    monkeypatch.setattr(term_module, "completion_logprobs", Crowded(0, "forward"))
+    with pytest.raises(torch.OutOfMemoryError, match=r"a single sample .* polychromic.max_new_tokens"):
+        make_trainer().train()
+
+
+def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_factory, monkeypatch):
+    from polychromic.core.nouns import Decoding
+    from polychromic.policy.generate import Ends, Request
+    from polychromic.samplers import transformers as engine
+
+    real, sizes = engine.generate, []
+
+    def tight(model, prompts, request):
+        sizes.append(request.n)
+        if request.n > 2:
+            raise torch.OutOfMemoryError("on purpose")
+        return real(model, prompts, request)
+
+    monkeypatch.setattr(engine, "generate", tight)
+    request = Request(5, Decoding(max_new_tokens=4), Ends((1,), 0), 3)
+    found = engine.generate_in_memory(tiny_model_factory(), [[3, 4, 5]], request)
+    assert sizes == [5, 2, 3, 1, 2]
+    assert len(found) == 1
+    assert len(found[0]) == 5
+    assert len({draw.token_ids for draw in found[0]}) > 2
+
+
+@pytest.mark.parametrize("alpha", [None, 40.0])
+def test_neftunes_noise_stays_out_of_sampling_and_scoring(make_trainer, first_gradients, alpha):
+    plain, _ = first_gradients(make_trainer(0.0, neftune_noise_alpha=alpha))
+    found, drawn = first_gradients(make_trainer(2.0, neftune_noise_alpha=alpha))
+    assert drawn.report["logprob_gap"] < 1e-4
+    term = expected_diversity_gradient(make_trainer(2.0), drawn, 2.0)
+    assert closest(found, {name: plain[name] + term[name] for name in plain}) < 1e-4
+
+
+def test_the_monitor_weighs_a_micro_batch_as_the_optimizer_does(make_trainer):
+    """Also for a model whose loss transformers divides by the accumulation steps itself."""
+    seen = []
+    for size, steps, accepts in ((8, 1, True), (2, 4, True), (2, 4, False)):
+        trainer = make_trainer(
+            2.0, per_device_train_batch_size=size, gradient_accumulation_steps=steps, max_steps=1,
+            section={"schedule": {"monitor_every": 1}},
+        )  # fmt: skip
+        trainer.model_accepts_loss_kwargs = accepts
+        trainer.train()
+        row = trainer.state.log_history[0]
+        seen.append((row["demonstration_gradient"], row["diversity_gradient"]))
+    assert seen[1] == pytest.approx(seen[0], rel=1e-4)
+    assert seen[2] == pytest.approx(seen[0], rel=1e-4)
+
+
+def test_the_monitor_looks_on_diversity_steps(make_trainer):
+    section = {"compute_every_n_steps": 3, "schedule": {"monitor_every": 5}}
+    trainer = make_trainer(section=section, max_steps=13)
+    trainer.train()
+    looked = [row["step"] - 1 for row in trainer.state.log_history if "gradient_share" in row]
+    assert looked == [0, 6, 12]
+
+
 def test_every_nth_step_only(make_trainer):
     trainer = make_trainer(section={"compute_every_n_steps": 3}, max_steps=7)
     drawn, draw = [], trainer.term.draw
@@ -129,6 +247,22 @@ def test_at_most_so_many_prompts_of_the_whole_window(make_trainer, first_gradien
     _, drawn = first_gradients(trainer)
     assert len(drawn.sets) == 5
     assert len({samples.prompt.id for samples in drawn.sets}) == 5
+
+
+@pytest.mark.parametrize(("reward", "calls"), [("semantic", 3), ("answers", 0)])
+def test_the_encoder_is_asked_once_a_step_and_for_what_is_new(make_trainer, reward, calls):
+    asked = []
+
+    class Watched(HashingEmbedder):
+        def embed(self, texts):
+            asked.append(list(texts))
+            return super().embed(texts)
+
+    trainer = make_trainer(section={"reward": reward}, embedder=Watched())
+    trainer.train()
+    assert len(asked) == calls
+    texts = [text for some in asked for text in some]
+    assert len(texts) == len(set(texts))
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):
