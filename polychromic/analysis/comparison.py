@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polychromic.analysis import ceiling, frontier, significance, spread
+from polychromic.analysis import ceiling, frontier, returns, significance, spread
 from polychromic.analysis.measurements import Cell, MeasurementTable, read_table
 from polychromic.analysis.resampling import (
     Array,
@@ -87,6 +87,7 @@ def compare(
         "comparisons": compared,
         "frontier": _frontier(table, settings, reference),
         "verdicts": [_verdict(name, compared, settings, reference) for name in _variants(table, settings)],
+        "returns": _returns(table, compared, judged, settings, reference),
         "spread": spread.sample_split(judged, settings.baseline, _variants(table, settings), reference),
         "seeds": spread.over_seeds(table, settings.baseline, reference, settings.plan),
         "flags": ceiling.flags(table, compared, judged, settings.baseline),
@@ -273,6 +274,22 @@ def _frontier(table: MeasurementTable, settings: CompareSettings, reference: flo
         if own and each.model in _variants(table, settings)
     ]
     return {"quality": quality.signature, "diversity": diversity.signature, **found, "swept": swept, "reason": ""}
+
+
+def _returns(
+    table: MeasurementTable,
+    compared: Sequence[Mapping[str, Any]],
+    judged: Sequence[Mapping[str, Any]],
+    settings: CompareSettings,
+    reference: float,
+) -> dict[str, Any]:
+    """Where samples stop paying, and what diversity cost in quality, at the reference temperature."""
+    rows = [row for row in compared if (row["a"], row["temperature"]) == (settings.baseline, reference)]
+    signatures = [row["metric"] for row in rows if np.isfinite(row["difference"])]
+    return {
+        "collapse": returns.collapse_points(judged, table.models, reference),
+        "efficiency": returns.efficiencies(rows, primary_diversity(signatures), primary_quality(signatures)),
+    }
 
 
 def _verdict(name: str, rows: list[dict[str, Any]], settings: CompareSettings, reference: float) -> dict[str, Any]:

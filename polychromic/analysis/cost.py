@@ -81,13 +81,16 @@ def account(costs: Mapping[str, Cost], baseline: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The samples of one model: how many there are, are judged and passed, and for how many the time is known."""
+    """The samples of one model: how many there are, are judged and passed, and for how many the time is known.
+
+    ``wall_seconds`` are those of the clock, beside the device's own.
+    """
 
     samples: int
     judged: int
     passed: int
     timed: int
-    processor_seconds: float
+    wall_seconds: float
 
     @property
     def reason(self) -> str:
@@ -109,6 +112,6 @@ def sampling_account(costs: Mapping[str, Cost], drawn: Mapping[str, Drawn], base
         facts = drawn[row["model"]]
         answers = per_passing_answer(costs[row["model"]], facts.passed)
         counts = {"samples": facts.samples, "judged": facts.judged, "passed": facts.passed}
-        spent = {"processor_seconds": facts.processor_seconds, "reason": facts.reason}
+        spent = {"wall_seconds": facts.wall_seconds, "reason": facts.reason}
         rows.append(row | counts | spent | {f"{name}_per_pass": value for name, value in answers.items()})
     return rows

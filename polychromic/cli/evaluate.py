@@ -65,7 +65,7 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     if troubles and strict:
         sys.exit(1)
     forecast = pipeline.forecast(evaluation, out)
-    click.echo(_planned(forecast, price), err=True)
+    click.echo(planned(forecast, price), err=True)
     with progress_bars() as progress:
         page = pipeline.run(evaluation, out, progress)
     result, lines = summary(page)
@@ -82,7 +82,7 @@ def _price(options: dict[str, Any]) -> float | None:
     return load_settings(options["config"]).tracking.price_per_hour
 
 
-def _planned(forecast: Forecast, price: float | None) -> str:
+def planned(forecast: Forecast, price: float | None) -> str:
     """What sampling will take, in one line."""
     if not forecast.missing:
         return f"to sample: nothing; all {forecast.samples:,} samples are there"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show
-from polychromic.cli.evaluate import MODELS_HELP, numbers, section_of
+from polychromic.cli.evaluate import MODELS_HELP, numbers, planned, section_of
 from polychromic.cli.verify import TASK_HELP
 
 
@@ -29,6 +29,7 @@ def command(models: str, out: str, seed: int, as_json: bool, **options: Any) -> 
     from polychromic.stages.models import parse_models
 
     evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed)
+    click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
     with progress_bars() as progress:
         path = pipeline.draw(evaluation, out, progress)
     show({"samples": str(path)}, as_json, [str(path)])

@@ -21,10 +21,14 @@ COST = "cost.json"
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """One sample's part of the row that says what its set took; ``tokens`` is None when the engine gave none."""
+    """One sample's part of the row that says what its set took; ``tokens`` is None when the engine gave none.
 
-    seconds: float
-    processor_seconds: float
+    ``device_seconds`` are the processor's own for a model on it, which other work on the machine does not change, else
+    the clock's.
+    """
+
+    device_seconds: float
+    wall_seconds: float
     tokens: int | None
 
 
@@ -74,10 +78,10 @@ def _models(folder: Path, rows: Sequence[Spent], baseline: str, price: float | N
         statuses = Counter(verdicts[key].status for key in keys if key in verdicts)
         judged = sum(statuses.values()) - statuses[Status.ABSENT]
         whole = len(known) == len(keys)
-        seconds = math.fsum(share.seconds for share in known) if whole else math.nan
-        processor = math.fsum(share.processor_seconds for share in known) if whole else math.nan
+        seconds = math.fsum(share.device_seconds for share in known) if whole else math.nan
+        wall = math.fsum(share.wall_seconds for share in known) if whole else math.nan
         costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, price_per_hour=price)
-        drawn[model] = Drawn(len(keys), judged, statuses[Status.PASSED], len(known), processor)
+        drawn[model] = Drawn(len(keys), judged, statuses[Status.PASSED], len(known), wall)
     return sampling_account(costs, drawn, baseline)
 
 
@@ -91,9 +95,9 @@ def _shares(rows: Sequence[Spent]) -> dict[Key, _Share]:
     for row in rows:
         if row.stage != "sample" or row.temperature is None or not row.indices:
             continue
-        n = len(row.indices)
+        n, own = len(row.indices), row.processor_seconds if row.device == "cpu" else row.seconds
         tokens: Sequence[int | None] = row.tokens if row.tokens is not None else [None] * n
         for index, count in zip(row.indices, tokens, strict=False):
             key = (row.model, row.prompt_id, row.temperature, index)
-            found[key] = _Share(row.seconds / n, row.processor_seconds / n, count)
+            found[key] = _Share(own / n, row.seconds / n, count)
     return found

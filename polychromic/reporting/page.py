@@ -97,6 +97,8 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "differences": _most_telling(tables.all_differences(comparison)),
         "all_differences": len(comparison["comparisons"]),
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
+        "returns": tables.returns_table(comparison),
+        "returns_markdown": tables.markdown(*tables.returns_table(comparison)),
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
         "audit": audit,

@@ -207,6 +207,56 @@ def differences_markdown(comparison: Comparison, temperature: float) -> str:
     return markdown(names, rows)
 
 
+def returns_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of what the sweep and the samples give each model; no rows without a frontier.
+
+    Hypervolume; diversity more than the baseline's at matched quality; diversity a unit of quality given up (at the
+    reference temperature); and the number of samples after which one more adds less than 0.01 pass@k.
+    """
+    frontier, found = comparison["frontier"], comparison.get("returns", {"collapse": [], "efficiency": []})
+    if not frontier["models"]:
+        return [], []
+    diversity, quality = (comparison["signatures"][frontier[role]]["name"] for role in ("diversity", "quality"))
+    matched = {row["b"]: row for row in frontier["matched"]}
+    efficiency = {row["model"]: row for row in found["efficiency"]}
+    collapse = {row["model"]: row for row in found["collapse"]}
+    heading = [
+        "model",
+        "hypervolume",
+        f"{diversity} at matched {quality}",
+        f"per {quality} given up",
+        "samples that pay",
+    ]
+    return heading, [
+        [
+            model,
+            f"{number(facts['hypervolume'])} [{', '.join(map(number, facts['hypervolume_interval']))}]",
+            _matched(matched.get(model)),
+            _efficiency(efficiency.get(model)),
+            _paying(collapse.get(model)),
+        ]
+        for model, facts in frontier["models"].items()
+    ]
+
+
+def _matched(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["difference"] is None:
+        return DASH if row is None else row["reason"]
+    return f"{signed(row['difference'])} [{', '.join(map(signed, row['interval']))}]"
+
+
+def _efficiency(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return DASH
+    return number(row["efficiency"]) if row["efficiency"] is not None else row["reason"]
+
+
+def _paying(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["reason"]:
+        return DASH
+    return f"all {row['samples']}" if row["collapse"] is None else f"{row['collapse']} of {row['samples']}"
+
+
 def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The account of ``analysis.cost`` in Markdown."""
     names = ["model", "tokens", "device seconds", "dollars", "times the baseline"]
@@ -221,8 +271,8 @@ def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[li
         ("samples", "samples", 0),
         ("passed", "passed", 0),
         ("tokens", "tokens", 0),
-        ("device_seconds", "seconds", 1),
-        ("processor_seconds", "processor seconds", 1),
+        ("device_seconds", "device seconds", 1),
+        ("wall_seconds", "by the clock", 1),
         ("tokens_per_second", "tokens a second", 1),
         ("multiplier", f"times {baseline}", 2),
         ("device_seconds_per_pass", "seconds a pass", 1),

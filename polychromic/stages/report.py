@@ -12,7 +12,7 @@ from polychromic.reporting.page import Extras, write_report
 from polychromic.settings.schema import TrackingSection
 
 SPENT = (
-    *("model", "samples", "passed", "tokens", "device_seconds", "processor_seconds", "multiplier"),
+    *("model", "samples", "passed", "tokens", "device_seconds", "wall_seconds", "multiplier"),
     *("device_seconds_per_pass", "tokens_per_pass", "dollars", "dollars_per_pass"),
 )
 """What of the account goes to W&B."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from polychromic.reporting.page import write_report
 
 
 def sampled(model, prompt, indices, seconds, tokens=(5, 5)):
-    return Spent("sample", seconds, seconds / 2, "cpu", model, 1.0, prompt, tuple(indices), tokens)
+    return Spent("sample", seconds, seconds / 2, "cuda", model, 1.0, prompt, tuple(indices), tokens)
 
 
 @pytest.fixture
@@ -42,11 +43,17 @@ def test_seconds_tokens_dollars_multiplier_and_a_passing_answers_price(evaluatio
     append(evaluation, [Spent("measure", 2.0, 1.0), Spent("measure", 3.0, 1.0)])
     found = evaluation_cost(evaluation, "sft")
     sft, ours = found["models"]
-    assert (sft["tokens"], sft["device_seconds"], sft["processor_seconds"], sft["dollars"]) == (20, 4.0, 2.0, 4.0)
+    assert (sft["tokens"], sft["device_seconds"], sft["wall_seconds"], sft["dollars"]) == (20, 4.0, 4.0, 4.0)
     assert (ours["multiplier"], ours["passed"], ours["samples"]) == (2.0, 3, 4)
     assert (sft["device_seconds_per_pass"], sft["tokens_per_pass"]) == (4.0, 20.0)
     assert ours["dollars_per_pass"] == pytest.approx(8 / 3)
     assert [(row["stage"], row["seconds"]) for row in found["stages"]] == [("sample", 12.0), ("measure", 5.0)]
+
+
+def test_on_a_processor_its_own_seconds_count_not_those_of_its_neighbours(evaluation):
+    append(evaluation, [replace(sampled("ours", prompt, (0, 1), 4.0), device="cpu") for prompt in "pq"])
+    ours = evaluation_cost(evaluation, "sft")["models"][1]
+    assert (ours["device_seconds"], ours["wall_seconds"], ours["multiplier"]) == (4.0, 8.0, 1.0)
 
 
 def test_a_sample_drawn_twice_counts_once(evaluation):

@@ -8,7 +8,7 @@ import pytest
 
 from polychromic.core.errors import MissingResourceError
 from polychromic.reporting.page import LARGEST, opening, script_json, write_report
-from polychromic.reporting.tables import DASH, span
+from polychromic.reporting.tables import DASH, returns_table, span
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,22 @@ def test_numbers_are_those_of_the_comparison(page):
     for verdict in comparison["verdicts"]:
         assert verdict["level"] in html
         assert verdict["sentence"] in twin
+
+
+def test_what_the_sweep_and_the_samples_give_is_shown(page):
+    comparison = json.loads((page.parent / "comparison.json").read_text())
+    heading, rows = returns_table(comparison)
+    assert heading[2] == "distinct and correct@16 at matched pass@1"
+    assert [row[0] for row in rows] == ["base", "sft", "moderate", "aggressive"]
+    volume = comparison["frontier"]["models"]["sft"]["hypervolume"]
+    assert rows[1][1].startswith(f"{volume:.3f} [")
+    matched = {row["b"]: row["difference"] for row in comparison["frontier"]["matched"]}
+    assert rows[2][2].startswith(f"{matched['moderate']:+.3f} [")
+    html, twin = page.read_text(), (page.parent / "report.md").read_text()
+    for text in rows[2][1:]:
+        assert f"<td>{text}</td>" in html
+        assert text in twin
+    assert returns_table(comparison | {"frontier": {"models": {}}}) == ([], [])
 
 
 def test_of_equal_verdicts_the_largest_gain_stands_on_top(page):

@@ -102,7 +102,7 @@ def test_the_account_is_sent_too(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", fake)
     report.publish(folder, TrackingSection(wandb="online"))
     row = dict(zip(fake.sent["tables/cost"]["columns"], fake.sent["tables/cost"]["data"][0], strict=True))
-    assert (row["model"], row["tokens"], row["device_seconds"], row["multiplier"]) == ("sft", 3, 2.0, 1.0)
+    assert (row["model"], row["tokens"], row["device_seconds"], row["multiplier"]) == ("sft", 3, 1.0, 1.0)
     assert row["tokens_per_pass"] is None
 
 
