@@ -72,7 +72,7 @@ def test_the_regression_view_names_the_changes_and_why():
 
 def test_changes_stand_in_reading_order_whatever_order_they_were_judged_in():
     names = [f"HumanEval/{n}" for n in (10, 9, 100, 0)]
-    found = regression(dict.fromkeys(names, [PASS]), dict.fromkeys(reversed(names), [WRONG]))
+    found = regression({name: [PASS] for name in names}, {name: [WRONG] for name in reversed(names)})
     assert [change.task for change in found.changes] == [f"HumanEval/{n}" for n in (0, 9, 10, 100)]
 
 
