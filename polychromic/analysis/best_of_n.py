@@ -20,6 +20,8 @@ from polychromic.diversity.subsets import best_of_k, expected_distinct, pass_at_
 
 DIFFER = 0.5
 """Candidates differ at a temperature when this share of the prompts has two that are not identical."""
+ROUNDING = 1e-9
+"""Smaller differences between shares are rounding: a scorer that cannot tell candidates apart gains exactly nothing."""
 
 
 class Ground(NamedTuple):
@@ -97,21 +99,23 @@ def choice(candidates: Sequence[Candidates], name: str, scorer: Scorer, n: int, 
     if not usable:
         reason = "the samples do not hold what it needs" if lacking else f"no judged prompt has {n} samples"
         return Choice(name, *(math.nan,) * 7, 0, *(math.nan,) * 3, reason=reason)
-    worth = np.array([best_of_k(scores, passes, n) for scores, passes in usable])
     single = np.array([sum(passes) / len(passes) for _, passes in usable])
+    gains = np.array([best_of_k(scores, passes, n) for scores, passes in usable]) - single
+    gains[np.abs(gains) < ROUNDING] = 0.0
     oracle = float(np.mean([float(pass_at_k(len(p), sum(p), n)) for _, p in usable]))
-    low, high = _interval(worth - single, plan or Plan(resamples=2000))
-    selected, alone = float(worth.mean()), float(single.mean())
+    low, high = _interval(gains, plan or Plan(resamples=2000))
+    alone, gain = float(single.mean()), float(gains.mean())
+    selected = alone + gain
     aucs = [value for value in (auc(scores, passes) for scores, passes in usable) if value is not None]
     room = oracle - alone
     return Choice(
         name,
         selected,
-        selected - alone,
+        gain,
         low,
         high,
         oracle - selected,
-        (selected - alone) / room if room > 1e-12 else math.nan,
+        gain / room if room > ROUNDING else math.nan,
         float(np.mean(aucs)) if aucs else math.nan,
         len(aucs),
         float(np.mean([np.std(scores) for scores, _ in usable])),

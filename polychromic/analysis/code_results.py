@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ def regression(a: ByTask, b: ByTask) -> Regression:
     The p-value is McNemar's exact two-sided one: under the null each changed problem is equally likely gained or lost.
     """
     first_a, first_b = _first(a), _first(b)
-    shared = [task for task in first_a if task in first_b]
+    shared = sorted((task for task in first_a if task in first_b), key=_in_reading_order)
     changes = []
     for task in shared:
         before, after = first_a[task], first_b[task]
@@ -129,6 +130,11 @@ def regression(a: ByTask, b: ByTask) -> Regression:
     return Regression(
         len(shared), int(passes[0].sum()), int(passes[1].sum()), tuple(changes), mcnemar_p(*passes), *groups
     )
+
+
+def _in_reading_order(name: str) -> list[str]:
+    """A sorting key that counts: HumanEval/9 before HumanEval/10."""
+    return [part.zfill(20) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _first(verdicts: ByTask) -> dict[str, Verdict]:

@@ -16,7 +16,7 @@ from polychromic.core.errors import InputError
 @click.argument("folder", type=click.Path())
 @click.option("--n", "numbers", default="2,4,8", show_default=True, help="How many candidates, separated by commas.")
 @click.option("--scorer", "scorers", multiple=True, help="A kind of scorer or {kind: NAME, ...}; default: all.")
-@click.option("--task", help="The task the samples answer; needed by the scorers that read or run programs.")
+@click.option("--task", help="The task the samples answer, where the folder does not tell.")
 @json_option
 def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | None, as_json: bool) -> None:
     """Compare N candidates and a scorer's choice with a single sample, on FOLDER's samples and verdicts."""
@@ -29,7 +29,8 @@ def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | Non
         ns = [int(number) for number in numbers.split(",")]
     except ValueError:
         raise InputError(f"--n: {numbers!r}: expected numbers separated by commas, such as 2,4,8") from None
-    checker = build("tasks", read_value(task, COMMAND_LINE)) if task else None
+    judged_by = read_value(task, COMMAND_LINE) if task else best_of_n.task_of(folder)
+    checker = build("tasks", judged_by) if judged_by else None
     entries = [read_value(scorer, COMMAND_LINE) for scorer in scorers]
     with progress_bars() as progress:
         path = best_of_n.run(folder, ns, entries, checker, progress)

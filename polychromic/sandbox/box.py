@@ -48,7 +48,8 @@ class Sandbox:
         try:
             self._workers = [Worker(self.limits, self.confinement) for _ in range(self.size)]
             layers = [worker.ready() for worker in self._workers]
-            self.report = verify(layers[0], dict(self._raw(CANARIES.programs())), self.confinement)
+            found = {number: judgement for number, judgement, _ in self._raw(CANARIES.programs())}
+            self.report = verify(layers[0], found, self.confinement)
         except BaseException:
             self.__exit__()
             raise
@@ -83,19 +84,22 @@ class Sandbox:
                 yield index, judgement
 
     def _settled(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
-        """Judgements in any order; a timeout of the wall clock only is tried again with nothing else running."""
+        """Judgements in any order; a program that timed out because it was not let run is tried again alone."""
         again = []
-        for number, judgement in self._raw(programs):
-            if judgement.outcome is Outcome.TIMEOUT_WALL and len(programs) > 1:
+        for number, judgement, crowded in self._raw(programs):
+            if crowded and len(programs) > 1:
                 again.append(number)
             else:
                 yield number, judgement
         for number in again:
-            for _, judgement in self._raw([programs[number]]):
+            for _, judgement, _ in self._raw([programs[number]]):
                 yield number, judgement
 
-    def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
-        """Judgements in any order, each program run once, or again where the sandbox itself broke."""
+    def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement, bool]]:
+        """Judgements in any order, each program run once, or again where the sandbox itself broke.
+
+        With each comes whether a timeout of the wall clock is the crowded machine's fault, as far as is known.
+        """
         if not self._workers:
             raise SandboxError("the sandbox is not open: use it as a context manager")
         waiting = deque(enumerate(programs))
@@ -108,7 +112,7 @@ class Sandbox:
                 for place in self._finished(busy):
                     number, reply = busy.pop(place)[1], self._reply(place)
                     if reply["outcome"] != judge.BROKEN:
-                        found.append((number, _judgement(reply, programs[number])))
+                        found.append((number, _judgement(reply, programs[number]), bool(reply["crowded"])))
                         continue
                     tries[number] += 1
                     self._replace(place)

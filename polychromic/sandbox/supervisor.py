@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from polychromic.sandbox.children import BrokenError, Judge, Zygote, ending
 from polychromic.sandbox.nouns import Limits, Outcome
 
 TICK = 0.005  # seconds between two looks at a clock that is about to run out
+ASLEEP = 0.9  # of the wall limit spent without waiting for a processor: more room would not help
 UNCLEAN = {Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL, Outcome.MEMORY}  # after these the judge is replaced
 
 
@@ -36,6 +38,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     rows: list[Any] = field(default_factory=list)
     before: float = 0.0
+    queued_before: float = 0.0
 
     def wait(self, line: int) -> tuple[Outcome, str] | None:
         """Collects the judge's rows until it is done or gone, or says which clock ran out."""
@@ -56,6 +59,11 @@ class Run:
                 self.rows += rows
             if over := self._over():
                 return over
+
+    def crowded(self) -> bool:
+        """Whether the program, with the machine to itself, would have got further within the wall limit."""
+        waited = queued(self.candidate) + queued(self.judge.pid) - self.queued_before
+        return not time.monotonic() - self.started - waited >= ASLEEP * self.limits.wall  # also when it is not known
 
     def _clocks(self) -> tuple[float, float, float]:
         """CPU seconds of the candidate and of the judge, and wall seconds, so far."""
@@ -87,6 +95,15 @@ def cpu_clock(pid: int) -> float:
         return 0.0
 
 
+def queued(pid: int) -> float:
+    """Seconds that process ``pid`` has waited for a processor; infinite when it is gone or the kernel does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return math.inf
+
+
 class Supervisor:
     """A zygote and a judge, and one program at a time."""
 
@@ -110,15 +127,18 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             candidate = self.zygote.fork(theirs.fileno())
-            state = Run(candidate, self._judge, self.limits, before=cpu_clock(self._judge.pid))
+            pid = self._judge.pid
+            state = Run(candidate, self._judge, self.limits, before=cpu_clock(pid), queued_before=queued(pid))
             theirs.close()
             self._judge.submit(job, ours.fileno())
             ours.close()
             over = state.wait(self._line)
+            crowded = over is not None and over[0] is Outcome.TIMEOUT_WALL and state.crowded()
         status, seconds = self.zygote.end()
         if over is None and not state.rows:
             over = Outcome.MEMORY, f"the tests ended by {self._end_judge()}, on data the program returned"
-        reply = _result(state.rows, over or _burnt(status, seconds, self.limits), status, inputs) | {"seconds": seconds}
+        reply = _result(state.rows, over or _burnt(status, seconds, self.limits), status, inputs)
+        reply |= {"seconds": seconds, "crowded": crowded}
         if self._judge and (over or reply["outcome"] in UNCLEAN or self._judge.runs >= Judge.RUNS):
             self._end_judge()
         return reply

@@ -11,10 +11,10 @@ from polychromic.analysis.candidates import Candidates
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.protocols import Progress, silent
-from polychromic.records.jsonl import write_json
+from polychromic.records.jsonl import read_json, write_json
 from polychromic.records.samples import StoredSet, group_sets, read_sets
 from polychromic.records.verdicts import read_verdicts, verdicts_of
-from polychromic.settings.catalog import build, kinds
+from polychromic.settings.catalog import build, kinds, split
 from polychromic.tasks.judging import Judging
 
 Scorers = Sequence[str | dict[str, Any]]
@@ -64,6 +64,17 @@ def run(
         progress("best-of-n", done, len(cells))
     write_json(folder / "best_of_n.json", {"entries": entries})
     return folder / "best_of_n.json"
+
+
+def task_of(folder: str | Path) -> Any:
+    """The entry of the code task that the folder's samples were judged by, as far as the folder tells; else None."""
+    experiment, result = Path(folder) / "experiment.json", Path(folder) / "code.json"
+    if experiment.exists():
+        found = read_json(experiment)
+        kind, options = split(found["task"])
+        asked = {name: found[name] for name in ("strategy", "post_processing")}
+        return {"kind": kind, **options, **asked}
+    return read_json(result).get("task") if result.exists() else None
 
 
 def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candidates]]:

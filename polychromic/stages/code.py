@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.code_results import KS, ByTask, regression, summary
-from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import differences
@@ -51,7 +51,7 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
     for experiment in chosen:
         try:
             results.append(_one(experiment, settings, task, progress))
-        except EngineError as error:
+        except (EngineError, InputError, NumericalError) as error:  # this experiment's own; the others go on
             results.append({"name": experiment.name, "failed": str(error)})
     every = {item["name"]: item for item in _earlier(folder, settings)} | {item["name"]: item for item in results}
     ordered = [every[item.name] for item in settings.experiments if item.name in every]

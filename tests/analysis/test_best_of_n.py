@@ -150,6 +150,15 @@ def test_advice_for_the_other_cases():
     assert "no scorer finds it" in advice(ground(blind, 2), [choice(blind, "given", Given(), 2)], None)
 
 
+def test_a_scorer_that_cannot_tell_candidates_apart_gains_exactly_nothing():
+    blind = [
+        made(*((0, place < right) for place in range(5)), name=f"{right}.{i}") for right in (1, 2, 3) for i in range(30)
+    ]
+    found = choice(blind, "given", Given(), 2)
+    assert (found.gain, found.low, found.high, found.efficiency) == (0.0, 0.0, 0.0, 0.0)
+    assert "no scorer finds it" in advice(ground(blind, 2), [found], None)
+
+
 def test_the_temperature_at_which_candidates_start_to_differ():
     assert differing_temperature({0.2: 0.9, 0.6: 0.5, 1.0: 0.1}) == 0.6
     assert differing_temperature({0.2: 0.9}) is None
@@ -243,6 +252,19 @@ def test_the_command_prints_a_table_and_the_advice(folder):
         CliRunner().invoke(commands, ["best-of-n", str(folder), "--n", "two"], catch_exceptions=False)
     with pytest.raises(InputError, match="from 1"):
         best_of_n.run(folder, [0])
+
+
+def test_the_folder_tells_the_task_and_how_it_was_asked(folder, tmp_path):
+    assert best_of_n.task_of(folder) == "functions18"
+    shown = CliRunner().invoke(
+        commands, ["best-of-n", str(folder), "--n", "2", "--scorer", "completeness"], catch_exceptions=False
+    )
+    assert "do not hold" not in shown.stdout
+    asked = {"task": {"kind": "humaneval", "file": "x"}, "strategy": "chat_cot", "post_processing": "auto", "seed": 0}
+    (tmp_path / "experiment.json").write_text(json.dumps(asked))
+    expected = {"kind": "humaneval", "file": "x", "strategy": "chat_cot", "post_processing": "auto"}
+    assert best_of_n.task_of(tmp_path) == expected
+    assert best_of_n.task_of(tmp_path / "elsewhere") is None
 
 
 def test_without_a_task_texts_are_compared_and_program_scorers_abstain(folder):

@@ -70,6 +70,12 @@ def test_the_regression_view_names_the_changes_and_why():
     assert found.p == 1.0
 
 
+def test_changes_stand_in_reading_order_whatever_order_they_were_judged_in():
+    names = [f"HumanEval/{n}" for n in (10, 9, 100, 0)]
+    found = regression({name: [PASS] for name in names}, {name: [WRONG] for name in reversed(names)})
+    assert [change.task for change in found.changes] == [f"HumanEval/{n}" for n in (0, 9, 10, 100)]
+
+
 def test_the_p_value_is_mcnemars_exact_one():
     a = {str(i): [PASS if i < 2 else WRONG] for i in range(12)}
     b = {str(i): [WRONG if i < 1 else PASS] for i in range(12)}

@@ -163,9 +163,14 @@ def test_order_is_kept_and_identical_programs_run_once(box: Sandbox, monkeypatch
     assert len(submitted) == 2
 
 
-def test_a_wall_timeout_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("crowded", [False, True])
+def test_a_wall_timeout_is_tried_again_alone_if_the_machine_is_to_blame(
+    monkeypatch: pytest.MonkeyPatch, crowded: bool
+) -> None:
     alone: list[int] = []
-    real = Sandbox._raw
+    real, result = Sandbox._raw, Worker.result
+    if crowded:  # a program that only sleeps has not waited for a processor
+        monkeypatch.setattr(Worker, "result", lambda self: result(self) | {"crowded": True})
 
     def spy(self: Sandbox, programs: list[Program]) -> Any:
         alone.append(len(programs))
@@ -177,7 +182,7 @@ def test_a_wall_timeout_is_tried_again_alone(monkeypatch: pytest.MonkeyPatch) ->
         sleepy = Program("import time\ndef f(a, b): time.sleep(60)", "f", ADD)
         found = box.judge_many([sleepy, good])
     assert [str(judgement.outcome) for judgement in found] == ["timeout_wall", "passed"]
-    assert alone == [2, 1]
+    assert alone[:2] == ([2, 1] if crowded else [2])
 
 
 def test_a_broken_worker_is_replaced_and_the_program_tried_again() -> None:
@@ -233,7 +238,7 @@ def test_a_timeout_that_the_kernel_saw_first_is_a_timeout() -> None:
 
 
 def test_a_judgement_found_beside_a_break_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = {"outcome": "passed", "detail": "", "outputs": None, "seconds": 0.0}
+    good = {"outcome": "passed", "detail": "", "outputs": None, "seconds": 0.0, "crowded": False}
     with Sandbox(SHORT, workers=2) as box:
         monkeypatch.setattr(box_module, "ATTEMPTS", 1)
         monkeypatch.setattr(Sandbox, "_finished", lambda self, busy: sorted(busy))

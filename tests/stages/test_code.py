@@ -124,10 +124,12 @@ def test_a_server_that_goes_loses_no_finished_sample(tmp_path, answering_server)
 def test_one_failing_experiment_does_not_take_the_others_down(tmp_path, answering_server):
     url, _ = answering_server
     extra = "  - {name: gone, engine: {kind: server, base_url: 'http://127.0.0.1:9/v1', attempts: 1}}\n"
+    extra += "  - {name: lost, engine: transformers, adapter: ./nowhere}\n"
     path = configuration(tmp_path, url, extra)
-    done = CliRunner().invoke(commands, ["code", str(path), "--only", "gone", "--only", "chat"])
+    done = CliRunner().invoke(commands, ["code", str(path), "--only", "gone", "--only", "lost", "--only", "chat"])
     assert done.exit_code == 1
     assert "gone: failed: http://127.0.0.1:9/v1" in done.stdout
+    assert "lost: failed: lost: there is no folder ./nowhere" in done.stdout
     assert "1.000" in done.stdout
     assert "8/8" in done.stdout
 

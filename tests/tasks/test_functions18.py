@@ -8,8 +8,9 @@ from collections import Counter
 import pytest
 
 from polychromic.core.errors import InputError
-from polychromic.core.nouns import Completion, Prompt, Status
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status
 from polychromic.core.protocols import Task
+from polychromic.settings.catalog import build
 from polychromic.tasks.functions18 import Functions18
 from polychromic.tasks.judging import Judging, finding, judge_extracted
 from polychromic.tasks.replies import Extraction
@@ -108,6 +109,13 @@ def test_the_same_program_under_other_names_is_the_same_answer():
     assert other.passed
     assert other.answer != first.answer
     assert not wrong.passed
+    drawn = SampleSet(prompt, tuple(map(Completion, texts)), Decoding())
+    judged = [first, renamed, other, wrong]
+    labels = build("rewards", "answers").evidence(drawn, judged).values  # what training rewards
+    assert (labels[0] == labels[1], len(set(labels[:3]))) == (True, 2)
+    assert build("gates", "verifier").validity(drawn, judged) == (1.0, 1.0, 1.0, 0.0)
+    (measured,) = build("metrics", {"kind": "distinct_correct", "k": 4}).measure([drawn], [judged])
+    assert measured.value == 2.0
     same = Functions18(distinct_by="behaviour").verify_many([prompt] * 4, [Completion(text) for text in texts])
     assert same[0].answer == same[1].answer == same[2].answer != same[3].answer
 
