@@ -15,6 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,server,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps xgrammar apache-tvm-ffi  # without its triton
 	touch $(STAMP)
 
 demo: $(STAMP)

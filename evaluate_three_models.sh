@@ -13,18 +13,13 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if [ -n "${POLYCHROMIC:-}" ]; then
-  read -ra polychromic <<<"$POLYCHROMIC"
-elif [ -x .venv/bin/polychromic ]; then
-  polychromic=(.venv/bin/polychromic)
-else
-  polychromic=(polychromic)
-fi
+PATH="$PWD/.venv/bin:$PATH"  # this checkout's own installation first
 
 RUNS=${RUNS:-runs}
 models="baseline=$RUNS/baseline,moderate=$RUNS/polychromic_1.0_moderate,aggressive=$RUNS/polychromic_2.0_aggressive"
 options=(--config config/experiments/baseline.yaml --baseline baseline --out "${OUT:-$RUNS/evaluation}")
-options+=(--task "${TASK:-"{kind: conversations, path: data/eval.jsonl}"}")
+TASK=${TASK:-'{kind: conversations, path: data/eval.jsonl}'}
+options+=(--task "$TASK")
 
 case "${1:-}" in
   --demo)
@@ -36,4 +31,4 @@ case "${1:-}" in
   -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 
-"${polychromic[@]}" evaluate --models "$models" "${options[@]}" "$@"
+${POLYCHROMIC:-polychromic} evaluate --models "$models" "${options[@]}" "$@"

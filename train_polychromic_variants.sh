@@ -14,13 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if [ -n "${POLYCHROMIC:-}" ]; then
-  read -ra polychromic <<<"$POLYCHROMIC"
-elif [ -x .venv/bin/polychromic ]; then
-  polychromic=(.venv/bin/polychromic)
-else
-  polychromic=(polychromic)
-fi
+PATH="$PWD/.venv/bin:$PATH"  # this checkout's own installation first
 
 configs=(
   config/experiments/baseline.yaml
@@ -42,4 +36,4 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-"${polychromic[@]}" launch "${options[@]}" "${configs[@]}"
+${POLYCHROMIC:-polychromic} launch "${options[@]}" "${configs[@]}"

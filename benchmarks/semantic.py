@@ -60,6 +60,11 @@ def memory(n: int) -> None:
         ("semantic per prompt", lambda: Semantic(embedder=RandomEmbedder()).measure(sets, None)),
         ("semantic per prompt, cached", lambda: Semantic(embedder=cached).measure(sets, None)),
         ("vendi per prompt", lambda: Vendi(embedder=RandomEmbedder()).measure(sets, None)),
+        (
+            "semantic of all prompts together",
+            lambda: Semantic(embedder=RandomEmbedder(), scope="corpus").measure(sets, None),
+        ),
+        ("vendi of all prompts together", lambda: Vendi(embedder=RandomEmbedder(), scope="corpus").measure(sets, None)),
         ("mean distance of all texts, streamed", lambda: streamed(texts)),
     ]
     if n <= 10_000:

@@ -93,3 +93,26 @@ def base_folder(tmp_path_factory, tiny_model_factory, tiny_tokenizer_factory):
     tiny_model_factory().save_pretrained(folder)
     tiny_tokenizer_factory().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def serving():
+    """``with serving(Handler) as url``: a real HTTP server on the loopback address, and its ``/v1``."""
+    import contextlib
+    import threading
+    from http.server import ThreadingHTTPServer
+
+    @contextlib.contextmanager
+    def opened(handler):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    return opened

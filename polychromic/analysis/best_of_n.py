@@ -161,9 +161,9 @@ def advice(base: Ground, choices: Sequence[Choice], differs_at: float | None) ->
             f"{best.scorer}, {best.gain:+.1%}, interval {best.low:+.1%} to {best.high:+.1%})."
         )
     return (
-        f"{where} pays with {best.scorer}: {base.single:.1%} becomes {best.selected:.1%} of a possible "
-        f"{base.oracle:.1%}, at {best.cost_per_pass:.1f} instead of {best.single_cost_per_pass:.1f} samples a passing "
-        "answer."
+        f"{where} pays with {best.scorer}: {best.selected - best.gain:.1%} becomes {best.selected:.1%} of a possible "
+        f"{best.selected + best.oracle_gap:.1%}, at {best.cost_per_pass:.1f} instead of "
+        f"{best.single_cost_per_pass:.1f} samples a passing answer{f' ({best.reason})' if best.reason else ''}."
     )
 
 

@@ -207,7 +207,7 @@ def _compare_block(block: Sequence[_Pair], settings: CompareSettings) -> list[di
             score_b=float(ends[1][i]),
             difference=float(ends[1][i] - ends[0][i]),
             interval=(float(spans[i, 0]), float(spans[i, 1])),
-            p=significance.mcnemar_p(*pair.binary) if pair.binary else float(permuted[i]),
+            p=_p_value(pair, float(permuted[i])),
             minimum_detectable_effect=float(effect),
             prompts=pair.prompts,
             test="McNemar, exact" if pair.binary else f"paired permutation, {settings.plan.resamples:,} resamples",
@@ -215,6 +215,13 @@ def _compare_block(block: Sequence[_Pair], settings: CompareSettings) -> list[di
         )
         rows.append(_row(comparison, pair, float(errors[i]), settings))
     return rows
+
+
+def _p_value(pair: _Pair, permuted: float) -> float:
+    """McNemar's exact p for outcomes, else the permutation's; NaN when there is but one prompt to permute."""
+    if pair.binary:
+        return significance.mcnemar_p(*pair.binary)
+    return permuted if pair.prompts > 1 else float("nan")
 
 
 def _reason(pair: _Pair) -> str:

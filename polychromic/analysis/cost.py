@@ -1,9 +1,9 @@
-"""What a run costs: a forecast before, an account after, and what a passing answer came to."""
+"""What a run cost: an account of tokens, seconds and dollars, and what a passing answer came to."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,19 @@ SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Tokens read and written, seconds of ``devices`` GPUs, and dollars (NaN without a price)."""
+    """Tokens read and written, seconds of ``devices`` devices, and dollars (NaN without a price).
+
+    ``tokens`` and ``seconds`` are NaN where they are not known.
+    """
 
     stage: str
-    tokens: int
+    tokens: float
     seconds: float
     devices: int = 1
     price_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        if self.tokens < 0 or not self.seconds >= 0 or self.devices < 0:
+        if self.tokens < 0 or self.seconds < 0 or self.devices < 0:
             raise InputError(f"cost of {self.stage}: tokens, seconds and devices cannot be negative")
 
     @property
@@ -44,67 +47,6 @@ class Cost:
         return self.tokens / self.device_seconds if self.device_seconds else math.nan
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """A device's measured rates in tokens a second: ``trained`` forward and backward, ``drawn`` sampled."""
-
-    trained: float
-    drawn: float
-
-    def __post_init__(self) -> None:
-        if not (self.trained > 0 and self.drawn > 0):
-            raise InputError("speed: tokens a second must be positive")
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a training run will do. Diversity tokens are drawn once, and once more read forward and backward."""
-
-    steps: int
-    examples_per_step: int
-    tokens_per_example: float
-    diversity_steps: int = 0
-    prompts_per_diversity_step: int = 0
-    n_generations: int = 0
-    tokens_per_generation: float = 0.0
-    tokens_per_prompt: float = 0.0
-
-    @property
-    def demonstration_tokens(self) -> float:
-        """Tokens of the demonstrations, trained on."""
-        return self.steps * self.examples_per_step * self.tokens_per_example
-
-    @property
-    def drawn_tokens(self) -> float:
-        """Tokens sampled for the diversity term."""
-        return self.diversity_steps * self.prompts_per_diversity_step * self.n_generations * self.tokens_per_generation
-
-    @property
-    def scored_tokens(self) -> float:
-        """Tokens of the samples with their prompts, read again for their log-probabilities."""
-        samples = self.diversity_steps * self.prompts_per_diversity_step * self.n_generations
-        return samples * (self.tokens_per_prompt + self.tokens_per_generation)
-
-
-def forecast_training(
-    work: Workload, speed: Speed, devices: int = 1, price_per_hour: float | None = None
-) -> list[Cost]:
-    """The parts of a training run before it starts: demonstrations, drawing, scoring."""
-    parts = (
-        ("demonstrations", work.demonstration_tokens, speed.trained),
-        ("drawing samples", work.drawn_tokens, speed.drawn),
-        ("scoring samples", work.scored_tokens, speed.trained),
-    )
-    return [Cost(name, round(tokens), tokens / rate / devices, devices, price_per_hour) for name, tokens, rate in parts]
-
-
-def total(costs: Sequence[Cost], stage: str = "total") -> Cost:
-    """The sum; device seconds add up, as if one device had done it all."""
-    prices = {cost.price_per_hour for cost in costs}
-    price = prices.pop() if len(prices) == 1 else None
-    return Cost(stage, sum(cost.tokens for cost in costs), sum(cost.device_seconds for cost in costs), 1, price)
-
-
 def multiplier(cost: Cost, baseline: Cost) -> float:
     """Device seconds against the baseline's, NaN when that took no time."""
     return cost.device_seconds / baseline.device_seconds if baseline.device_seconds else math.nan
@@ -121,12 +63,11 @@ def per_passing_answer(cost: Cost, passed: int) -> dict[str, float]:
     }
 
 
-def account(costs: Mapping[str, Cost], baseline: str, passed: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
-    """One row a model for the report: tokens, seconds, dollars, the multiplier, and the price of a passing answer."""
-    rows = []
-    for model, cost in costs.items():
-        own = costs.get(baseline)
-        row = {
+def account(costs: Mapping[str, Cost], baseline: str) -> list[dict[str, Any]]:
+    """One row a model: tokens, device seconds, dollars, tokens a second, and the multiplier against the baseline."""
+    own = costs.get(baseline)
+    return [
+        {
             "model": model,
             "tokens": cost.tokens,
             "device_seconds": cost.device_seconds,
@@ -134,6 +75,40 @@ def account(costs: Mapping[str, Cost], baseline: str, passed: Mapping[str, int] 
             "tokens_per_second": cost.tokens_per_second,
             "multiplier": multiplier(cost, own) if own else math.nan,
         }
-        answers = per_passing_answer(cost, (passed or {}).get(model, 0))
-        rows.append(row | {f"{name}_per_pass": value for name, value in answers.items()})
+        for model, cost in costs.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The samples of one model: how many there are, are judged and passed, and for how many the time is known."""
+
+    samples: int
+    judged: int
+    passed: int
+    timed: int
+    processor_seconds: float
+
+    @property
+    def reason(self) -> str:
+        """Why a number of this model's account is missing; empty when none is."""
+        if self.timed < self.samples:
+            return f"the time is known of {self.timed} of {self.samples} samples"
+        if not self.judged:
+            return "no sample was judged"
+        return "" if self.passed else f"none of {self.judged} judged samples passed"
+
+
+def sampling_account(costs: Mapping[str, Cost], drawn: Mapping[str, Drawn], baseline: str) -> list[dict[str, Any]]:
+    """The rows of ``account`` with the samples, those that passed, and what one that passed came to.
+
+    NaN with a ``reason`` where the time is not known of every sample or nothing passed.
+    """
+    rows = []
+    for row in account(costs, baseline):
+        facts = drawn[row["model"]]
+        answers = per_passing_answer(costs[row["model"]], facts.passed)
+        counts = {"samples": facts.samples, "judged": facts.judged, "passed": facts.passed}
+        spent = {"processor_seconds": facts.processor_seconds, "reason": facts.reason}
+        rows.append(row | counts | spent | {f"{name}_per_pass": value for name, value in answers.items()})
     return rows

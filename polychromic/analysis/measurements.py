@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,23 @@ from polychromic.core.errors import InputError
 
 Key = tuple[str, float, str]
 NOT_MEASURED = "not measured"
+TEXTS = ("texts", "empty", "cut")
 NEEDED = ("model", "temperature", "prompt_id", "signature", "numerator")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One metric of one model at one temperature over all prompts, ``[p]`` each; ``valid`` marks what was computed."""
+    """One metric of one model at one temperature over all prompts, ``[p]`` each; ``valid`` marks what was computed.
+
+    ``texts`` counts the texts its numbers were made of, as the measurements tell: "texts", "empty" (left out) and "cut"
+    (longer than the encoder reads).
+    """
 
     numerator: Array
     denominator: Array
     valid: np.ndarray[Any, np.dtype[np.bool_]]
     reasons: Mapping[str, int] = field(default_factory=dict)
+    texts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def score(self) -> float:
@@ -77,6 +84,7 @@ def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
     """
     grouped: dict[Key, dict[str, tuple[float, float, str]]] = {}
     models: dict[str, None] = {}
+    texts: dict[Key, Counter[str]] = {}
     for number, row in enumerate(rows, start=1):
         missing = [name for name in NEEDED if name not in row]
         if missing:
@@ -90,11 +98,13 @@ def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
                 f"measurements row {number}: prompt {prompt!r} measured twice for {key[0]} at temperature {key[1]:g}"
                 f" by {key[2]}"
             )
+        detail = row.get("detail") or {}
+        texts.setdefault(key, Counter()).update({name: detail[name] for name in TEXTS if detail.get(name) is not None})
         cell[prompt] = (_number(row["numerator"]), _number(row.get("denominator", 1.0)), str(row.get("reason") or ""))
     if not grouped:
         raise InputError("measurements: no rows")
     prompts = tuple(sorted({prompt for cell in grouped.values() for prompt in cell}))
-    cells = {key: _cell(found, prompts) for key, found in grouped.items()}
+    cells = {key: replace(_cell(found, prompts), texts=dict(texts[key])) for key, found in grouped.items()}
     temperatures = tuple(sorted({key[1] for key in grouped}))
     signatures = tuple(dict.fromkeys(key[2] for key in grouped))
     asked = {model: frozenset(p for key, cell in grouped.items() if key[0] == model for p in cell) for model in models}

@@ -72,7 +72,12 @@ def bootstrap_weights(units: int, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def bootstrap(numerator: Array, denominator: Array, plan: Plan) -> Array:
-    """Scores of every resample, ``[r, m]``; columns share their resamples, so differences of columns are paired."""
+    """Scores of every resample, ``[r, m]``; columns share their resamples, so differences of columns are paired.
+
+    NaN for a single prompt: drawn again and again it would look like certainty.
+    """
+    if len(numerator) < 2:
+        return np.full((plan.resamples, numerator.shape[1]), np.nan)
     parts = [
         ratio(weights @ numerator, weights @ denominator)
         for weights in bootstrap_weights(len(numerator), plan.resamples, plan.seed)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
+CORPUS = "corpus"
 QUALITY, DIVERSITY, SIZE, OTHER = "quality", "diversity", "size", "other"
 
 # kind without punctuation: (name with {option} places, role, direction, headline rank; 0 = not a headline)
@@ -35,7 +36,7 @@ _KINDS: dict[str, tuple[str, str, int, int]] = {
     "truncated": ("truncated share", SIZE, 0, 8),
     "expecteddraws": ("expected draws to a pass", OTHER, -1, 0),
 }
-_SAID = {"tau": "", "q": "1.0"}  # options that are part of a name, with the value that goes without saying
+_SAID = {"tau": "", "q": "1"}  # options that are part of a name, with the value that goes without saying
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Meaning:
     direction: int
     headline: int
     options: dict[str, str] = field(compare=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it compares the completions of all prompts with each other, so that prompts are not independent."""
+        return self.options.get("scope") == CORPUS
 
     @property
     def k(self) -> int:
@@ -68,6 +74,7 @@ def meaning(signature: str) -> Meaning:
         options.setdefault("k" if "{k}" in _KINDS[kind][0] else "n", embedded[2])
     pattern, role, direction, headline = _KINDS.get(kind, (head.replace("_", " "), OTHER, 0, 0))
     name = re.sub(r"\{(\w+)\}", lambda match: options.get(match[1], ""), pattern).rstrip("@-^ ")
+    headline = 0 if options.get("scope") == CORPUS else headline
     extras = [f"{key} {value}" for key, value in options.items() if key in _SAID and value != _SAID[key]]
     return Meaning(
         signature, kind, f"{name} ({', '.join(extras)})" if extras else name, role, direction, headline, options
@@ -96,7 +103,7 @@ def of_kind(signatures: list[str], kind: str) -> list[Meaning]:
 
 def primary_diversity(signatures: list[str]) -> Meaning | None:
     """The diversity metric a verdict rests on: the best-ranked headline, at its largest k; None if there is none."""
-    found = [each for each in map(meaning, signatures) if each.role == DIVERSITY]
+    found = [each for each in map(meaning, signatures) if each.role == DIVERSITY and not each.whole]
     ranked = [each for each in found if each.headline] or found
     return min(ranked, key=lambda each: (each.headline, -each.k, each.signature)) if ranked else None
 

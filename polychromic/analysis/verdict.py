@@ -109,7 +109,9 @@ def _level(row: Row, strong: float, moderate: float, limits: Thresholds) -> tupl
     if most < moderate:
         return EXCLUDED, f"{said}; not clear of 0, and a gain of {moderate:.0%} or more is excluded: weak at best."
     smallest = row["minimum_detectable_effect"]
-    seen = "unknown" if smallest is None else f"{abs(relative(row, smallest)):.1%}"
+    if not _is_number(smallest):
+        return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is not known."
+    seen = f"{abs(relative(row, smallest)):.1%}"
     return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is {seen}."
 
 
@@ -123,7 +125,9 @@ def _with_quality(level: str, quality: Row | None, limits: Thresholds) -> tuple[
     if level == STRONG and loss > limits.strong_quality_loss:
         return MODERATE, f"{said}; strong allows a loss of {limits.strong_quality_loss:.0%}: moderate."
     lowest = quality["interval"][0]
-    worst = math.nan if lowest is None else max(0.0, -relative(quality, lowest))
+    if not _is_number(lowest):
+        return level, f"{said}; how large a loss there may be is not known."
+    worst = max(0.0, -relative(quality, lowest))
     if worst == 0:
         return level, f"{said}; no loss lies within the interval."
     return level, f"{said}; a loss of up to {worst:.1%} cannot be excluded."
@@ -141,12 +145,18 @@ def disagreement(rows: Sequence[Row], limits: Thresholds) -> list[str]:
 
 def described(row: Row) -> str:
     """``0.412 -> 0.503 (+22.1%, 95% interval +15.0% to +29.4%)``."""
-    low, high = (math.nan if end is None else end for end in row["interval"])
-    score = row["score_a"]
+    low, high = row["interval"]
+    score, moved = row["score_a"], f"{row['score_a']:.3f} -> {row['score_b']:.3f}"
+    change = f"{row['difference'] / abs(score):+.1%}, " if score else ""
+    if not (_is_number(low) and _is_number(high)):
+        return f"{moved} ({change}no interval)"
     if not score:
-        return f"{score:.3f} -> {row['score_b']:.3f} (interval {low:+.3f} to {high:+.3f})"
-    change, ends = row["difference"] / abs(score), (low / abs(score), high / abs(score))
-    return f"{score:.3f} -> {row['score_b']:.3f} ({change:+.1%}, 95% interval {ends[0]:+.1%} to {ends[1]:+.1%})"
+        return f"{moved} (interval {low:+.3f} to {high:+.3f})"
+    return f"{moved} ({change}95% interval {low / abs(score):+.1%} to {high / abs(score):+.1%})"
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _change(row: Row) -> str:
@@ -163,9 +173,12 @@ def _sentence(opening: str, gain: Row, quality: Row | None) -> str:
         STRONG: f"{b} is much more diverse than {a}{' at equal quality' if known else ''}",
         MODERATE: f"{b} is more diverse than {a}",
         WEAK: f"{b} is at best slightly more diverse than {a}",
+        "none": f"{b} is no more diverse than {a}, or so little that it does not matter",
         "paid": f"{b} is more diverse than {a}, but pays for it with correctness",
         WORSE: f"{b} is less diverse than {a}",
         UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
     }
+    if opening == WEAK and relative(gain) <= 0:
+        opening = "none"
     changes = [_change(gain)] + ([_change(quality)] if quality is not None and known else [])
     return f"{openings[opening]}: {', '.join(changes)}."

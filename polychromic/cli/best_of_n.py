@@ -43,6 +43,10 @@ def _lines(entry: Mapping[str, Any]) -> list[str]:
     said = [
         f"{entry['model']}  temperature {entry['temperature']:g}  N={entry['n']}  {entry['prompts']} prompts"
         + (f"  ({entry['reason']})" if entry["reason"] else ""),
+    ]
+    if not entry["prompts"]:
+        return [*said, ""]
+    said += [
         f"  all N identical: {_share(entry['all_identical'])} of the prompts; repeated candidates: "
         f"{_share(entry['identical'])}; cost: {_number(entry['cost_multiplier'])}x",
         f"  single sample {_share(entry['single'])}, perfect choice {_share(entry['oracle'])}",

@@ -48,12 +48,7 @@ def run(config: str, only: tuple[str, ...], as_json: bool) -> None:
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """The table of experiments, then what went wrong, the rules, and what changed against the baseline."""
     done = [item for item in result["experiments"] if "failed" not in item]
-    ks = sorted({int(k) for item in done for k in item["pass_at_k"]})
-    header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total"]
-    said = table(header, [_row(item, ks) for item in done])
-    for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
-        names = list(dict.fromkeys(name for item in done for name in item[field]))
-        said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
+    said = _tables(done) if done else []
     said += [
         f"{item['name']}: {item['holes']['candidates']} structured candidates with {item['holes']['holes']} holes"
         for item in done
@@ -63,6 +58,17 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         said += ["", *_regression(item)]
     said += [f"{item['name']}: failed: {item['failed']}" for item in result["experiments"] if "failed" in item]
     return [*said, "", f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+
+
+def _tables(done: list[Mapping[str, Any]]) -> list[str]:
+    """Scores, outcomes and extraction rules of the experiments that ran."""
+    ks = sorted({int(k) for item in done for k in item["pass_at_k"]})
+    header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total"]
+    said = table(header, [_row(item, ks) for item in done])
+    for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
+        names = list(dict.fromkeys(name for item in done for name in item[field]))
+        said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
+    return said
 
 
 def _row(item: Mapping[str, Any], ks: list[int]) -> list[str]:

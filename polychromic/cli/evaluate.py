@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.cli.verify import TASK_HELP
+
+if TYPE_CHECKING:
+    from polychromic.stages.sample import Forecast
 
 MODELS_HELP = (
     "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
@@ -40,6 +44,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--batch-size", type=int, help="Completions drawn at once.  [default: 512]")
 @click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
+@click.option("--price-per-hour", type=click.FloatRange(min=0), help="Of the machine, for the account of the cost.")
 @click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
 @click.option("--strict", is_flag=True, help="Stop before sampling when the audit of the task's checker warns.")
 @json_option
@@ -52,17 +57,41 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     from polychromic.stages import pipeline
     from polychromic.stages.models import parse_models
 
-    seed, baseline = options.pop("seed"), options.pop("baseline")
-    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline)
+    seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
+    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
     troubles = pipeline.audit(evaluation, out)
     for trouble in troubles:
         click.echo(f"warning: {trouble}", err=True)
     if troubles and strict:
         sys.exit(1)
+    forecast = pipeline.forecast(evaluation, out)
+    click.echo(_planned(forecast, price), err=True)
     with progress_bars() as progress:
         page = pipeline.run(evaluation, out, progress)
     result, lines = summary(page)
-    show(result, as_json, lines)
+    show(result | {"forecast": asdict(forecast)}, as_json, lines)
+
+
+def _price(options: dict[str, Any]) -> float | None:
+    """The machine's price per hour: that of the command line, else of ``--config``."""
+    from polychromic.settings.load import load_settings
+
+    given: float | None = options.pop("price_per_hour")
+    if given is not None or options["config"] is None:
+        return given
+    return load_settings(options["config"]).tracking.price_per_hour
+
+
+def _planned(forecast: Forecast, price: float | None) -> str:
+    """What sampling will take, in one line."""
+    if not forecast.missing:
+        return f"to sample: nothing; all {forecast.samples:,} samples are there"
+    there = f"; {forecast.samples - forecast.missing:,} are there" if forecast.missing < forecast.samples else ""
+    line = f"to sample: {forecast.missing:,} completions, at most {forecast.tokens:,} tokens{there}"
+    if forecast.seconds is None:
+        return f"{line}; the time left is shown from the first piece on"
+    dollars = "" if price is None else f", {forecast.seconds / 3600 * price:.2f} at {price:g} an hour"
+    return f"{line}; about {forecast.seconds:.0f} s at the speed so far{dollars}"
 
 
 def section_of(options: dict[str, Any]) -> Any:
@@ -97,7 +126,7 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
 def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     """What a person wants to know first: the verdicts, the table and the paths; as values and as lines."""
     from polychromic.records.jsonl import read_json
-    from polychromic.reporting.tables import headline, number
+    from polychromic.reporting.tables import headline, number, sampling_table
 
     comparison = read_json(page.parent / "comparison.json")
     temperature = comparison["settings"]["temperature"]
@@ -108,8 +137,15 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
         f"{verdict.get('b', verdict.get('model', ''))}: {verdict['sentence']}" for verdict in comparison["verdicts"]
     ]
     lines += ["", f"at temperature {temperature:g}; + better and - worse than the baseline beyond doubt", ""]
-    lines += [*_folded(header, rows), "", f"report: {page}"]
-    result = {"report": str(page), "verdicts": comparison["verdicts"], "header": header, "rows": rows}
+    lines += [*_folded(header, rows), ""]
+    account = page.parent / "cost.json"
+    cost = read_json(account) if account.exists() else {}
+    if cost.get("models"):
+        spent = sampling_table(cost["models"], comparison["settings"]["baseline"])
+        lines += ["cost of sampling", "", *_folded(*spent), ""]
+        lines += [f"{row['model']}: {row['reason']}" for row in cost["models"] if row["reason"]]
+    lines.append(f"report: {page}")
+    result = {"report": str(page), "verdicts": comparison["verdicts"], "header": header, "rows": rows, "cost": cost}
     return result, lines
 
 

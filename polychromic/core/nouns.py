@@ -7,8 +7,10 @@ process. The central one is the SampleSet: training rewards it, evaluation measu
 from __future__ import annotations
 
 import enum
+import hashlib
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polychromic.core.errors import InputError
@@ -62,17 +64,28 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How tokens were drawn. The defaults draw from the policy itself: no truncation, no penalty."""
+    """How tokens were drawn. The defaults draw from the policy itself: no truncation, no penalty.
+
+    ``constraint`` names what the text was made to follow, such as a JSON schema; empty for free text.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 128
+    constraint: str = ""
 
     @property
     def truncated(self) -> bool:
         """Whether some tokens could not be drawn, so that log-probabilities are not those of the policy."""
-        return self.top_p < 1.0 or self.top_k > 0
+        return self.top_p < 1.0 or self.top_k > 0 or self.constraint != ""
+
+    def under(self, schema: Mapping[str, Any] | None) -> Decoding:
+        """The same for text that must follow a JSON schema, which is named by its hash; unchanged for None."""
+        if schema is None:
+            return self
+        digest = hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
+        return replace(self, constraint=f"json_schema:{digest[:12]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +132,10 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the completion is right."""
         return self.status is Status.PASSED
+
+
+WITH_THE_FIRST = "is one number for all prompts together, which stands with the first"
+"""The reason of the other prompts, where a metric is a number about all of them."""
 
 
 @dataclass(frozen=True, slots=True)

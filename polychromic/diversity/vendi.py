@@ -25,6 +25,27 @@ def spectrum(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " m"]:
     return _normalised(np.linalg.eigvalsh(rows @ rows.T / n if n <= d else rows.T @ rows / n))
 
 
+class Moment:
+    """The second moment ``sum e e^T`` of a stream of unit vectors, in O(d^2) memory: the spectrum of all of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum: Float[np.ndarray, "d d"] | None = None
+
+    def add(self, vectors: Float[np.ndarray, "n d"]) -> None:
+        """Takes more rows."""
+        rows = np.asarray(vectors, dtype=np.float64)
+        part = rows.T @ rows
+        self._sum = part if self._sum is None else self._sum + part
+        self.count += len(rows)
+
+    def vendi(self, q: float = 1.0) -> float:
+        """The Vendi score of all rows, in [1, min(n, d)]; NaN without rows; see ``vendi``."""
+        if self._sum is None:
+            return float("nan")
+        return effective_number(_normalised(np.linalg.eigvalsh(self._sum / self.count)), q)
+
+
 def _normalised(eigenvalues: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     positive = np.clip(eigenvalues, 0.0, None)
     return positive / positive.sum()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
@@ -74,6 +74,17 @@ def size_of(k: int | None) -> int:
     return 1 if k is None else k
 
 
+@dataclass(frozen=True)
+class FirstK:
+    """A metric of the first ``k`` completions of each set; k of None is the number that most sets have."""
+
+    k: int | None = None
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with its k fixed to what these sets have in common."""
+        return replace(self, k=usual_size(sets)) if self.k is None else self
+
+
 def at_least(samples: SampleSet, k: int, *, least: int = 1) -> int:
     """The set's size; raises UnmeasurableError when it is under ``k`` or ``k`` under ``least``."""
     n = len(samples.completions)
@@ -107,17 +118,23 @@ def right_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
     """
     right = passes(verdicts)
     answers = [verdict.answer if ok else None for verdict, ok in zip(verdicts or (), right, strict=True)]
-    nameless = sum(right) - sum(answer is not None for answer in answers)
-    if nameless:
-        raise UnmeasurableError(f"{nameless} right completions have no answer to tell them apart by")
+    _refuse_nameless(sum(right) - sum(answer is not None for answer in answers))
     return answers
+
+
+def _refuse_nameless(right: int) -> None:
+    if right:
+        raise UnmeasurableError(f"{right} right completions have no answer to tell them apart by")
 
 
 def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
     """The answer of each completion, right or wrong, None where there is none.
 
-    Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same.
+    Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same, and when a right
+    one has no answer: the checker does not name them, so that nothing can be counted by it.
     """
     if verdicts is None or any(verdict.status is Status.ABSENT and verdict.answer is None for verdict in verdicts):
         passes(verdicts)
-    return [verdict.answer for verdict in verdicts or ()]
+    answers = [verdict.answer for verdict in verdicts or ()]
+    _refuse_nameless(sum(verdict.passed and verdict.answer is None for verdict in verdicts or ()))
+    return answers

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.core.nouns import WITH_THE_FIRST, Measurement, SampleSet, Verdict
 from polychromic.core.protocols import Embedder
 from polychromic.diversity.ngrams import ngram_counts, tokenizer
-from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, first_texts, measure_each
+from polychromic.metrics._sets import FirstK, UnmeasurableError, Value, Verdicts, first_texts, measure_each, size_of
 
 CHUNK_TEXTS = 8192
 """Texts embedded in one call: enough to sort by length, few enough for memory."""
@@ -37,6 +38,29 @@ def gram_detail(texts: Sequence[str], sizes: NDArray[np.int64]) -> dict[str, flo
     }
 
 
+@dataclass(frozen=True)
+class OfNgrams(FirstK):
+    """A metric of how often each ``n``-gram occurs in the first k completions of a set together."""
+
+    n: int = 2
+    tok: str = "words"
+
+    def scored(
+        self, signature: str, sets: Sequence[SampleSet], verdicts: Verdicts, score: Callable[[NDArray[np.int64]], float]
+    ) -> list[Measurement]:
+        """``score`` of each set's counts, which may raise UnmeasurableError, under the ``signature`` of this metric.
+
+        The detail counts n-grams, empty texts and characters.
+        """
+
+        def one(samples: SampleSet) -> Value:
+            texts = first_texts(samples, size_of(self.k))
+            sizes = gram_sizes(texts, self.n, self.tok)
+            return Value(score(sizes), detail=gram_detail(texts, sizes))
+
+        return measure_grams(signature, sets, verdicts, one)
+
+
 @runtime_checkable
 class Limited(Protocol):
     """An encoder that reads only so much of a text."""
@@ -56,36 +80,69 @@ def embedder_name(embedder: Embedder | None) -> str:
     return "none" if embedder is None else embedder.name
 
 
-def measure_vectors(
-    signature: str, sets: Sequence[SampleSet], k: int, embedder: Embedder | None, one: Callable[[Any], Value]
-) -> list[Measurement]:
-    """``one`` applied to the unit vectors of each set's first ``k`` texts that are not empty.
+@dataclass(frozen=True)
+class OfVectors(FirstK):
+    """A metric of the unit vectors of the first k completions of a set."""
 
-    An empty text has no meaning to compare, so it is left out and counted in the detail. NaN with a reason without an
-    encoder, for fewer than k samples and for fewer than two texts left.
+    embedder: Embedder | None = None
+
+    def encoded(
+        self, signature: str, sets: Sequence[SampleSet], one: Callable[[Any], Value], least: int = 2
+    ) -> list[Measurement]:
+        """``one`` applied to the unit vectors of each set's first k texts that are not empty, in the sets' order.
+
+        An empty text has no meaning to compare, so it is left out and counted in the detail. NaN with a reason without
+        an encoder, for fewer than k samples and for fewer than ``least`` texts left.
+        """
+        k, found = size_of(self.k), list[Measurement]()
+        for part in _chunks(sets):
+            vectors, failure = _embed(part, k, self.embedder)
+
+            def with_vectors(
+                samples: SampleSet,
+                verdicts: Sequence[Verdict] | None,
+                vectors: dict[str, NDArray[np.float32]] = vectors,
+                failure: str = failure,
+            ) -> Value:
+                texts = first_texts(samples, k, least=least)
+                if failure:
+                    raise UnmeasurableError(failure)
+                kept = [text for text in texts if text.strip()]
+                if len(kept) < least:
+                    raise UnmeasurableError(f"needs {_texts(least)} not empty, there are {len(kept)}")
+                value = one(np.stack([vectors[text] for text in kept]))
+                beside = {"empty": k - len(kept), "cut": cut_texts(self.embedder, kept)}
+                return Value(value.numerator, value.denominator, {**value.detail, **beside})
+
+            found += measure_each(signature, part, None, with_vectors)
+        return found
+
+
+def _texts(least: int) -> str:
+    return "a text that is" if least == 1 else "two texts that are"
+
+
+def lonely(texts: int) -> str:
+    """Why ``texts`` texts together have no distance; empty when they have."""
+    return "" if texts > 1 else f"needs two texts that are not empty, there are {texts} in all"
+
+
+def with_the_first(rows: Sequence[Measurement], value: float, reason: str = "") -> list[Measurement]:
+    """One number about all sets together: it stands with the first set that could be measured.
+
+    It has no interval and no p-value, since there is nothing to resample; the other sets say where it stands. With a
+    ``reason`` there is none.
     """
-    found: list[Measurement] = []
-    for part in _chunks(sets):
-        vectors, failure = _embed(part, k, embedder)
-
-        def with_vectors(
-            samples: SampleSet,
-            verdicts: Sequence[Verdict] | None,
-            vectors: dict[str, NDArray[np.float32]] = vectors,
-            failure: str = failure,
-        ) -> Value:
-            texts = first_texts(samples, k, least=2)
-            if failure:
-                raise UnmeasurableError(failure)
-            kept = [text for text in texts if text.strip()]
-            if len(kept) < 2:
-                raise UnmeasurableError(f"needs two texts that are not empty, there are {len(kept)}")
-            value = one(np.stack([vectors[text] for text in kept]))
-            beside = {"empty": k - len(kept), "cut": cut_texts(embedder, kept)}
-            return Value(value.numerator, value.denominator, {**value.detail, **beside})
-
-        found += measure_each(signature, part, None, with_vectors)
-    return found
+    nan, out, placed = float("nan"), list[Measurement](), bool(reason)
+    for row in rows:
+        if row.reason:
+            out.append(row)
+        elif placed:
+            out.append(replace(row, numerator=nan, denominator=nan, reason=reason or WITH_THE_FIRST))
+        else:
+            out.append(replace(row, numerator=value, denominator=1.0))
+            placed = True
+    return out
 
 
 def _chunks(sets: Sequence[SampleSet]) -> Iterator[list[SampleSet]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.subsets import best_of_k, pass_at_k
 from polychromic.metrics._sets import (
+    FirstK,
     UnmeasurableError,
     Value,
     Verdicts,
@@ -18,14 +19,13 @@ from polychromic.metrics._sets import (
     passes,
     sign,
     size_of,
-    usual_size,
 )
 
 Scorer = Literal["logprob", "mean_logprob", "score", "long", "short"]
 
 
 @dataclass(frozen=True)
-class BestOfK:
+class BestOfK(FirstK):
     """Chance in [0, 1] that the pick of a scorer among k samples is right; ties share their place.
 
     Scorers: the sample's ``logprob`` or ``mean_logprob`` (per token), the ``score`` a foreign file came with (in the
@@ -33,17 +33,12 @@ class BestOfK:
     (``oracle``, pass@k), the gap to it, and the selection efficiency ``(bo@k - pass@1) / (pass@k - pass@1)``.
     """
 
-    k: int | None = None
     scorer: Scorer = "mean_logprob"
 
     @property
     def signature(self) -> str:
         """``best_of_k|k:K|scorer:SCORER``."""
         return sign("best_of_k", k=self.k, scorer=self.scorer)
-
-    def pinned(self, sets: Sequence[SampleSet]) -> BestOfK:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN where a sample has no score."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.compression import byte_count, compression_ratio
-from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, first_texts, sign, size_of, usual_size
+from polychromic.metrics._sets import FirstK, UnmeasurableError, Value, Verdicts, first_texts, sign, size_of
 from polychromic.metrics._texts import measure_grams
 
 FLOOR = 64
@@ -15,14 +16,13 @@ FLOOR = 64
 
 
 @dataclass(frozen=True)
-class Compression:
+class Compression(FirstK):
     """Bytes before over bytes after zlib for ``budget`` bytes of the first k completions; high = redundant.
 
     ``budget`` of None is the smallest number of bytes that any set has (of at least 64), ``k`` of None the number of
     samples that most sets have. NaN for fewer bytes; numbers of different budgets may not be compared.
     """
 
-    k: int | None = None
     budget: int | None = None
 
     @property
@@ -30,9 +30,9 @@ class Compression:
         """``compression|zlib:9|k:K|bytes:BUDGET|scope:prompt``."""
         return sign("compression", zlib=9, k=self.k, bytes=self.budget, scope="prompt")
 
-    def pinned(self, sets: Sequence[SampleSet]) -> Compression:
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and budget fixed to what these sets have in common."""
-        metric = replace(self, k=usual_size(sets)) if self.k is None else self
+        metric = super().pinned(sets)
         if metric.budget is not None:
             return metric
         sizes = [byte_count(item.texts[: metric.k]) for item in sets if len(item.completions) >= size_of(metric.k)]

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.answers import distinct_at_k, label_counts
-from polychromic.metrics._sets import Value, Verdicts, all_answers, at_least, measure_each, sign, size_of, usual_size
+from polychromic.metrics._sets import FirstK, Value, Verdicts, all_answers, at_least, measure_each, sign, size_of
 
 
 @dataclass(frozen=True)
-class DistinctAtK:
+class DistinctAtK(FirstK):
     """Expected number of different labels among k samples, in [0, k]; NaN for fewer than k samples.
 
     ``by`` says what is counted: the checker's ``answer``, or the ``text`` without outer white space (an empty text
     counts for nothing). ``k`` of None is the number of samples that most sets have.
     """
 
-    k: int | None = None
     by: Literal["answer", "text"] = "answer"
 
     @property
     def signature(self) -> str:
         """``distinct_at_k|k:K|by:BY``."""
         return sign("distinct_at_k", k=self.k, by=self.by)
-
-    def pinned(self, sets: Sequence[SampleSet]) -> DistinctAtK:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the labelled samples and the different labels."""

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.answers import distinct_at_k, label_counts
-from polychromic.metrics._sets import Value, Verdicts, at_least, measure_each, right_answers, sign, size_of, usual_size
+from polychromic.metrics._sets import FirstK, Value, Verdicts, at_least, measure_each, right_answers, sign, size_of
 
 
 @dataclass(frozen=True)
-class DistinctCorrect:
+class DistinctCorrect(FirstK):
     """Expected number of different right answers among k samples, in [0, k]: diversity that is also right.
 
     ``sum_a 1 - C(n - n_a, k) / C(n, k)`` over the right answers; NaN for fewer than k samples. The detail ``share`` is
     the same divided by k. ``k`` of None is the number of samples that most sets have.
     """
 
-    k: int | None = None
-
     @property
     def signature(self) -> str:
         """``distinct_correct|k:K``."""
         return sign("distinct_correct", k=self.k)
-
-    def pinned(self, sets: Sequence[SampleSet]) -> DistinctCorrect:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the right samples and their different answers."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import jaccard_distances, tokenizer
-from polychromic.metrics._sets import Value, Verdicts, first_texts, sign, size_of, usual_size
+from polychromic.metrics._sets import FirstK, Value, Verdicts, first_texts, sign, size_of
 from polychromic.metrics._texts import measure_grams
 
 
 @dataclass(frozen=True)
-class Jaccard:
+class Jaccard(FirstK):
     """Mean over all pairs of the first k completions of one minus the shared share of their n-grams of orders 1 to n.
 
     In [0, 1]; high = diverse.
@@ -21,7 +21,6 @@ class Jaccard:
 
     n: int = 2
     tok: str = "words"
-    k: int | None = None
 
     def __post_init__(self) -> None:
         tokenizer(self.tok)
@@ -32,10 +31,6 @@ class Jaccard:
     def signature(self) -> str:
         """``jaccard|n:N|tok:TOK|k:K|scope:prompt``."""
         return sign("jaccard", n=self.n, tok=self.tok, k=self.k, scope="prompt")
-
-    def pinned(self, sets: Sequence[SampleSet]) -> Jaccard:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN for fewer than two completions."""

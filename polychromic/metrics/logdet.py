@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet
-from polychromic.core.protocols import Embedder
 from polychromic.diversity.vendi import log_determinant
-from polychromic.metrics._sets import Value, Verdicts, sign, size_of, usual_size
-from polychromic.metrics._texts import embedder_name, measure_vectors
+from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._texts import OfVectors, embedder_name
 
 
 @dataclass(frozen=True)
-class Logdet:
+class Logdet(OfVectors):
     """``log det(I + scale K) / (k log(1 + scale))`` of the first k completions' cosine similarities, in (0, 1]."""
 
     scale: float = 1.0
-    k: int | None = None
-    embedder: Embedder | None = None
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
@@ -32,14 +29,10 @@ class Logdet:
         name = embedder_name(self.embedder)
         return sign("logdet", scale=float(self.scale), k=self.k, encoder=name, scope="prompt")
 
-    def pinned(self, sets: Sequence[SampleSet]) -> Logdet:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
-
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""
         metric = self.pinned(sets)
-        return measure_vectors(metric.signature, sets, size_of(metric.k), metric.embedder, metric._one)
+        return metric.encoded(metric.signature, sets, metric._one)
 
     def _one(self, vectors: Any) -> Value:
         return Value(log_determinant(vectors, self.scale), detail={"texts": len(vectors)})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.answers import majority_at_k
 from polychromic.metrics._sets import (
+    FirstK,
     UnmeasurableError,
     Value,
     Verdicts,
@@ -17,28 +18,21 @@ from polychromic.metrics._sets import (
     passes,
     sign,
     size_of,
-    usual_size,
 )
 
 
 @dataclass(frozen=True)
-class MajAtK:
+class MajAtK(FirstK):
     """Chance in [0, 1] that a vote among k samples is won by a right answer: exact over subsets, ties by an even draw.
 
     Needs a checker that names wrong answers too; one that names only right ones leaves nothing to vote about, and the
     measurement says so. ``k`` of None is the number of samples that most sets have.
     """
 
-    k: int | None = None
-
     @property
     def signature(self) -> str:
         """``maj_at_k|k:K``."""
         return sign("maj_at_k", k=self.k)
-
-    def pinned(self, sets: Sequence[SampleSet]) -> MajAtK:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts right samples and votes."""

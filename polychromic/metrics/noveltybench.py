@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
-from polychromic.core.protocols import Embedder
 from polychromic.diversity.kernels import ROUNDING, greedy_partition
 from polychromic.diversity.novelty import PATIENCE, distinct_k, utility_k
 from polychromic.metrics._sets import (
@@ -20,13 +19,12 @@ from polychromic.metrics._sets import (
     passes,
     sign,
     size_of,
-    usual_size,
 )
-from polychromic.metrics._texts import embedder_name, measure_vectors
+from polychromic.metrics._texts import OfVectors, embedder_name
 
 
 @dataclass(frozen=True)
-class Noveltybench:
+class Noveltybench(OfVectors):
     """Classes among the first k completions, greedily partitioned against each class's first member (2504.05228).
 
     ``score`` distinct counts the classes, in [0, k]; utility discounts each new class's quality (1 right, 0 wrong) by
@@ -37,10 +35,8 @@ class Noveltybench:
 
     score: Literal["distinct", "utility"] = "distinct"
     same_by: Literal["answer", "text", "embedding"] = "text"
-    k: int | None = None
     patience: float = PATIENCE
     threshold: float = 0.3
-    embedder: Embedder | None = None
 
     def __post_init__(self) -> None:
         if self.score == "utility" and self.same_by == "embedding":
@@ -56,15 +52,11 @@ class Noveltybench:
             options |= {"threshold": self.threshold, "encoder": embedder_name(self.embedder)}
         return sign("noveltybench", **options)
 
-    def pinned(self, sets: Sequence[SampleSet]) -> Noveltybench:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
-
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the classes."""
         metric = self.pinned(sets)
         if metric.same_by == "embedding":
-            return measure_vectors(metric.signature, sets, size_of(metric.k), metric.embedder, metric._of_vectors)
+            return metric.encoded(metric.signature, sets, metric._of_vectors)
         return measure_each(metric.signature, sets, verdicts, metric._one)
 
     def _one(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Value:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import rarefied_distinct
-from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, first_texts, sign, size_of, usual_size
-from polychromic.metrics._texts import gram_detail, gram_sizes, measure_grams
+from polychromic.metrics._sets import UnmeasurableError, Verdicts, first_texts, sign, size_of
+from polychromic.metrics._texts import OfNgrams, gram_sizes
 
 FLOOR = 8
 """Sets with fewer n-grams do not set the common size; they have no measurement."""
 
 
 @dataclass(frozen=True)
-class RarefiedDistinct:
+class RarefiedDistinct(OfNgrams):
     """Expected Distinct-n of m n-grams drawn from the first k completions, in (0, 1]; NaN for fewer than m.
 
     ``m`` of None is the smallest number of n-grams that any set has (at least 8), ``k`` of None the number of samples
     that most sets have. Numbers of different m may not be compared, and their signatures differ.
     """
 
-    n: int = 2
-    tok: str = "words"
-    k: int | None = None
     m: int | None = None
 
     @property
@@ -32,9 +33,9 @@ class RarefiedDistinct:
         """``rarefied_distinct|n:N|tok:TOK|k:K|m:M|scope:prompt``."""
         return sign("rarefied_distinct", n=self.n, tok=self.tok, k=self.k, m=self.m, scope="prompt")
 
-    def pinned(self, sets: Sequence[SampleSet]) -> RarefiedDistinct:
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and m fixed to what these sets have in common."""
-        metric = replace(self, k=usual_size(sets)) if self.k is None else self
+        metric = super().pinned(sets)
         if metric.m is not None:
             return metric
         return replace(metric, m=min((size for size in map(metric._size, sets) if size >= FLOOR), default=FLOOR))
@@ -42,7 +43,7 @@ class RarefiedDistinct:
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts n-grams, empty texts and characters."""
         metric = self.pinned(sets)
-        return measure_grams(metric.signature, sets, verdicts, metric._one)
+        return metric.scored(metric.signature, sets, verdicts, metric._score)
 
     def _size(self, samples: SampleSet) -> int:
         try:
@@ -50,9 +51,8 @@ class RarefiedDistinct:
         except UnmeasurableError:
             return 0
 
-    def _one(self, samples: SampleSet) -> Value:
-        texts, m = first_texts(samples, size_of(self.k)), self.m or 1
-        sizes = gram_sizes(texts, self.n, self.tok)
+    def _score(self, sizes: NDArray[np.int64]) -> float:
+        m = self.m or 1
         if sizes.sum() < m:
             raise UnmeasurableError(f"needs {m} {self.n}-grams, there are {int(sizes.sum())}")
-        return Value(rarefied_distinct(sizes, m), detail=gram_detail(texts, sizes))
+        return rarefied_distinct(sizes, m)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.ngrams import tokenizer
 from polychromic.diversity.self_bleu import self_bleu, self_bleu_scores
 from polychromic.metrics._sets import (
+    FirstK,
     UnmeasurableError,
     Value,
     Verdicts,
@@ -18,22 +20,21 @@ from polychromic.metrics._sets import (
     measure_each,
     sign,
     size_of,
-    usual_size,
 )
 
 
 @dataclass(frozen=True)
-class SelfBleu:
+class SelfBleu(FirstK):
     """Mean sentence-BLEU-n of each of the first k completions against all the others, in [0, 1]; high = alike.
 
     Exact and bit-equal to nltk (1802.01886). ``scope`` says who the others are: the same prompt's completions, or those
-    of all prompts. NaN for fewer than k samples or two.
+    of all prompts. An empty text is like no other, which is no diversity: it is left out and counted in the detail. NaN
+    for fewer than k samples, and for fewer than two texts that are not empty.
     """
 
     n: int = 4
     smooth: str = "method1"
     tok: str = "words"
-    k: int | None = None
     scope: Literal["prompt", "corpus"] = "prompt"
 
     @property
@@ -41,37 +42,35 @@ class SelfBleu:
         """``self_bleu|n:N|smooth:METHOD|tok:TOK|k:K|scope:SCOPE``."""
         return sign("self_bleu", n=self.n, smooth=self.smooth, tok=self.tok, k=self.k, scope=self.scope)
 
-    def pinned(self, sets: Sequence[SampleSet]) -> SelfBleu:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
-
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts tokens and empty texts."""
         metric = self.pinned(sets)
         corpus = metric._corpus(sets) if metric.scope == "corpus" else {}
+        least = 1 if corpus else 2
 
         def one(samples: SampleSet, _: Sequence[Verdict] | None) -> Value:
-            if metric.scope == "corpus":
-                texts = first_texts(samples, size_of(metric.k))
-                scores = corpus[id(samples)]
-                return Value(math.fsum(scores), len(scores), metric._detail(texts))
-            texts = first_texts(samples, size_of(metric.k), least=2)
             split = tokenizer(metric.tok)
-            score = self_bleu([split(text) for text in texts], (metric.n,), metric.smooth)[metric.n]
+            texts = [split(text) for text in first_texts(samples, size_of(metric.k), least=least)]
+            kept = [text for text in texts if text]
+            if len(kept) < least:
+                raise UnmeasurableError(f"needs two texts that are not empty, there are {len(kept)}")
+            detail = {"tokens": sum(map(len, kept)), "empty": len(texts) - len(kept)}
+            if corpus:
+                scores = corpus[id(samples)]
+                return Value(math.fsum(scores), len(scores), detail)
+            score = self_bleu(kept, (metric.n,), metric.smooth)[metric.n]
             if math.isnan(score):
                 raise UnmeasurableError(f"{metric.smooth} is not defined for a text without a common 3-gram")
-            return Value(score, detail=metric._detail(texts))
+            return Value(score, detail=detail)
 
         return measure_each(metric.signature, sets, verdicts, one)
 
     def _corpus(self, sets: Sequence[SampleSet]) -> dict[int, list[float]]:
         """Each set's scores, its texts compared with those of all sets that have k."""
         split, k = tokenizer(self.tok), size_of(self.k)
-        whole = {id(item): item for item in sets if len(item.completions) >= k}
-        texts = [split(text) for item in whole.values() for text in item.texts[:k]]
-        scores = self_bleu_scores(texts, (self.n,), self.smooth)[self.n]
-        return {key: scores[place * k : (place + 1) * k] for place, key in enumerate(whole)}
-
-    def _detail(self, texts: Sequence[str]) -> dict[str, float]:
-        split = tokenizer(self.tok)
-        return {"tokens": sum(len(split(text)) for text in texts), "empty": sum(not text.strip() for text in texts)}
+        whole = {id(item): item.texts[:k] for item in sets if len(item.completions) >= k}
+        kept = {key: [tokens for text in texts if (tokens := split(text))] for key, texts in whole.items()}
+        scores = iter(
+            self_bleu_scores([text for texts in kept.values() for text in texts], (self.n,), self.smooth)[self.n]
+        )
+        return {key: list(islice(scores, len(texts))) for key, texts in kept.items()}

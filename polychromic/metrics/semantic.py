@@ -1,41 +1,47 @@
-"""Semantic diversity: the mean cosine distance between the completions of a prompt."""
+"""Semantic diversity: the mean cosine distance between completions, of a prompt or of all prompts together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from polychromic.core.nouns import Measurement, SampleSet
-from polychromic.core.protocols import Embedder
-from polychromic.diversity.kernels import mean_distance
-from polychromic.metrics._sets import Value, Verdicts, sign, size_of, usual_size
-from polychromic.metrics._texts import embedder_name, measure_vectors
+from polychromic.diversity.kernels import MeanDistance, mean_distance
+from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._texts import OfVectors, embedder_name, lonely, with_the_first
 
 
 @dataclass(frozen=True)
-class Semantic:
+class Semantic(OfVectors):
     """Mean cosine distance over all pairs of the first k completions, in [0, n/(n-1)]; high = diverse.
 
     ``1 - (|sum e|^2 - n) / (n (n - 1))`` for unit vectors e. Empty texts are left out and counted in the detail.
+    ``scope`` says which pairs: those of each prompt, or those of all prompts together (corpus), where different
+    questions alone make texts differ. That is one number without an interval, which stands with the first prompt.
     """
 
-    k: int | None = None
-    embedder: Embedder | None = None
+    scope: Literal["prompt", "corpus"] = "prompt"
 
     @property
     def signature(self) -> str:
-        """``semantic|k:K|encoder:NAME|scope:prompt``."""
-        return sign("semantic", k=self.k, encoder=embedder_name(self.embedder), scope="prompt")
-
-    def pinned(self, sets: Sequence[SampleSet]) -> Semantic:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
+        """``semantic|k:K|encoder:NAME|scope:SCOPE``."""
+        return sign("semantic", k=self.k, encoder=embedder_name(self.embedder), scope=self.scope)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""
         metric = self.pinned(sets)
-        return measure_vectors(metric.signature, sets, size_of(metric.k), metric.embedder, _one)
+        return metric.encoded(metric.signature, sets, _one) if metric.scope == "prompt" else metric._corpus(sets)
+
+    def _corpus(self, sets: Sequence[SampleSet]) -> list[Measurement]:
+        stream = MeanDistance()
+
+        def collect(vectors: Any) -> Value:
+            stream.add(vectors)
+            return Value(0.0, detail={"texts": len(vectors)})
+
+        rows = self.encoded(self.signature, sets, collect, least=1)
+        return with_the_first(rows, stream.value, lonely(stream.count))
 
 
 def _one(vectors: Any) -> Value:

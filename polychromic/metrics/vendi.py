@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet
-from polychromic.core.protocols import Embedder
-from polychromic.diversity.vendi import vendi
-from polychromic.metrics._sets import Value, Verdicts, sign, size_of, usual_size
-from polychromic.metrics._texts import embedder_name, measure_vectors
+from polychromic.diversity.vendi import Moment, vendi
+from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._texts import OfVectors, embedder_name, lonely, with_the_first
 
 
 @dataclass(frozen=True)
-class Vendi:
-    """Vendi score of order ``q`` of the first k completions' embeddings, in [1, k] (2210.02410, 2310.12952)."""
+class Vendi(OfVectors):
+    """Vendi score of order ``q`` of the first k completions' embeddings, in [1, k] (2210.02410, 2310.12952).
+
+    ``scope`` corpus takes the completions of all prompts together: one number, in [1, d], without an interval, which
+    stands with the first prompt.
+    """
 
     q: float = 1.0
-    k: int | None = None
-    embedder: Embedder | None = None
+    scope: Literal["prompt", "corpus"] = "prompt"
 
     def __post_init__(self) -> None:
         if not self.q >= 0:
@@ -28,17 +30,23 @@ class Vendi:
 
     @property
     def signature(self) -> str:
-        """``vendi|q:Q|k:K|encoder:NAME|scope:prompt``."""
-        return sign("vendi", q=float(self.q), k=self.k, encoder=embedder_name(self.embedder), scope="prompt")
-
-    def pinned(self, sets: Sequence[SampleSet]) -> Vendi:
-        """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
+        """``vendi|q:Q|k:K|encoder:NAME|scope:SCOPE``."""
+        return sign("vendi", q=float(self.q), k=self.k, encoder=embedder_name(self.embedder), scope=self.scope)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""
         metric = self.pinned(sets)
-        return measure_vectors(metric.signature, sets, size_of(metric.k), metric.embedder, metric._one)
+        return metric.encoded(metric.signature, sets, metric._one) if metric.scope == "prompt" else metric._corpus(sets)
+
+    def _corpus(self, sets: Sequence[SampleSet]) -> list[Measurement]:
+        moment = Moment()
+
+        def collect(vectors: Any) -> Value:
+            moment.add(vectors)
+            return Value(0.0, detail={"texts": len(vectors)})
+
+        rows = self.encoded(self.signature, sets, collect, least=1)
+        return with_the_first(rows, moment.vendi(self.q), lonely(moment.count))
 
     def _one(self, vectors: Any) -> Value:
         return Value(vendi(vectors, self.q), detail={"texts": len(vectors)})

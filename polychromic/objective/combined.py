@@ -161,7 +161,8 @@ def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]]
         if samples.decoding.truncated:
             raise UnsoundObjectiveError(
                 f"prompt {samples.prompt.id!r}: samples drawn with top_p={samples.decoding.top_p}, "
-                f"top_k={samples.decoding.top_k} are not the policy's own; allowed: top_p=1, top_k=0"
+                f"top_k={samples.decoding.top_k}, constraint={samples.decoding.constraint!r} are not the policy's own; "
+                "allowed: top_p=1, top_k=0, no constraint"
             )
     sizes = {len(samples.completions) for samples in sets}
     if len(sizes) > 1:

@@ -51,7 +51,7 @@ def refuse_unsound(
     if decoding is not None and decoding.truncated:
         raise UnsoundObjectiveError(
             "training samples must come from the policy itself; "
-            f"allowed: top_p=1 (not {decoding.top_p}), top_k=0 (not {decoding.top_k})"
+            f"allowed: top_p=1 (not {decoding.top_p}), top_k=0 (not {decoding.top_k}), no constraint"
         )
     _refuse_sizes(section)
     _refuse_parts(section, surroundings)

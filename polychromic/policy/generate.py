@@ -2,7 +2,8 @@
 
 Each prompt is prefilled once and its cache repeated for its ``n`` samples; all sets of a call are decoded together,
 and rows that have ended leave the batch. Randomness comes from a generator of its own, so that sampling during
-training leaves dropout and data order untouched.
+training leaves dropout and data order untouched. A constraint bounds what can be drawn; such draws are the bounded
+distribution's, not the policy's, and their log-probabilities say so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding
+from polychromic.policy.constraint import Constraint
 from polychromic.policy.sampling_mode import sampling_mode
 
 COMPACT_BELOW = 0.75
@@ -41,19 +43,21 @@ class Ends:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``n`` draws for each prompt, how they are drawn and end, and the seed that decides them."""
+    """``n`` draws for each prompt, how they are drawn and end, the seed that decides them, and what bounds them."""
 
     n: int
     decoding: Decoding
     ends: Ends
     seed: int
+    constraint: Constraint | None = None
 
 
 def generate(model: nn.Module, prompts: Sequence[Sequence[int]], request: Request) -> list[list[Draw]]:
     """``request.n`` independent draws for each prompt of token ids, in order.
 
-    The distribution is the model's at ``decoding.temperature`` (0: the likeliest token), cut to ``top_k`` and
-    ``top_p`` where they are set. A draw that reaches ``max_new_tokens`` without an end token is not finished.
+    The distribution is the model's at ``decoding.temperature`` (0: the likeliest token), cut to what the constraint
+    allows, ``top_k`` and ``top_p`` where they are set. A draw that reaches ``max_new_tokens`` without an end token is
+    not finished.
 
     Raises:
         InputError: an empty prompt, or a prompt that leaves no room in the model's context.
@@ -94,6 +98,7 @@ class _Loop:
     def __init__(self, model: nn.Module, request: Request, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
         self.n, self.decoding, self.ends = request.n, request.decoding, request.ends
+        self.constraint = request.constraint
         self.room = context_of(model)
         self.length = 0
 
@@ -116,6 +121,7 @@ class _Loop:
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
         self.logprob = torch.zeros(rows, device=device)
         self.running = torch.ones(rows, dtype=torch.bool, device=device)
+        self.paths = self.constraint.paths(rows) if self.constraint else None
         self._take(out.logits[:, -1].repeat_interleave(n, dim=0))
 
     def step(self) -> None:
@@ -135,7 +141,11 @@ class _Loop:
         self._take(out.logits[:, -1])
 
     def _take(self, logits: Tensor) -> None:
+        rows = self.rows.tolist() if self.paths else []
+        logits = self.paths.allowed(logits, rows) if self.paths else logits
         token, logprob = draw(logits, self.decoding, self.generator)
+        if self.paths:
+            self.paths.take(token, rows)
         token = torch.where(self.running, token, self.ends.pad)
         self.tokens[self.rows, self.length] = token
         self.logprob[self.rows] += torch.where(self.running, logprob, 0.0)

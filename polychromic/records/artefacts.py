@@ -30,7 +30,8 @@ PACKAGES = (
     "nltk",
 )
 COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
-"""Settings that do not change what a run computes; they may differ on resuming."""
+"""Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
+encoder, which rewards use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
         InputError: the folder holds a run of another configuration, or something that is no run at all.
     """
     folder = refuse_other_run(path, settings)
-    if folder.run_json.exists() and read_json(folder.run_json).get("settings_hash") == settings_hash(settings):
+    same = folder.run_json.exists() and read_json(folder.run_json).get("settings_hash") == settings_hash(settings)
+    if folder.begun or same:
         return folder
     write_json(
         folder.run_json,
@@ -141,9 +143,11 @@ def _same_configuration(folder: RunFolder, settings: Mapping[str, Any]) -> None:
     if stored.get("settings_hash") == settings_hash(settings):
         return
     changed = differences(_decisive(stored.get("settings") or {}), _decisive(settings))
+    if not changed:
+        return
     named = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
     raise InputError(
-        f"{folder.path}: holds a run of another configuration (different: {named or 'its format'}); "
+        f"{folder.path}: holds a run of another configuration (different: {named}); "
         "choose another experiment.name or output folder"
     )
 
@@ -191,6 +195,8 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
         for parent in parents:
             section = section.get(parent, {})
         section.pop(last, None)
+    if "evaluation" in kept:
+        kept["evaluation"] = {"encoder": kept["evaluation"].get("encoder")}
     return dict(kept)
 
 

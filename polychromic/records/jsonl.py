@@ -80,11 +80,14 @@ def _parse(raw: bytes) -> Row:
     if b"\x00" in raw:
         raise ValueError(f"NUL byte at column {raw.index(0) + 1}")
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=lambda _: None)
+        value = json.loads(raw.decode("utf-8"), parse_constant=lambda _: None, object_pairs_hook=_object)
+    except _TwiceError:
+        raise ValueError("an object gives a key twice") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg.lower()} at column {error.colno}") from None
+        reason = error.msg.lower().removesuffix(" at")
+        raise ValueError(f"not JSON: {reason} at column {error.colno}") from None
     except RecursionError:
         raise ValueError("not usable JSON: nested too deeply") from None
     except ValueError:
@@ -92,6 +95,17 @@ def _parse(raw: bytes) -> Row:
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {_KINDS.get(type(value), 'something else')}")
     return value
+
+
+class _TwiceError(Exception):
+    """An object gives a key twice; which of the two values counts would be anyone's guess."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError
+    return found
 
 
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}

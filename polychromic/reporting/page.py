@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from polychromic.records.jsonl import read_json, write_bytes
-from polychromic.reporting import drilldown, figures, palette, runs, tables
+from polychromic.records.jsonl import read_json, write_bytes, write_json
+from polychromic.reporting import costs, drilldown, figures, palette, runs, tables
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 MOST_ROWS = 1_000  # differences shown; more are in comparison.json
@@ -33,7 +33,9 @@ class Extras:
 
 
 def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
-    """The path of ``report.html``; ``report.md`` and ``figures/`` are written beside it.
+    """The path of ``report.html``; ``report.md``, ``figures/`` and an evaluation's ``cost.json`` are written beside it.
+
+    The same folder gives the same bytes but for the section on cost, which holds the seconds of this run.
 
     Raises:
         MissingResourceError: the folder has no ``comparison.json``.
@@ -43,6 +45,8 @@ def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
     context = _context(folder, comparison, extras or Extras())
     for figure in context["figures"]:
         figure.write(folder / "figures")
+    if context["spent"]:
+        write_json(folder / costs.COST, context["spent"])
     environment = _environment()
     page = environment.get_template("report.html.jinja").render(context)
     twin = environment.get_template("report.md.jinja").render(context)
@@ -64,6 +68,7 @@ def _environment() -> Environment:
         "number": tables.number,
         "signed": tables.signed,
         "percent": tables.percent,
+        "span": tables.span,
         "p_value": tables.p_value,
         "variable": palette.css_variable,
         "cell": tables.cell,
@@ -78,7 +83,6 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
     temperature = settings["temperature"]
     colours = palette.model_colours(comparison["models"], settings["baseline"], settings["base"])
     samples = drilldown.load(folder, comparison["models"])
-    cost = extras.cost or runs.costs(extras.runs, settings["baseline"])
     return {
         "title": extras.title or f"{settings['baseline']} and its variants",
         "opening": opening(comparison),
@@ -96,8 +100,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
         "samples": samples,
         "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
         "audit": audit,
-        "cost": cost,
-        "cost_table": tables.cost_markdown(cost) if cost else "",
+        **_costs(folder, settings["baseline"], extras),
         "style": _style(),
         "script": Markup(_asset("report.js")),
         "score_table": tables.headline_markdown(tables.headline(comparison, temperature)),
@@ -106,10 +109,35 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
     }
 
 
+def _costs(folder: Path, baseline: str, extras: Extras) -> dict[str, Any]:
+    """The accounts of training and of the evaluation, as rows and as tables of the Markdown twin."""
+    cost = extras.cost or runs.costs(extras.runs, baseline)
+    spent = costs.evaluation_cost(folder, baseline)
+    heading, rows = tables.sampling_table(spent.get("models", ()), baseline)
+    return {
+        "cost": cost,
+        "cost_table": tables.cost_markdown(cost) if cost else "",
+        "spent": spent,
+        "spent_heading": heading,
+        "spent_rows": rows,
+        "spent_table": tables.markdown(heading, rows) if rows else "",
+    }
+
+
 def opening(comparison: Mapping[str, Any]) -> str:
-    """The page's first sentence: the best verdict in plain words."""
+    """The page's first sentence: the best verdict in plain words, of equal ones that of the largest gain."""
     order = ("strong", "moderate", "weak", "worse", "not resolvable")
-    verdicts = sorted(comparison["verdicts"], key=lambda verdict: order.index(verdict["level"]))
+    gains = {
+        (row["b"], row["metric"]): row["relative"] or 0.0
+        for row in tables.at(comparison["comparisons"], comparison["settings"]["temperature"])
+        if row["a"] == comparison["settings"]["baseline"]
+    }
+
+    def rank(verdict: Mapping[str, Any]) -> tuple[int, float]:
+        gain = max((gains.get((verdict["model"], metric), 0.0) for metric in verdict["metrics"][:1]), default=0.0)
+        return order.index(verdict["level"]), -gain
+
+    verdicts = sorted(comparison["verdicts"], key=rank)
     return verdicts[0]["sentence"] if verdicts else "Scores of one model; nothing to compare it with."
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,8 +105,12 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def _small(axes: Any, text: str, x: float, y: float) -> None:
-    axes.annotate(text, (x, y), xytext=(5, 4), textcoords="offset points", color=MUTED, fontsize=6.5)
+def _small(axes: Any, text: str, i: int, line: Sequence[tuple[float, float]]) -> None:
+    """A small label above point ``i`` of a line: to its right, or to its left where the line goes up to the right."""
+    x, y = line[i]
+    busy = any(line[j][0] > x and line[j][1] > y for j in (i - 1, i + 1) if 0 <= j < len(line))
+    place = {"xytext": (-5 if busy else 5, 4), "ha": "right" if busy else "left"}
+    axes.annotate(text, (x, y), textcoords="offset points", color=MUTED, fontsize=7.5, **place)
 
 
 def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
@@ -179,7 +184,7 @@ def frontier(
                 axes.plot([x[i], x[i]], [low, high], color=colours[name], linewidth=1.0, alpha=0.45)
                 low, high = point["quality_interval"]
                 axes.plot([low, high], [y[i], y[i]], color=colours[name], linewidth=1.0, alpha=0.45)
-                _small(axes, f"{point['temperature']:g}", x[i], y[i])
+                _small(axes, f"{point['temperature']:g}", i, list(zip(x, y, strict=True)))
             axes.plot(
                 x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
             )
@@ -241,10 +246,10 @@ def against_length(
     """Diversity against length, a point (temperature, x, y, and both intervals) a temperature."""
     with _canvas() as (drawing, axes):
         for name, points in models.items():
-            for temperature, x, y, x_low, x_high, y_low, y_high in sorted(points):
+            for i, (temperature, x, y, x_low, x_high, y_low, y_high) in enumerate(sorted(points)):
                 axes.plot([x_low, x_high], [y, y], color=colours[name], linewidth=1.0, alpha=0.45)
                 axes.plot([x, x], [y_low, y_high], color=colours[name], linewidth=1.0, alpha=0.45)
-                _small(axes, f"{temperature:g}", x, y)
+                _small(axes, f"{temperature:g}", i, [(point[1], point[2]) for point in sorted(points)])
             along, up = ([point[part] for point in sorted(points)] for part in (1, 2))
             axes.plot(
                 along, up, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
@@ -323,6 +328,7 @@ def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
         axes.set_yticks(range(0, len(grid.rows), step), grid.rows[::step])
         axes.grid(visible=False)
         axes.set_ylabel("layer")
+        axes.set_title(textwrap.fill(grid.title, 40), fontsize=8.5, color=INK, loc="left")
         for side in axes.spines.values():
             side.set_visible(False)
         bar = drawing.colorbar(image, ax=axes, shrink=0.7)

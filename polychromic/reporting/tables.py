@@ -27,6 +27,13 @@ def signed(value: float | None, digits: int = 3) -> str:
     return ("+" if value > 0 else "") + number(value, digits)
 
 
+def span(row: Mapping[str, Any]) -> str:
+    """The interval of a row with ``low`` and ``high``; a dash when there is none."""
+    if row["low"] is None or row["high"] is None:
+        return DASH
+    return f"{signed(row['low'])} to {signed(row['high'])}"
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share with its sign, as a percentage; a dash when there is none."""
     if value is None or not math.isfinite(value):
@@ -189,7 +196,7 @@ def differences_markdown(comparison: Comparison, temperature: float) -> str:
             number(row["score_a"]),
             number(row["score_b"]),
             signed(row["difference"]),
-            f"{signed(row['low'])} to {signed(row['high'])}",
+            span(row),
             p_value(row["p"]),
             p_value(row["p_holm"]),
             number(row["smallest"]),
@@ -205,6 +212,34 @@ def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     names = ["model", "tokens", "device seconds", "dollars", "times the baseline"]
     keys = ("device_seconds", "dollars", "multiplier")
     return markdown(names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows])
+
+
+def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of the account of sampling; the columns of dollars are there when a price is known."""
+    priced = any(row["dollars"] is not None and math.isfinite(row["dollars"]) for row in rows)
+    columns = [
+        ("samples", "samples", 0),
+        ("passed", "passed", 0),
+        ("tokens", "tokens", 0),
+        ("device_seconds", "seconds", 1),
+        ("processor_seconds", "processor seconds", 1),
+        ("tokens_per_second", "tokens a second", 1),
+        ("multiplier", f"times {baseline}", 2),
+        ("device_seconds_per_pass", "seconds a pass", 1),
+        ("tokens_per_pass", "tokens a pass", 1),
+        *([("dollars", "dollars", 2), ("dollars_per_pass", "dollars a pass", 2)] if priced else []),
+    ]
+    heading = ["model", *(name for _, name, _ in columns)]
+    return heading, [[row["model"], *(_amount(row[key], digits) for key, _, digits in columns)] for row in rows]
+
+
+def _amount(value: float | None, digits: int) -> str:
+    """A count whole, another number with its digits from 1 to 1,000, with two figures below; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if digits and 0 < abs(value) < 1:
+        return f"{value:.2g}"
+    return f"{value:,.{digits if abs(value) < 1000 else 0}f}"
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

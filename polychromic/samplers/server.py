@@ -91,6 +91,7 @@ class Server:
         """
         if n < 1:
             raise InputError(f"n is {n}; at least one completion a prompt is needed")
+        decoding = decoding.under(self.schema)
         session = _Session(self)
         pool = ThreadPoolExecutor(max_workers=self.parallel, thread_name_prefix="server")
         try:
@@ -193,7 +194,10 @@ class _Session:
             raise GarbageAnswerError(f"{self.options.base_url}: the list of models is not one") from None
 
     def _first_model(self) -> str:
-        models = self.listed()
+        try:
+            models = self.listed()
+        except EngineError as error:
+            raise type(error)(f"{error} (when asked which model it serves; served_model names one)") from None
         if not models:
             raise EngineError(f"{self.options.base_url}: serves no model; set served_model")
         return models[0]
@@ -238,19 +242,18 @@ class _Session:
             "seed": seed,
         }
         extra: dict[str, Any] = {"top_k": decoding.top_k} if decoding.top_k > 0 else {}
+        if self.options.schema:
+            named = {"name": "answer", "schema": self.options.schema, "strict": True}
+            extra["response_format"] = {"type": "json_schema", "json_schema": named}
         if self.options.stop:
             common["stop"] = list(self.options.stop)
         if isinstance(prompt.content, str):
             if self.options.logprobs == "sum":
                 common["logprobs"] = 0
-            extra |= {"guided_json": self.options.schema} if self.options.schema else {}
             answer = self.client.completions.create(prompt=prompt.content, extra_body=extra or None, **common)
             return self._completion(answer.choices[0], answer.choices[0].text)
         if self.options.logprobs == "sum":
             common["logprobs"] = True
-        if self.options.schema:
-            named = {"name": "answer", "schema": self.options.schema, "strict": True}
-            common["response_format"] = {"type": "json_schema", "json_schema": named}
         messages = [{"role": message.role, "content": message.content} for message in prompt.content]
         answer = self.client.chat.completions.create(messages=messages, extra_body=extra or None, **common)
         return self._completion(answer.choices[0], _chat_text(answer.choices[0].message))

@@ -10,17 +10,22 @@ import torch
 
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.policy.constraint import Constraint
 from polychromic.policy.generate import Request, generate
 from polychromic.policy.render import completions, ends_of, prompt_ids
 
 
 @dataclass(frozen=True)
 class Transformers:
-    """Draws from ``model``. ``batch_size`` is the number of completions decoded together; memory halves it."""
+    """Draws from ``model``. ``batch_size`` is the number of completions decoded together; memory halves it.
+
+    With ``schema``, a JSON schema, the model can write nothing but JSON that follows it (needs the xgrammar package).
+    """
 
     model: Any
     tokenizer: Any
     batch_size: int = 512
+    schema: dict[str, Any] | None = None
 
     def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
         """One set of ``n`` independent completions for each prompt, in the prompts' order.
@@ -28,7 +33,9 @@ class Transformers:
         Raises:
             InputError: an empty prompt, one that leaves no room in the context, or no chat template for a conversation.
             NumericalError: the model gave logits that are not numbers.
+            MissingResourceError: there is a schema and no xgrammar.
         """
+        decoding = decoding.under(self.schema)
         tokens = [prompt_ids(self.tokenizer, prompt) for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda place: (len(tokens[place]), place))
         drawn: list[list[Completion]] = [[] for _ in prompts]
@@ -47,7 +54,10 @@ class Transformers:
         self, prompts: Sequence[Sequence[int]], n: int, decoding: Decoding, seed: int
     ) -> Iterator[tuple[Completion, ...]]:
         ends = ends_of(self.model, self.tokenizer)
-        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed)):
+        constraint = None
+        if self.schema is not None:
+            constraint = Constraint(self.tokenizer, self.model.config.vocab_size, ends.eos, self.schema)
+        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed, constraint)):
             yield completions(self.tokenizer, group)
 
 

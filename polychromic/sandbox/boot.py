@@ -9,9 +9,11 @@ from typing import Any
 
 from polychromic.sandbox.nouns import Limits
 
-# The package is entered without running its __init__ files, which would import what the evaluator needs.
+# The package is entered without running its __init__ files, which would import what the evaluator needs. The standard
+# library's at-fork handlers would run in every child, to mend locks and seeds that no child of these processes uses.
 _SCRIPT = (
-    "import sys, types\n"
+    "import os, sys, types\n"
+    "os.register_at_fork = lambda **handlers: None\n"
     "for name, path in (('polychromic', sys.argv[1]), ('polychromic.sandbox', sys.argv[1] + '/sandbox')):\n"
     "    sys.modules[name] = module = types.ModuleType(name)\n"
     "    module.__path__ = [path]\n"

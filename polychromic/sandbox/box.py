@@ -102,18 +102,22 @@ class Sandbox:
         tries = [0] * len(programs)
         busy: dict[int, tuple[int, int]] = {}
         try:
-            while waiting or busy:
-                self._hand_out(waiting, busy)
+            self._hand_out(waiting, busy)
+            while busy:
+                found = []
                 for place in self._finished(busy):
                     number, reply = busy.pop(place)[1], self._reply(place)
                     if reply["outcome"] != judge.BROKEN:
-                        yield number, _judgement(reply, programs[number])
+                        found.append((number, _judgement(reply, programs[number])))
                         continue
                     tries[number] += 1
                     self._replace(place)
                     if tries[number] >= ATTEMPTS:
+                        yield from found
                         raise SandboxError(f"the sandbox broke {ATTEMPTS} times on one program: {reply['detail']}")
                     waiting.append((number, programs[number]))
+                self._hand_out(waiting, busy)  # first, so that the workers are busy while the caller looks
+                yield from found
         finally:
             for place in busy if self._workers else ():  # abandoned by the caller, or after an error
                 self._replace(place)

@@ -68,6 +68,7 @@ def serve(output_bytes: int, depth: int) -> None:
 
 def prepare(output_bytes: int) -> None:
     """Called once in the zygote: leaves as little as possible for each child to do, and few pages for it to copy."""
+    _rehearse()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore")
     for name in ("stdout", "stderr"):
@@ -78,6 +79,22 @@ def prepare(output_bytes: int) -> None:
     os.environ.clear()  # the interpreter itself may have set LC_CTYPE
     gc.collect()
     gc.freeze()
+
+
+REHEARSALS = 12
+"""Enough for the interpreter to have specialised its code and filled its caches, which a child would copy to write."""
+
+
+def _rehearse() -> None:
+    """Loads a program of our own and answers for it."""
+    source = 'def f(x: list) -> list:\n    """Sorted."""\n    return sorted(y for y in x if y > 1)\n'
+    job, call = wire.encode(("split", source, "f", "")), wire.encode((([3, 1.5, 2],), {}))
+    for _ in range(REHEARSALS):
+        function = _load(*wire.decode(job)[1:3])
+        for _ in range(REHEARSALS):
+            arguments, keywords = wire.decode(call)
+            wire.encode(("ok", function(*arguments, **keywords)))
+    del sys.modules[MODULE]
 
 
 def _load(source: str, entry_point: str) -> Any:

@@ -24,6 +24,7 @@ DESCRIPTORS = 64
 UNCONFINED = 113  # exit status of a child that could not be confined
 HELLO = b"confined"  # what a child says once it is
 NOBODY = 65534
+BACKSTOP = 2  # the kernel's CPU limit against ours: it counts whole ticks, which on a crowded machine are too many
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 LANDLOCK_FS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}  # number of file rights known to each version; 16 from 5 on
 CAPABILITY_VERSION_3 = 0x20080522
@@ -37,8 +38,8 @@ class UnsupportedError(OSError):
 class Confinement:
     """What the children of this process are put under.
 
-    ``cpu_seconds`` are whole seconds, ``landlock_abi`` is 0 when the kernel has none and ``landlock`` then -1, else
-    the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
+    ``cpu_seconds`` are those of the kernel's limit, ``landlock_abi`` is 0 when the kernel has none and ``landlock``
+    then -1, else the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
     """
 
     libc: ctypes.CDLL
@@ -87,7 +88,7 @@ def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement
     for kind, wanted in _INHERITED.items():
         limit_resource(kind, wanted)
     limit_resource(resource.RLIMIT_AS, own_address_space() + memory_bytes)
-    return Confinement(libc, architecture, int(cpu_seconds) + 1, abi, drop_user, ruleset, compiled)
+    return Confinement(libc, architecture, BACKSTOP * (int(cpu_seconds) + 1), abi, drop_user, ruleset, compiled)
 
 
 _INHERITED = {

@@ -12,11 +12,12 @@ import hashlib
 import os
 import random
 import reprlib
+import select
 import socket
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from polychromic.sandbox import wire
 from polychromic.sandbox.confine import HELLO
@@ -25,8 +26,11 @@ from polychromic.sandbox.nouns import Limits, Outcome
 SLACK = 4096  # bytes of a frame around the answer itself
 RECURSION = 1000  # the interpreter's default, which a test may have changed
 BROKEN = "broken"  # reported in the place of an outcome
+UNHEARD = b""  # stands for an answer that did not come yet
+MOST_REMEMBERED = 2**16  # bytes of an answer that is kept; a larger one is asked for again
 WORDS = 300  # characters of a detail
 SIGNATURE = 200  # characters of an output signature; longer ones end in a digest
+PATIENCE = 20.0  # milliseconds of waiting for an answer before what is known is reported
 # What the confined side may say about itself; a claim to have passed is not among them.
 SELF_REPORTED = {
     Outcome.EXCEPTION,
@@ -59,10 +63,16 @@ class ProgramError(Exception):
 
 
 class Session:
-    """The judge's end of the channel to one confined program."""
+    """The judge's end of the channel to one confined program.
+
+    The first answers to the calls named in ``remembered`` (by frame) are kept there, so that a call of the tests need
+    not be made again to record the program's behaviour. ``on_wait`` is called before a wait that may be long.
+    """
 
     def __init__(self, channel: int, limits: Limits) -> None:
         self.channel, self.limits = channel, limits
+        self.remembered: dict[bytes, bytes] = {}
+        self.on_wait: Callable[[], None] = lambda: None
         self.calls = 0
         self.arguments: tuple[Any, ...] = ()
         self.answer: tuple[Any, ...] = ()
@@ -87,7 +97,7 @@ class Session:
             wire.send(self.channel, wire.encode((job["judge"], job["source"], job["entry_point"], tests)))
         except wire.GoneError:
             self._end(Outcome.KILLED, "")
-        self._reply()
+        self._understood(self._received())
 
     def call(self, *arguments: Any, **keywords: Any) -> Any:
         """What the program answers to these arguments.
@@ -108,22 +118,42 @@ class Session:
             wire.send(self.channel, frame)
         except wire.GoneError:
             self._end(Outcome.KILLED, "")
-        value = self._reply()
+        received = self._received()
+        if self.remembered.get(frame) == UNHEARD and len(received) <= MOST_REMEMBERED:
+            self.remembered[frame] = received
+        value = self._understood(received)
         self.answer = (value,)
         return value
+
+    def again(self, arguments: tuple[Any, ...], frame: bytes) -> Any:
+        """The first answer to these arguments, from memory where the tests have asked already.
+
+        Raises:
+            Ended, Exception: as ``call``.
+        """
+        heard = self.remembered.get(frame, UNHEARD)
+        return self.call(*arguments) if self.ended or heard == UNHEARD else self._understood(heard)
 
     def shown(self, name: str) -> str:
         """The last call and its answer, shortened."""
         answer = "".join(f" -> {_shown(value)}" for value in self.answer)
         return f"{name}({', '.join(map(_shown, self.arguments))}){answer}"
 
-    def _reply(self) -> Any:
+    def _received(self) -> bytes:
+        """One frame of the program's."""
+        if not _readable(self.channel, PATIENCE):
+            self.on_wait()
         try:
-            reply = wire.decode(wire.receive(self.channel, self.limits.output_bytes + SLACK), self.limits.depth + 1)
+            return wire.receive(self.channel, self.limits.output_bytes + SLACK)
         except wire.GoneError:
             self._end(Outcome.KILLED, "")
         except wire.TooLargeError as error:
             self._end(Outcome.OUTPUT_LIMIT, str(error))
+
+    def _understood(self, frame: bytes) -> Any:
+        """What a frame of the program's means."""
+        try:
+            reply = wire.decode(frame, self.limits.depth + 1)
         except wire.WireError as error:
             self._end(Outcome.NOT_PLAIN_DATA, str(error))
         match reply:
@@ -135,7 +165,7 @@ class Session:
                 self._end(Outcome(outcome), detail[:WORDS])
         self._end(Outcome.NOT_PLAIN_DATA, "garbled answer")
 
-    def _end(self, outcome: Outcome, detail: str) -> Any:
+    def _end(self, outcome: Outcome, detail: str) -> NoReturn:
         self.ended = Ended(outcome, detail)
         raise self.ended
 
@@ -150,6 +180,12 @@ class Session:
                 error = ProgramError(f"{name}: {text}")
         self.raised = error
         raise error
+
+
+def _readable(descriptor: int, milliseconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(milliseconds))
 
 
 _SHORT = reprlib.Repr()
@@ -176,22 +212,36 @@ class Stub:
         return self._session.call(*arguments, **keywords)
 
 
-def judge(job: dict[str, Any], channel: int, limits: Limits, report: Callable[[Any], None]) -> None:
-    """Judges one program: reports ``(outcome, detail)`` first, then one signature for each of the job's inputs."""
+def judge(job: dict[str, Any], channel: int, limits: Limits, report: Callable[[list[Any]], None]) -> None:
+    """Judges one program: reports ``(outcome, detail)`` first, then a signature for each of the job's inputs, in lots.
+
+    Every row is reported once, before the judge waits for long and at the end.
+    """
     random.seed(0)
     sys.setrecursionlimit(RECURSION)
     session = Session(channel, limits)
+    inputs = [(tuple(arguments), wire.encode((tuple(arguments), {}))) for arguments in job["inputs"] or ()]
+    session.remembered = {frame: UNHEARD for _, frame in inputs}
     try:
         session.open(job)
         outcome, detail = _tested(job, session)
     except Ended as end:
         outcome, detail = end.outcome, end.detail
     except BrokenError as error:
-        report((BROKEN, str(error)))
+        report([(BROKEN, str(error))])
         return
-    report((str(outcome), detail[:WORDS]))
-    for arguments in job["inputs"] or ():
-        report(_behaviour(session, arguments))
+    report([(str(outcome), detail[:WORDS])])
+    rows: list[str] = []
+
+    def hand_over() -> None:
+        if rows:
+            report(rows)
+            rows.clear()
+
+    session.on_wait = hand_over
+    for arguments, frame in inputs:
+        rows.append(_behaviour(session, arguments, frame))
+    hand_over()
 
 
 def _tested(job: dict[str, Any], session: Session) -> tuple[Outcome, str]:
@@ -250,10 +300,10 @@ def _classified(error: BaseException, session: Session, name: str) -> tuple[Outc
     return Outcome.WRONG_ANSWER, session.shown(name) + cause
 
 
-def _behaviour(session: Session, arguments: tuple[Any, ...]) -> str:
+def _behaviour(session: Session, arguments: tuple[Any, ...], frame: bytes) -> str:
     """The signature of the program's answer, ``!TypeName`` for an exception, ``!outcome`` when it is gone."""
     try:
-        return signature(session.call(*arguments))
+        return signature(session.again(arguments, frame))
     except Ended as end:
         return f"!{end.outcome}"
     except BaseException as error:  # noqa: BLE001 - the program may have raised anything
@@ -286,7 +336,7 @@ def serve(line: socket.socket, limits: Limits) -> None:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)
             job = wire.decode(wire.receive(line.fileno(), 2**30))
-            judge(job, channels[0], limits, lambda row: wire.send(line.fileno(), wire.encode(row)))
+            judge(job, channels[0], limits, lambda rows: wire.send(line.fileno(), wire.encode(rows)))
             os.close(channels[0])
             wire.send(line.fileno(), wire.encode(None))
     finally:

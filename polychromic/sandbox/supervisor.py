@@ -48,12 +48,12 @@ class Run:
                 if descriptor == line:
                     os._exit(0)
                 try:
-                    row = wire.decode(wire.receive(verdict, 2**30))
+                    rows = wire.decode(wire.receive(verdict, 2**30))
                 except wire.GoneError:
                     return None
-                if row is None:
+                if rows is None:
                     return None
-                self.rows.append(row)
+                self.rows += rows
             if over := self._over():
                 return over
 
@@ -99,8 +99,8 @@ class Supervisor:
         self._foreign = (line, out, self.zygote.control.fileno())
         self._judge: Judge | None = None
 
-    def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Outcome, detail, outputs and seconds of one program.
+    def run(self, job: bytes, inputs: int | None) -> dict[str, Any]:
+        """Outcome, detail, outputs (on so many inputs) and seconds of one program.
 
         Raises:
             BrokenError: the sandbox itself failed.
@@ -118,7 +118,7 @@ class Supervisor:
         status, seconds = self.zygote.end()
         if over is None and not state.rows:
             over = Outcome.MEMORY, f"the tests ended by {self._end_judge()}, on data the program returned"
-        reply = _result(state.rows, over, status, job) | {"seconds": seconds}
+        reply = _result(state.rows, over or _burnt(status, seconds, self.limits), status, inputs) | {"seconds": seconds}
         if self._judge and (over or reply["outcome"] in UNCLEAN or self._judge.runs >= Judge.RUNS):
             self._end_judge()
         return reply
@@ -130,19 +130,27 @@ class Supervisor:
         return words
 
 
-def _result(rows: list[Any], over: tuple[Outcome, str] | None, status: int, job: dict[str, Any]) -> dict[str, Any]:
+def _burnt(status: int, seconds: float, limits: Limits) -> tuple[Outcome, str] | None:
+    """A CPU timeout that the kernel's own limit ended, because this process was not let run in time to see it."""
+    signalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    if signalled and seconds > limits.cpu_seconds:
+        return Outcome.TIMEOUT_CPU, f"more than {limits.cpu_seconds:g} s of CPU time"
+    return None
+
+
+def _result(rows: list[Any], over: tuple[Outcome, str] | None, status: int, inputs: int | None) -> dict[str, Any]:
     """What the judge's rows, the clocks and the candidate's end amount to; the end alone is never evidence."""
     outcome, detail = rows[0] if rows else over or (judge.BROKEN, "no verdict")
     if outcome == judge.BROKEN:
         raise BrokenError(detail)
     if outcome == Outcome.KILLED:
         outcome, detail = (Outcome.EXITED if os.WIFEXITED(status) else Outcome.KILLED), ending(status)
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-            outcome = Outcome.TIMEOUT_CPU
+        if over:
+            outcome, detail = over
     outputs = None
-    if job["inputs"] is not None:
+    if inputs is not None:
         known = rows[1:]
-        outputs = (*known, *[f"!{over[0] if over else outcome}"] * (len(job["inputs"]) - len(known)))
+        outputs = (*known, *[f"!{over[0] if over else outcome}"] * (inputs - len(known)))
     return {"outcome": str(outcome), "detail": detail, "outputs": outputs}
 
 
@@ -159,9 +167,9 @@ def start(_: int) -> None:
     with contextlib.suppress(wire.GoneError):
         wire.send(out, wire.encode({"layers": supervisor.zygote.layers}))
         while True:
-            job = wire.decode(wire.receive(line, 2**30))
+            inputs, job = wire.decode(wire.receive(line, 2**30))
             try:
-                reply = supervisor.run(job)
+                reply = supervisor.run(job, inputs)
             except (BrokenError, OSError) as error:
                 reply = {"outcome": judge.BROKEN, "detail": str(error)}
             wire.send(out, wire.encode(reply))

@@ -76,7 +76,8 @@ class Worker:
         """
         self.deadline = time.monotonic() + self.limits.wall + GRACE_SECONDS
         job = {name: getattr(program, name) for name in ("source", "entry_point", "tests", "setup", "inputs", "judge")}
-        wire.send(self._in, wire.encode(job))
+        inputs = None if program.inputs is None else len(program.inputs)
+        wire.send(self._in, wire.encode((inputs, wire.encode(job))))  # the supervisor passes the job on unread
 
     def result(self) -> dict[str, Any]:
         """The answer to the last program (call it when ``out`` is readable).

@@ -181,20 +181,31 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
-    """Whether the class defines or inherits the method; what it inherits from another file is believed to have it."""
+    """Whether the class defines or inherits the method; a base that cannot be read is believed to have it."""
     if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
         return True
-    return any(base is None or _has_method(path, base, method) for base in _bases(path, node))
+    return any(base is None or _has_method(*base, method) for base in _bases(path, node))
 
 
-def _bases(path: Path, node: ast.ClassDef) -> list[ast.ClassDef | None]:
-    return [classes(path).get(ast.unparse(base)) for base in node.bases]
+def _bases(path: Path, node: ast.ClassDef) -> list[Entry | None]:
+    return [_class_named(path, ast.unparse(base)) for base in node.bases]
+
+
+def _class_named(path: Path, name: str) -> Entry | None:
+    """The class of that name as the file knows it: its own, or imported from a file that can be found."""
+    if name in classes(path):
+        return path, classes(path)[name]
+    for node in tree_of(path).body:
+        if isinstance(node, ast.ImportFrom) and node.module and name in {part.name for part in node.names}:
+            source = source_of(node.module)
+            return (source, classes(source)[name]) if source is not None and name in classes(source) else None
+    return None
 
 
 def _fields(path: Path, node: ast.ClassDef) -> dict[str, FieldType] | None:
     found: dict[str, FieldType] = {}
     for base in _bases(path, node):
-        inherited = None if base is None else _fields(path, base)
+        inherited = None if base is None else _fields(*base)
         if inherited is None:
             return None
         found |= inherited

@@ -95,6 +95,10 @@ class EvaluationSection(Section):
     engine: Kind = "transformers"
     batch_size: int = Field(default=512, ge=1)
     bootstrap_resamples: int = Field(default=10_000, ge=100)
+    thresholds: dict[str, float] = Field(
+        default_factory=dict,
+        description="of the verdict: strong_diversity, moderate_diversity, tolerated_quality_loss ...",
+    )
 
 
 class TrackingSection(Section):

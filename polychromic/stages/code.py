@@ -103,8 +103,9 @@ def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings) -> 
     """Marks the folder as this experiment's; refuses one that holds samples of other settings."""
     decisive = {key: value for key, value in experiment.model_dump().items() if key not in EXTENSIBLE}
     decisive = plain(decisive | {"task": settings.task, "seed": settings.seed})
-    path = folder / "experiment.json"
-    if path.exists() and (changed := differences(read_json(path), decisive)):
+    path, samples = folder / "experiment.json", folder / "samples.jsonl"
+    holds_samples = samples.exists() and samples.stat().st_size > 0
+    if holds_samples and path.exists() and (changed := differences(read_json(path), decisive)):
         raise InputError(f"{folder}: holds an experiment with another {', '.join(changed)}; give this one a new name")
     write_json(path, decisive)
 
@@ -154,11 +155,11 @@ def _model(experiment: CodeExperiment) -> NamedModel:
 
 
 def _engine(experiment: CodeExperiment) -> dict[str, Any]:
-    """The engine's entry; a server is told the experiment's model and the schema of structured candidates."""
+    """The engine's entry; a server is told the experiment's model, both the schema of structured candidates."""
     kind, options = split(experiment.engine)
     if kind == "server" and experiment.model:
         options = {"served_model": experiment.model} | options
-    if kind == "server" and experiment.strategy == "structured":
+    if kind in ("server", "transformers") and experiment.strategy == "structured":
         options = {"schema": SCHEMA} | options
     return {"kind": kind} | options
 

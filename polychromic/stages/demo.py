@@ -46,7 +46,8 @@ def run(
         raise InputError("the demo needs a baseline: one configuration with polychromic.lambda 0")
     base = NamedModel("base", every[0].model)
     models = [base, *(_trained(settings, progress) for settings in every)]
-    evaluation = pipeline.Evaluation(models, every[0].evaluation, seed, every[0].experiment.name)
+    first, price = every[0], every[0].tracking.price_per_hour
+    evaluation = pipeline.Evaluation(models, first.evaluation, seed, first.experiment.name, price)
     return pipeline.run(evaluation, Path(out) / "evaluation", progress)
 
 

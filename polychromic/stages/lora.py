@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -36,17 +37,18 @@ def run(adapters: Mapping[str, str | Path], out: str | Path | None = None) -> di
 
 
 def heat_maps(pairs: Sequence[Mapping[str, Any]]) -> list[plots.Figure]:
-    """A heat map of the cosines, layers x kinds of module, for each pair."""
-    found = []
+    """A heat map of the cosines, layers x kinds of module, for each pair; its file is named after the pair."""
+    found: dict[str, plots.Figure] = {}
     for number, pair in enumerate(pairs, start=1):
         cosines = {split(row["module"]): row["cosine"] for row in pair["modules"]}
         rows = sorted({layer for layer, _ in cosines}, key=lambda layer: (not layer.isdigit(), int(layer or -1)))
         columns = list(dict.fromkeys(kind for _, kind in cosines))
         grid = [[cosines.get((row, column), float("nan")) for column in columns] for row in rows]
         title = f"Cosine of the updates of {pair['a']} and {pair['b']}"
-        name = "lora-cosine" if len(pairs) == 1 else f"lora-cosine-{number}"
-        found.append(plots.heat_map(plots.Grid(name, title, rows, columns, grid), palette.HUES))
-    return found
+        name = "lora-cosine-" + re.sub(r"[^A-Za-z0-9_.]+", "-", f"{pair['a']}-{pair['b']}").strip("-")
+        name = name if name not in found else f"{name}-{number}"
+        found[name] = plots.heat_map(plots.Grid(name, title, rows, columns, grid), palette.HUES)
+    return list(found.values())
 
 
 def split(module: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
 from polychromic.records.artefacts import file_digest, signature, versions
+from polychromic.records.costs import spending
 from polychromic.records.foreign import is_native, read_foreign
 from polychromic.records.jsonl import read_json, write_json, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row
@@ -47,8 +48,11 @@ class Score:
     reason: str
 
 
-def default_metrics(n: int, task_has_verifier: bool) -> list[Kind]:
-    """The metrics of an evaluation that names none, for ``n`` samples a prompt; the judged ones need a verifier."""
+def default_metrics(n: int, task_has_verifier: bool, scorer: str = "mean_logprob") -> list[Kind]:
+    """The metrics of an evaluation that names none, for ``n`` samples a prompt; the judged ones need a verifier.
+
+    ``scorer`` picks for best-of-k.
+    """
     judged: list[Kind] = []
     if task_has_verifier:
         ks = sorted({2**i for i in range(n.bit_length()) if 2**i < n} | {n})
@@ -58,7 +62,7 @@ def default_metrics(n: int, task_has_verifier: bool) -> list[Kind]:
             {"kind": "pass_hat_k", "k": min(4, n)},
             {"kind": "g_pass_at_k", "k": n, "tau": 0.5},
             {"kind": "maj_at_k", "k": n},
-            {"kind": "best_of_k", "k": n, "scorer": "mean_logprob"},
+            {"kind": "best_of_k", "k": n, "scorer": scorer},
             {"kind": "distinct_at_k", "k": n, "by": "answer"},
             {"kind": "noveltybench", "score": "utility", "same_by": "answer", "k": n},
             "expected_draws",
@@ -115,7 +119,8 @@ def run(folder: str | Path, measuring: Measuring | None = None, progress: Progre
     )
     if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
         return path
-    found = measure(sets, verdicts, metrics, progress)
+    with spending(folder, "measure"):
+        found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
     write_json(about, {"signature": made_of, "metrics": names, "versions": versions()})
     return path
@@ -160,7 +165,8 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
     drawn = [stored.samples for stored in sets]
     sizes = [len(item.completions) for item in drawn]
     usual = max(sorted(set(sizes)), key=sizes.count, default=1)
-    kinds = default_metrics(usual, judged) if measuring.metrics is None else measuring.metrics
+    scorer = "score" if any(item.prompt.payload.get("scores") for item in drawn) else "mean_logprob"
+    kinds = default_metrics(usual, judged, scorer) if measuring.metrics is None else measuring.metrics
     parts = {
         "embedder": measuring.embedder,
         "task": measuring.task,

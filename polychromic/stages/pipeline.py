@@ -6,19 +6,26 @@ what it reads has changed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polychromic.core.errors import InputError
-from polychromic.core.nouns import Example
+from polychromic.core.errors import InputError, SettingsError
+from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
 from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
+from polychromic.records.costs import spending
 from polychromic.records.jsonl import plain, read_json, write_json
 from polychromic.settings import catalog
+from polychromic.settings.fields import nearest
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
+
+if TYPE_CHECKING:
+    from polychromic.analysis.verdict import Thresholds
+    from polychromic.stages import sample
 
 AUDIT = "audit.json"
 AUDITED_PROMPTS = 50
@@ -27,12 +34,16 @@ AUDITED_PROMPTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed)."""
+    """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
+
+    ``price_per_hour`` is that of the machine, for the account; None leaves the one the folder knows.
+    """
 
     models: Sequence[NamedModel]
     section: EvaluationSection
     seed: int = 0
     baseline: str | None = None
+    price_per_hour: float | None = None
 
 
 def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
@@ -44,6 +55,7 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     """
     folder = Path(out)
     task = _task(evaluation)
+    _thresholds(evaluation.section)
     _refuse_missing_encoder(evaluation)
     manifest = _open(evaluation, folder)
     _audit(evaluation, task, manifest)
@@ -74,6 +86,18 @@ def draw(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -
     return Path(out) / "samples.jsonl"
 
 
+def forecast(evaluation: Evaluation, out: str | Path) -> sample.Forecast:
+    """What sampling will take, before it starts; raises what ``run`` raises."""
+    from polychromic.stages import sample
+
+    plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    return sample.forecast(evaluation.models, _prompts(evaluation, _task(evaluation)), plan, out)
+
+
+def _prompts(evaluation: Evaluation, task: Task) -> Sequence[Prompt]:
+    return task.prompts(evaluation.section.split)[: evaluation.section.max_prompts]
+
+
 def _task(evaluation: Evaluation) -> Task:
     if evaluation.section.task is None:
         raise InputError("--task: is missing, in the configuration too (evaluation.task); the prompts come from a task")
@@ -83,7 +107,7 @@ def _task(evaluation: Evaluation) -> Task:
 
 def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
     resolve(one_base(evaluation.models))
-    manifest = _Manifest(folder, _pins(evaluation), _weights(evaluation.models))
+    manifest = _Manifest(folder, _pins(evaluation), _weights(evaluation.models), evaluation.price_per_hour)
     manifest.open()
     return manifest
 
@@ -117,6 +141,7 @@ class _Manifest:
     folder: Path
     pins: dict[str, Any]
     weights: dict[str, str]
+    price_per_hour: float | None = None
 
     @property
     def path(self) -> Path:
@@ -129,7 +154,9 @@ class _Manifest:
             self._same(stored)
         elif self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             raise InputError(f"{self.folder}: is not empty and holds no evaluation of ours; choose another --out")
-        facts = {"versions": versions(), "git_revision": git_revision()}
+        facts: dict[str, Any] = {"versions": versions(), "git_revision": git_revision()}
+        if self.price_per_hour is not None:
+            facts["price_per_hour"] = self.price_per_hour
         write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})
 
     def _same(self, stored: Mapping[str, Any]) -> None:
@@ -165,9 +192,8 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
 def _sample(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
     from polychromic.stages import sample
 
-    section = evaluation.section
-    prompts = task.prompts(section.split)[: section.max_prompts]
-    sample.run(evaluation.models, prompts, sample.SamplePlan(section, evaluation.seed), folder, progress)
+    plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
 def _verify(task: Task, folder: Path, progress: Progress) -> None:
@@ -209,15 +235,37 @@ def _compare(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress
         "measurements": file_digest(folder / "measurements.jsonl"),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
+        "thresholds": evaluation.section.thresholds,
         "versions": versions(),
     }
+    settings = CompareSettings("", plan=plan, thresholds=_thresholds(evaluation.section))
 
     def work() -> None:
         progress("compare", 0, 1)
-        compare.run(folder, evaluation.baseline, None, CompareSettings("", plan=plan))
+        with spending(folder, "compare"):
+            compare.run(folder, evaluation.baseline, None, settings)
         progress("compare", 1, 1)
 
     manifest.once("compare", inputs, [folder / "comparison.json"], work)
+
+
+def _thresholds(section: EvaluationSection) -> Thresholds:
+    """Where the verdict's levels begin: those of the section, the others as they are.
+
+    Raises:
+        SettingsError: a name is none of a threshold, or a value is no share.
+    """
+    from polychromic.analysis.verdict import Thresholds
+
+    known = [each.name for each in fields(Thresholds)]
+    for name, value in section.thresholds.items():
+        if name not in known:
+            raise SettingsError(f"evaluation.thresholds: there is no {name!r}{nearest(name, known)}")
+        if not 0 <= value < math.inf:
+            raise SettingsError(
+                f"evaluation.thresholds.{name}: a share of the baseline's score is allowed, not {value}"
+            )
+    return Thresholds(**section.thresholds)
 
 
 def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> Path:
@@ -226,7 +274,12 @@ def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress:
     page = folder / "report.html"
     trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
     runs = {model.name: str(model.adapter) for model in trained}
-    inputs = {"comparison": file_digest(folder / "comparison.json"), "runs": runs, "versions": versions()}
+    inputs = {
+        "comparison": file_digest(folder / "comparison.json"),
+        "runs": runs,
+        "price_per_hour": read_json(manifest.path).get("price_per_hour"),
+        "versions": versions(),
+    }
 
     def work() -> None:
         progress("report", 0, 1)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from polychromic.records.jsonl import read_json
+from polychromic.records.jsonl import plain, read_json
 from polychromic.reporting import tables
+from polychromic.reporting.costs import evaluation_cost
 from polychromic.reporting.page import Extras, write_report
 from polychromic.settings.schema import TrackingSection
+
+SPENT = (
+    *("model", "samples", "passed", "tokens", "device_seconds", "processor_seconds", "multiplier"),
+    *("device_seconds_per_pass", "tokens_per_pass", "dollars", "dollars_per_pass"),
+)
+"""What of the account goes to W&B."""
 
 
 def run(folder: str | Path, runs: Mapping[str, str | Path] | None = None, extras: Extras | None = None) -> Path:
@@ -55,12 +62,15 @@ def publish(folder: str | Path, section: TrackingSection) -> str:
     )
     differences = [[row[key] for key in keys] for row in tables.all_differences(comparison)]
     verdicts = [[row["model"], row["level"], row["sentence"]] for row in comparison["verdicts"]]
+    baseline = comparison["settings"]["baseline"]
+    spent = [[plain(row[key]) for key in SPENT] for row in evaluation_cost(folder, baseline).get("models", ())]
     content = Published(
         name=f"comparison-{folder.resolve().parent.name}-{folder.resolve().name}",
         tables={
             "scores": (("model", "temperature", "metric", "score", "low", "high", "prompts"), scores),
             "differences": (keys, differences),
             "verdicts": (("model", "level", "sentence"), verdicts),
+            **({"cost": (SPENT, spent)} if spent else {}),
         },
         images={path.stem: path for path in sorted((folder / "figures").glob("*.png"))},
         files=[path for path in (folder / "comparison.json", folder / "report.md") if path.exists()],

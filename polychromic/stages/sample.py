@@ -11,6 +11,7 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, silent
 from polychromic.core.seeds import child_seed
+from polychromic.records import costs
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import StoredSet, prompt_hash, read_sets, sample_rows
 from polychromic.settings import catalog
@@ -27,8 +28,9 @@ class SamplePlan:
 
     def decodings(self) -> list[Decoding]:
         """The decodings, one for each temperature."""
-        length = self.section.max_new_tokens
-        return [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        length, (_, options) = self.section.max_new_tokens, catalog.split(self.section.engine)
+        drawn = [Decoding(temperature=t, max_new_tokens=length) for t in self.section.temperatures]
+        return [decoding.under(options.get("schema")) for decoding in drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def run(
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
 
     Each piece is durable when it is drawn, so an interrupted run continues where it was, and a larger ``n``, more
-    temperatures or more models extend it.
+    temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it.
 
     Raises:
         MissingResourceError: a model or an engine is not to be had.
@@ -73,18 +75,45 @@ def run(
         engines = _Engines(models, plan.section)
         for piece in pieces:
             for part in _parts(piece, plan.section.batch_size):
-                for stored in _draw(engines, part, plan.seed):
-                    log.append(sample_rows(stored))
-                    done += len(stored.indices)
+                engines.load(folder)
+                meter = costs.Meter()
+                for sets in _draw(engines, part, plan.seed):
+                    costs.append(folder, costs.drawn(sets, meter.lap(), engines.device))
+                    log.append(row for stored in sets for row in sample_rows(stored))
+                    done += sum(len(stored.indices) for stored in sets)
                     progress("sample", done, total)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What sampling will take: samples of the whole plan, those to draw, and the most tokens they can have.
+
+    ``seconds`` is known when the folder holds samples whose time was taken; None before the first piece.
+    """
+
+    samples: int
+    missing: int
+    tokens: int
+    seconds: float | None
+
+
+def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: str | Path) -> Forecast:
+    """The forecast of ``run`` with the same arguments; nothing is loaded or drawn."""
+    path = Path(folder) / "samples.jsonl"
+    missing = sum(piece.samples for piece in _missing(models, prompts, plan, path))
+    total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
+    taken = [row for row in costs.read_costs(folder) if row.stage == "sample"]
+    timed = sum(len(row.indices) for row in taken)
+    seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
+    return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds)
 
 
 def _missing(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, path: Path) -> Iterator[Piece]:
     """The work that is not done, grouped so that prompts missing the same indices are drawn together."""
     held = {
         (item.model, item.samples.decoding, item.samples.prompt.id, prompt_hash(item.samples.prompt)): item.indices
-        for item in read_sets(path)
+        for item in (read_sets(path) if path.exists() else ())
     }
     for model in models:
         for decoding in plan.decodings():
@@ -106,13 +135,14 @@ def _parts(piece: Piece, batch_size: int) -> Iterator[Piece]:
         yield replace(piece, prompts=tuple(ordered[start : start + size]))
 
 
-def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[StoredSet]:
-    """The part's sets; an engine that hands them over one by one loses none of them when it breaks off."""
+def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[list[StoredSet]]:
+    """The part's sets, all together; one by one from an engine that can, so that none is lost when it breaks off."""
     child = child_seed(seed, part.model.name, str(part.decoding.temperature), part.indices[0], part.prompts[0].id)
     engine, adapter = engines.of(part.model), engines.adapter(part.model)
-    draw = getattr(engine, "each", engine.sample)
-    for one in draw(part.prompts, len(part.indices), part.decoding, child):
-        yield StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices)
+    asked = (part.prompts, len(part.indices), part.decoding, child)
+    found = ([one] for one in engine.each(*asked)) if hasattr(engine, "each") else iter([engine.sample(*asked)])
+    for sets in found:
+        yield [StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices) for one in sets]
 
 
 class _Engines:
@@ -140,6 +170,17 @@ class _Engines:
         if self.kind == "replay":
             sampler = replace(sampler, policy=model.name)  # type: ignore[type-var]
         return sampler
+
+    @property
+    def device(self) -> str:
+        """What draws: the kind of device of a model in this process, else the engine."""
+        return str(self._loaded().model.device.type) if self.kind == "transformers" else self.kind
+
+    def load(self, folder: str | Path) -> None:
+        """Loads the models now, where that is ours to do; what it takes is written to the folder's account once."""
+        if self.kind == "transformers" and self._policy is None:
+            with costs.spending(folder, "load"):
+                self._loaded()
 
     def adapter(self, model: NamedModel) -> str:
         """The hash of the model's adapter weights with their scale, empty for the bare base."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.protocols import Progress, Task, silent, verdicts_on
+from polychromic.records.costs import spending
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row
@@ -35,7 +36,8 @@ def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
         for start in range(0, len(missing), ROWS_PER_WRITE):
             batch = missing[start : start + ROWS_PER_WRITE]
             keys, prompts, completions = zip(*batch, strict=True)
-            verdicts = verdicts_on(task, prompts, completions)
+            with spending(folder, "verify"):
+                verdicts = verdicts_on(task, prompts, completions)
             log.append(verdict_row(key, verdict) for key, verdict in zip(keys, verdicts, strict=True))
             progress("verify", start + len(batch), len(missing))
     return path

@@ -18,13 +18,11 @@ from polychromic.core.protocols import Progress, silent
 from polychromic.records.jsonl import AppendLog, encode, scan_rows, write_json, write_rows
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import Key, read_verdicts, verdict_row
-from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.humaneval import HumanEval
+from polychromic.tasks._coding import CodeTask
 from polychromic.tasks.judging import judge_each, sandbox_facts
 from polychromic.tasks.problems import Problem
 from polychromic.tasks.replies import Extraction, PostProcessing, extract
 
-CodeTask = HumanEval | Functions18
 NAMED_ROWS = 5
 BATCH = 64
 

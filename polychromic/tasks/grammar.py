@@ -147,8 +147,10 @@ def exact_figures(logprobs: ArrayLike, shares: ArrayLike, k: int) -> ExactFigure
     )
 
 
-def answer_logprobs(model: Any, tokenizer: Any, prompt: Prompt, answers: Sequence[str]) -> NDArray[np.float64]:
-    """The natural log-probability of each answer and its end token at temperature 1, shape [answers].
+def answer_logprobs(
+    model: Any, tokenizer: Any, prompt: Prompt, answers: Sequence[str], temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """The natural log-probability of each answer and its end token at ``temperature``, shape [answers].
 
     An answer counts in its usual tokenisation only; with one token for each letter there is no other.
     """
@@ -161,7 +163,7 @@ def answer_logprobs(model: Any, tokenizer: Any, prompt: Prompt, answers: Sequenc
     ends = ends_of(model, tokenizer)
     ids = [[*tokenizer(answer)["input_ids"], tokenizer.eos_token_id] for answer in answers]
     with sampling_mode(model), torch.no_grad():
-        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], 1.0, pad=ends.pad)
+        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], temperature, pad=ends.pad)
     return np.asarray(found[0].double().cpu().numpy())
 
 

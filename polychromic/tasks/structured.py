@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from polychromic.tasks.programs import MAX_CHARACTERS, Parser
 from polychromic.tasks.replies import Extraction, answer_part
 
 DEEPEST = 20
+LOOPING = ("break", "continue")
 HOLE = "NotImplementedError('hole: "
 """What a rendered hole raises begins like this."""
 
@@ -96,7 +99,7 @@ def _json(text: str) -> Any:
     candidates = [text, *re.findall(r"\{.*\}", text, re.DOTALL)]
     for candidate in candidates:
         try:
-            return json.loads(candidate)
+            return json.loads(candidate, strict=False)  # a model may write a tab as it is
         except (ValueError, RecursionError):
             continue
     return None
@@ -107,6 +110,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.holes: list[str] = []
+        self.loops = 0
 
     def block(self, body: Any, depth: int) -> list[str]:
         """Indented lines of a list of statements, at least one."""
@@ -119,27 +123,29 @@ class _Writer:
         op = str(node.get("op")) if isinstance(node, Mapping) else ""
         if op == "hole":
             return [self._hole(str(node.get("what", "")), depth)]
-        if op in ("break", "continue"):
+        if op in LOOPING and self.loops:
             return [f"{'    ' * depth}{op}"]
         if op in _SIMPLE:
             return [self._simple(node, *_SIMPLE[op], depth)]
         if op in _BLOCKS:
             return self._compound(node, *_BLOCKS[op], depth)
-        return [self._hole("a statement of an unknown kind", depth)]
+        return [self._hole(f"{op} outside a loop" if op in LOOPING else "a statement of an unknown kind", depth)]
 
     def _simple(self, node: Mapping[str, Any], form: str, fields: Sequence[str], depth: int) -> str:
         values = [node.get(field) for field in fields]
         line = form.format(*values)
-        if not all(map(_is_expression, values)) or not _parses(line):
+        if not all(map(_is_expression, values)) or not _stands(line):
             return self._hole(f"{node['op']}: {values!r:.60}", depth)
         return f"{'    ' * depth}{line}"
 
     def _compound(self, node: Mapping[str, Any], form: str, fields: Sequence[str], depth: int) -> list[str]:
         values, body = [node.get(field) for field in fields[:-1]], node.get(fields[-1])
         head = form.format(*values)
-        if not all(map(_is_expression, values)) or not _parses(f"{head}\n    pass"):
+        if not all(map(_is_expression, values)) or not _stands(f"{head}\n    pass"):
             return [self._hole(f"{node['op']}: {values!r:.60}", depth)]
+        self.loops += node["op"] != "if"
         lines = [f"{'    ' * depth}{head}", *self.block(body, depth + 1)]
+        self.loops -= node["op"] != "if"
         if node["op"] == "if" and node.get("else"):
             lines += [f"{'    ' * depth}else:", *self.block(node["else"], depth + 1)]
         return lines
@@ -170,9 +176,18 @@ def _is_expression(value: Any) -> bool:
     return tree is not None and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr)
 
 
-def _parses(line: str) -> bool:
-    tree, _ = Parser(1).parse(line)
-    return tree is not None and len(tree.body) == 1
+def _stands(statement: str) -> bool:
+    """Whether the text is one statement that a function may hold."""
+    tree, _ = Parser(1).parse(statement)
+    if tree is None or len(tree.body) != 1:
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile("def f():\n" + textwrap.indent(statement, "    "), "candidate", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # such as an await, or a star in the wrong place
+        return False
+    return True
 
 
 def _is_import(line: str) -> bool:

@@ -142,6 +142,10 @@ def test_advice_for_the_other_cases():
     base = ground(room, 2)
     good = choice(room, "given", Given(), 2)
     assert "pays with given: 50.0% becomes 100.0%" in advice(base, [good], None)
+    unscored = [*room, *(made((math.nan, True), (math.nan, False), (math.nan, False), name=f"x{i}") for i in range(40))]
+    said = advice(ground(unscored, 2), [choice(unscored, "given", Given(), 2)], None)
+    assert "50.0% becomes 100.0% of a possible 100.0%" in said  # all three over the prompts it can score
+    assert said.endswith("(40 prompts cannot be scored).")
     blind = [made((0, True), (0, False), name=str(i)) for i in range(40)]
     assert "no scorer finds it" in advice(ground(blind, 2), [choice(blind, "given", Given(), 2)], None)
 
@@ -230,6 +234,9 @@ def test_the_command_prints_a_table_and_the_advice(folder):
     )
     assert "length(prefer=long)" in shown.stdout
     assert "N=2 at temperature 1" in shown.stdout
+    few = CliRunner().invoke(commands, ["best-of-n", str(folder), "--n", "99"], catch_exceptions=False).stdout
+    assert few.splitlines()[0].endswith("N=99  0 prompts  (no prompt has 99 samples)")
+    assert len(few.splitlines()) == 3
     machine = CliRunner().invoke(commands, [*arguments, "--json"], catch_exceptions=False)
     assert json.loads(machine.stdout)["entries"][0]["n"] == 2
     with pytest.raises(InputError, match="expected numbers"):

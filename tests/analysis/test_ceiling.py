@@ -32,6 +32,25 @@ def test_nothing_to_flag():
     assert flags(measured) == {}
 
 
+def test_intervals_from_few_prompts_are_not_to_be_believed():
+    measured = [*list(rows("sft", lambda i: i % 2))[:12], *rows("new", lambda i: (i // 2) % 2)]
+    assert flags(measured)["few"].startswith("12 prompts: intervals from fewer than 20 are too narrow")
+
+
+def test_texts_the_encoder_cut_and_empty_ones_are_said():
+    measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
+    vectors = "semantic|k:4|encoder:hashing|scope:prompt"
+    counted = [row | {"detail": {"texts": 3, "empty": 1, "cut": 0}} for row in rows("sft", lambda i: i % 3, vectors)]
+    counted[0]["detail"]["cut"] = 1
+    found = compare([*measured, *counted], CompareSettings("sft", plan=PLAN))["flags"]
+    told = {flag["text"]: flag["level"] for flag in found if flag["kind"] == "texts"}
+    start = "sft at temperature 1: "
+    assert told == {
+        start + "under 1% of the texts are longer than the encoder reads: it compares their beginnings.": "note",
+        start + "25% of the texts are empty and left out of the semantic metrics.": "warning",
+    }
+
+
 def test_ceiling_proposes_a_k_with_room():
     measured = [*rows("sft", lambda i: i % 2), *rows("new", lambda i: (i // 2) % 2)]
     measured += [

@@ -9,6 +9,7 @@ import pytest
 from polychromic.analysis.comparison import CompareSettings, compare
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError
+from polychromic.core.nouns import WITH_THE_FIRST
 
 MODELS = {"base": (-1.0, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
 QUICK = Plan(resamples=1000)
@@ -71,6 +72,24 @@ def test_antisymmetric(rows):
         assert each["interval"] == pytest.approx([-two[name]["interval"][1], -two[name]["interval"][0]])
         assert each["p"] == two[name]["p"]
         assert each["minimum_detectable_effect"] == pytest.approx(two[name]["minimum_detectable_effect"])
+
+
+def test_a_number_about_all_prompts_has_no_interval_no_p_and_no_say():
+    """MAUVE and what compares the completions of all prompts: shown, but never the ground of a verdict, nor missed."""
+    whole = "semantic|k:4|encoder:hashing|scope:corpus"
+    rows = [row(model, f"p{i}", 0.2 + 0.01 * i + extra, "distinct|n:2|tok:words|k:4|scope:prompt")
+            for model, extra in (("sft", 0.0), ("new", 0.1)) for i in range(30)]  # fmt: skip
+    for model, value in (("sft", 0.1), ("new", 0.9)):
+        rows += [
+            row(model, f"p{i}", math.nan if i else value, whole, reason=WITH_THE_FIRST if i else "") for i in range(30)
+        ]
+    found = compare(rows, CompareSettings("sft", plan=QUICK))
+    only = next(each for each in found["comparisons"] if each["metric"] == whole)
+    assert only["difference"] == pytest.approx(0.8)
+    assert (only["interval"], only["p"], only["p_holm"], only["prompts"]) == ([None, None], None, None, 1)
+    (verdict,) = found["verdicts"]
+    assert verdict["metrics"] == ["distinct|n:2|tok:words|k:4|scope:prompt"]
+    assert not any("one number" in flag["text"] or "of 1 prompts" in flag["text"] for flag in found["flags"])
 
 
 def test_a_model_against_its_copy():

@@ -4,16 +4,7 @@ import math
 
 import pytest
 
-from polychromic.analysis.cost import (
-    Cost,
-    Speed,
-    Workload,
-    account,
-    forecast_training,
-    multiplier,
-    per_passing_answer,
-    total,
-)
+from polychromic.analysis.cost import Cost, Drawn, account, per_passing_answer, sampling_account
 from polychromic.core.errors import InputError
 
 
@@ -29,18 +20,6 @@ def test_no_price_no_dollars():
     assert math.isnan(Cost("train", 1, 0.0).tokens_per_second)
 
 
-def test_forecast_by_hand():
-    work = Workload(300, 16, 500.0, 100, 8, 5, 200.0, 50.0)
-    parts = forecast_training(work, Speed(trained=4000.0, drawn=1000.0), devices=2, price_per_hour=3.6)
-    assert [part.tokens for part in parts] == [2_400_000, 800_000, 1_000_000]
-    assert [part.device_seconds for part in parts] == [600.0, 800.0, 250.0]
-    whole = total(parts)
-    assert whole.device_seconds == 1650.0
-    assert whole.dollars == pytest.approx(1.65)
-    plain = forecast_training(Workload(300, 16, 500.0), Speed(4000.0, 1000.0), 2, 3.6)
-    assert multiplier(whole, total(plain)) == pytest.approx(2.75)
-
-
 def test_price_of_a_passing_answer():
     cost = Cost("sample", 6000, 60.0, price_per_hour=60.0)
     assert per_passing_answer(cost, 30) == {"device_seconds": 2.0, "tokens": 200.0, "dollars": pytest.approx(1 / 30)}
@@ -48,14 +27,21 @@ def test_price_of_a_passing_answer():
 
 
 def test_account():
-    rows = account({"sft": Cost("train", 10, 100.0), "new": Cost("train", 30, 250.0)}, "sft", {"new": 5})
+    rows = account({"sft": Cost("train", 10, 100.0), "new": Cost("train", 30, 250.0)}, "sft")
     assert [row["multiplier"] for row in rows] == [1.0, 2.5]
-    assert rows[1]["tokens_per_pass"] == 6.0
-    assert math.isnan(rows[0]["tokens_per_pass"])
+    assert math.isnan(account({"new": Cost("train", 30, 250.0)}, "sft")[0]["multiplier"])
+
+
+def test_account_of_sampling_says_why_there_is_no_price():
+    costs = {name: Cost("sample", 30, 60.0) for name in ("sft", "new", "late")}
+    drawn = {"sft": Drawn(9, 9, 5, 9, 1.0), "new": Drawn(9, 9, 0, 9, 1.0), "late": Drawn(9, 0, 0, 4, 1.0)}
+    sft, new, late = sampling_account(costs, drawn, "sft")
+    assert (sft["tokens_per_pass"], sft["reason"]) == (6.0, "")
+    assert math.isnan(new["tokens_per_pass"])
+    assert new["reason"] == "none of 9 judged samples passed"
+    assert late["reason"] == "the time is known of 4 of 9 samples"
 
 
 def test_impossible_costs():
     with pytest.raises(InputError, match="negative"):
         Cost("train", -1, 1.0)
-    with pytest.raises(InputError, match="positive"):
-        Speed(0.0, 1.0)

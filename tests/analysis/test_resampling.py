@@ -52,6 +52,15 @@ def test_bootstrap_spread_has_its_closed_form():
     assert draws.std() == pytest.approx(values.std() / np.sqrt(80), rel=0.02)
 
 
+def test_one_prompt_gives_no_interval():
+    """Drawn again and again it would be an interval of width zero."""
+    one = np.array([[0.25]])
+    assert np.isnan(bootstrap(one, np.ones_like(one), Plan(10))).all()
+    _, spans = paired_bootstrap(means(one, one + 0.5), Plan(50))
+    assert np.isnan(spans).all()
+    assert permutation_p(means(one, one + 0.5), Plan(50)) == 1.0
+
+
 def test_bootstrap_equals_resampling_the_rows_by_hand():
     generator = np.random.default_rng(1)
     top, bottom = generator.random((9, 3)), generator.random((9, 3)) + 0.5

@@ -57,6 +57,25 @@ def test_levels(rows, level):
     assert judge(*rows, LIMITS).level == level
 
 
+def test_a_small_loss_is_not_called_slightly_more_diverse():
+    found = judge(diversity(-0.01, half=0.03, p_holm=0.9), None, quality(0.0), LIMITS)
+    assert found.level == "weak"
+    assert found.sentence.startswith("new is no more diverse than sft")
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_without_intervals_nothing_is_claimed_and_nothing_reads_nan(nothing):
+    rows = [each | {"interval": (nothing, nothing), "p_holm": 1.0} for each in (diversity(0.5), quality(0.1))]
+    found = judge(rows[0] | {"minimum_detectable_effect": nothing}, None, rows[1], LIMITS)
+    assert found.level == "not resolvable"
+    assert (
+        "(+50.0%, no interval); not clear of 0. The smallest effect these prompts would show is not known."
+        in (found.reasoning[0])
+    )
+    assert found.reasoning[1].endswith("how large a loss there may be is not known.")
+    assert "nan" not in " ".join(found.reasoning)
+
+
 def test_less_is_better():
     bleu = row("self_bleu|n:4", 0.8, -0.3, 0.02)
     assert judge(bleu, None, None, LIMITS).level == "strong"

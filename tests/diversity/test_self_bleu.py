@@ -64,6 +64,18 @@ def test_bit_equal_on_longer_texts_in_several_orders(smoothing: str) -> None:
         assert same_bits(ours[order], by_nltk(texts, order, smoothing)), order
 
 
+@pytest.mark.parametrize("small", ["PART", "PACKED"])
+def test_bit_equal_in_many_parts_and_without_packing(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with millions of n-grams, and with more of them than fit in an integer beside their place."""
+    monkeypatch.setattr(self_bleu, small, 16)
+    rng = random.Random(7)
+    texts = [rng.choices("abcdefg", k=rng.randint(0, 40)) for _ in range(30)]
+    texts += [["a"] * 90, [], texts[0], texts[1][2:]]
+    ours = self_bleu.self_bleu_scores(texts, (2, 4))
+    for order in (2, 4):
+        assert same_bits(ours[order], by_nltk(texts, order, "method1"))
+
+
 def test_edges() -> None:
     assert self_bleu.self_bleu([["a"] * 5] * 3) == {4: 1.0}
     assert self_bleu.self_bleu([list("abcde"), list("fghij")]) == {4: 0.0}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError, MissingResourceError, SettingsError
+from polychromic.records.jsonl import read_json
 from polychromic.records.samples import read_sets
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages import pipeline
@@ -72,6 +76,84 @@ def test_a_sampler_that_is_killed_midway_continues_with_the_missing_samples(copi
     rows = [json.loads(line) for line in found.splitlines()]
     assert len(rows) == 96
     assert len({(row["model"], row["prompt_id"], row["sample_index"]) for row in rows}) == 96
+
+
+RESULTS = ("samples.jsonl", "verdicts.jsonl", "measurements.jsonl", "comparison.json")
+
+
+def without_cost(page):
+    """The page's text but for the section on cost, which holds the seconds of the run."""
+    text, found = re.subn(r'<section id="cost">.*?</section>', "", page.read_text(), flags=re.DOTALL)
+    assert found == 1
+    return text
+
+
+def written(path):
+    return path.exists() and path.stat().st_size > 0
+
+
+def test_killed_in_every_stage_it_ends_with_the_identical_report(begin, says, tmp_path):
+    """SIGKILL while it samples, judges, measures, compares and writes the report; then the same command to its end."""
+    names, task = ("--models", TWO), ("--task", json.dumps(TASK))
+    sizes = ("--n", "6", "--temperatures", "0.8,1.0", "--max-new-tokens", "12", "--batch-size", "12")
+    command = ("evaluate", *names, *task, *sizes, "--encoder", "hashing", "--out")
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert says(*command, whole).returncode == 0
+    for name in (*RESULTS, "report.html"):
+        process = begin(*command, out)
+        deadline = time.monotonic() + 120
+        while not written(out / name) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+        assert written(out / name)
+    done = says(*command, out, "--json")
+    assert done.returncode == 0, done.stderr
+    for name in RESULTS:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    assert without_cost(out / "report.html") == without_cost(whole / "report.html")
+    tokens = [[row["tokens"] for row in read_json(folder / "cost.json")["models"]] for folder in (whole, out)]
+    assert tokens[0] == tokens[1]
+    assert json.loads(done.stdout)["forecast"]["missing"] == 0
+
+
+def test_the_account_says_what_a_passing_answer_came_to(done):
+    account = read_json(done.parent / "cost.json")
+    rows = [json.loads(line) for line in (done.parent / "samples.jsonl").read_text().splitlines()]
+    judged = [json.loads(line) for line in (done.parent / "verdicts.jsonl").read_text().splitlines()]
+    for row in account["models"]:
+        model = row["model"]
+        assert row["tokens"] == sum(len(one["token_ids"]) for one in rows if one["model"] == model)
+        assert row["passed"] == sum(one["status"] == "passed" for one in judged if one["model"] == model)
+        if row["passed"]:
+            assert row["device_seconds_per_pass"] == pytest.approx(row["device_seconds"] / row["passed"])
+        else:
+            assert row["device_seconds_per_pass"] is None
+            assert row["reason"] == "none of 48 judged samples passed"
+    assert [row["multiplier"] for row in account["models"] if row["model"] == "sft"] == [1.0]
+    assert [row["stage"] for row in account["stages"]] == ["load", "sample", "verify", "measure", "compare"]
+
+
+def test_a_price_given_later_is_put_into_the_report(copied):
+    page = pipeline.run(dataclasses.replace(evaluation(), price_per_hour=3.6), copied)
+    row = read_json(copied / "cost.json")["models"][0]
+    assert row["dollars"] == pytest.approx(row["device_seconds"] / 1000)
+    assert "<th>dollars a pass</th>" in page.read_text()
+    pipeline.run(evaluation(), copied)
+    assert read_json(copied / "cost.json")["price_per_hour"] == 3.6
+
+
+def test_thresholds_are_those_of_the_configuration(copied, tmp_path):
+    before = read_json(copied / "comparison.json")["settings"]["thresholds"]
+    pipeline.run(evaluation(thresholds={"strong_diversity": 0.5}), copied)
+    assert read_json(copied / "comparison.json")["settings"]["thresholds"] == before | {"strong_diversity": 0.5}
+    for thresholds, said in (
+        ({"strong_diversty": 0.5}, "there is no 'strong_diversty'; did you mean strong_diversity?"),
+        ({"significance": -1.0}, "evaluation.thresholds.significance: a share of the baseline's score is allowed"),
+    ):
+        with pytest.raises(SettingsError, match=re.escape(said)):
+            pipeline.run(evaluation(thresholds=thresholds), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path):

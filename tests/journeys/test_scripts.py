@@ -113,3 +113,28 @@ def test_a_wrong_argument_of_the_training_script_is_named(own):
     done = bash(own, ROOT / SCRIPTS[0], "--dmo")
     assert done.returncode == 2
     assert "unknown argument: --dmo" in done.stderr
+
+
+def arguments_of(script, environment, *given):
+    """What the script would call the program with."""
+    done = bash(environment | {"POLYCHROMIC": r"printf %s\n"}, script, *given)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_the_evaluation_script_asks_for_conversations_unless_told_a_task(own):
+    called = arguments_of(ROOT / SCRIPTS[1], own, "--n", "32")
+    assert called[called.index("--task") + 1] == "{kind: conversations, path: data/eval.jsonl}"
+    assert called[-2:] == ["--n", "32"]
+    called = arguments_of(ROOT / SCRIPTS[1], own | {"TASK": "functions18"})
+    assert called[called.index("--task") + 1] == "functions18"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_takes_the_checkout_s_own_installation(script, checkout, own):
+    program = checkout / ".venv" / "bin" / "polychromic"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "own $1"\n')
+    program.chmod(0o755)
+    own.pop("POLYCHROMIC")
+    assert bash(own, checkout / script).stdout in ("own launch\n", "own evaluate\n")

@@ -183,6 +183,18 @@ def test_self_bleu_is_nltks_mean_in_both_scopes() -> None:
             assert (row.numerator, row.denominator) == (math.fsum(expected), 5)
 
 
+def test_empty_texts_do_not_make_self_bleu_look_diverse() -> None:
+    with_empty = build("self_bleu").measure([drawn((*TEXTS, "", " "))], None)[0]
+    assert with_empty.value == value(build("self_bleu"), drawn())
+    assert with_empty.detail["empty"] == 2
+    assert "not empty, there are 1" in build("self_bleu").measure([drawn(("a b c", "", ""))], None)[0].reason
+    whole = build("self_bleu", scope="corpus", k=2)
+    plain = whole.measure([drawn(TEXTS[:2]), drawn(TEXTS[2:4], "q")], None)
+    mixed = whole.measure([drawn(TEXTS[:2]), drawn(("", " "), "r"), drawn(TEXTS[2:4], "q")], None)
+    assert [row.value for row in mixed if not row.reason] == [row.value for row in plain]
+    assert "not empty, there are 0" in mixed[1].reason
+
+
 def test_semantic_metrics_by_numpy() -> None:
     rows = HashingEmbedder().embed(TEXTS).astype(np.float64)
     gram = rows @ rows.T
@@ -196,6 +208,29 @@ def test_semantic_metrics_by_numpy() -> None:
     assert value(build("clusters", threshold=1e-4), drawn()) == 4
     assert value(build("clusters", threshold=2.0), drawn()) == 1
     assert value(build("noveltybench", same_by="embedding", threshold=1e-4), drawn()) == 4
+
+
+def test_semantic_metrics_of_all_prompts_together() -> None:
+    sets = [drawn(TEXTS[:2]), drawn(("", " "), "empty"), drawn(TEXTS[2:4], "q"), drawn((TEXTS[4], ""), "r")]
+    rows = HashingEmbedder().embed(TEXTS).astype(np.float64)
+    gram = rows @ rows.T
+    eigen = np.clip(np.linalg.eigvalsh(gram / 5), 1e-12, None)
+    expected = {
+        "semantic": (1 - gram[~np.eye(5, dtype=bool)]).mean(),
+        "vendi": np.exp(-np.sum(eigen * np.log(eigen))),
+    }
+    for kind, number in expected.items():
+        found = build(kind, scope="corpus").measure(sets, None)
+        assert found[0].value == pytest.approx(number, rel=1e-4), kind
+        assert [row.detail.get("texts") for row in found if "texts" in row.detail] == [2, 2, 1]
+        assert "not empty, there are 0" in found[1].reason
+        assert [row.reason for row in found[2:]] == [
+            "is one number for all prompts together, which stands with the first"
+        ] * 2
+        (alone,) = build(kind, scope="corpus").measure([drawn(("only one",))], None)
+        assert alone.reason == "needs two texts that are not empty, there are 1 in all"
+        greedy = build(kind, scope="corpus").measure([drawn(("one",)), drawn(("two",), "q")], None)
+        assert greedy[0].reason == ""
 
 
 def test_empty_texts_are_left_out_of_semantic_diversity() -> None:
@@ -251,8 +286,13 @@ def test_a_checker_that_names_right_answers_only_leaves_no_vote() -> None:
     assert row.reason == "the checker names right answers only, so there is no vote"
 
 
-def test_right_completions_without_an_answer_cannot_be_told_apart() -> None:
-    (row,) = build("distinct_correct").measure([drawn(TEXTS[:2])], [verdicts([(True, None), (True, "a")])])
+@pytest.mark.parametrize(
+    "kind",
+    ["distinct_correct", "distinct_at_k", "collision", "maj_at_k", {"kind": "noveltybench", "same_by": "answer"}],
+)
+def test_right_completions_without_an_answer_cannot_be_told_apart(kind: str | dict) -> None:
+    metric = catalog.build("metrics", kind, embedder=HashingEmbedder())
+    (row,) = metric.measure([drawn(TEXTS[:3])], [verdicts([(True, None), (True, "a"), (False, "b")])])
     assert row.reason == "1 right completions have no answer to tell them apart by"
 
 

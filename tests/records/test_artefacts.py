@@ -16,7 +16,7 @@ from polychromic.records.artefacts import (
     signature,
     versions,
 )
-from polychromic.records.jsonl import read_json
+from polychromic.records.jsonl import read_json, write_json
 
 SETTINGS = {
     "experiment": {"name": "a", "seed": 0, "notes": "", "group": "", "output_root": "runs"},
@@ -52,6 +52,19 @@ def test_another_configuration_in_the_folder_is_refused_and_the_difference_named
     with pytest.raises(InputError) as caught:
         open_run(tmp_path / "a", changed(lora={"r": 16}, training={"max_steps": 3}), {})
     assert "another configuration (different: lora.r, training.max_steps)" in str(caught.value)
+
+
+def test_how_a_run_is_evaluated_may_change_and_old_hashes_count_as_they_were(tmp_path):
+    settings = {**SETTINGS, "evaluation": {"n": 16, "encoder": None}}
+    folder = open_run(tmp_path / "a", settings, {})
+    finish_run(folder, seconds=3.5)
+    facts = read_json(folder.run_json)
+    write_json(folder.run_json, facts | {"settings_hash": "of an older way to hash"})
+    again = open_run(tmp_path / "a", {**SETTINGS, "evaluation": {"n": 64, "encoder": None, "thresholds": {}}}, {})
+    assert again.finished
+    assert read_json(again.run_json)["seconds"] == 3.5
+    with pytest.raises(InputError, match=r"different: evaluation\.encoder"):
+        open_run(tmp_path / "a", {**SETTINGS, "evaluation": {"n": 16, "encoder": "other"}}, {})
 
 
 def test_a_run_in_which_nothing_was_trained_gives_way_to_another_configuration(tmp_path):

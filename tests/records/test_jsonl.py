@@ -35,6 +35,9 @@ def rows_of(path):
         (b'{"a": ' + b"[" * 100_000 + b"\n", 1, "nested too deeply"),
         (b'{"a": ' + b"9" * 5000 + b"}\n", 1, "too many digits"),
         (b'{"a": 1}{"b": 2}\n', 1, "not JSON: extra data"),
+        (b'{"a": "x\n', 1, "not JSON: invalid control character at column 9"),
+        (b'{"do-not-echo": 1, "b": 2, "do-not-echo": 3}\n', 1, "an object gives a key twice"),
+        (b'{"a": [{"b": "do-not-echo", "b": 2}]}\n', 1, "an object gives a key twice"),
     ],
 )
 def test_a_bad_row_is_named_by_file_line_and_reason_and_never_echoed(tmp_path, raw, line, reason):

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from polychromic.core.errors import MissingResourceError
-from polychromic.reporting.page import LARGEST, script_json, write_report
+from polychromic.reporting.page import LARGEST, opening, script_json, write_report
+from polychromic.reporting.tables import DASH, span
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,25 @@ def test_numbers_are_those_of_the_comparison(page):
     for verdict in comparison["verdicts"]:
         assert verdict["level"] in html
         assert verdict["sentence"] in twin
+
+
+def test_of_equal_verdicts_the_largest_gain_stands_on_top(page):
+    comparison = json.loads((page.parent / "comparison.json").read_text())
+    levels = [verdict["level"] for verdict in comparison["verdicts"]]
+    top = {"moderate": 0.2, "aggressive": 0.4}
+    for row in comparison["comparisons"]:
+        row["relative"] = top.get(row["b"], 9.0)
+    for verdict in comparison["verdicts"]:
+        verdict["level"] = "strong"
+    assert len(levels) == 2
+    assert opening(comparison).startswith("aggressive")
+    comparison["verdicts"][1]["level"] = "weak"
+    assert opening(comparison).startswith("moderate")
+
+
+def test_what_has_no_interval_shows_a_dash():
+    assert span({"low": None, "high": None}) == DASH
+    assert span({"low": -0.5, "high": 1.0}) == "−0.500 to +1.000"
 
 
 def test_script_json_cannot_end_its_element():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
 from polychromic.samplers.server import RefusedError, Server
-from polychromic.samplers.vllm import Vllm
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
 TEXT = Prompt("text", "def f(x):\n")
@@ -53,7 +53,6 @@ def test_a_real_server_stops_at_the_token_limit(transformers_server):
 
 def test_it_is_a_sampler():
     assert isinstance(Server(), Sampler)
-    assert isinstance(Vllm(), Sampler)
 
 
 def test_requests_say_all_of_the_decoding_and_seeds_differ(scripted_server):
@@ -169,22 +168,26 @@ def test_settings_that_make_no_sense_are_refused():
         list(Server().stream([TEXT], 0, SHORT, 0))
 
 
+def test_a_server_that_cannot_list_its_models_is_not_taken_for_one_that_cannot_write(serving):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with serving(Handler) as url, pytest.raises(EngineError, match=r"status 500 \(when asked.*served_model names one"):
+        engine(url, served_model="", attempts=1).sample([TEXT], 1, SHORT, 0)
+
+
 def test_a_schema_is_asked_of_the_server(scripted_server):
     url, script = scripted_server
-    script.answers = [(200, chat("{}"))]
-    engine(url, schema={"type": "object"}).sample([CHAT], 1, SHORT, 0)
-    asked = script.requests[0]["response_format"]
-    assert asked["type"] == "json_schema"
-    assert asked["json_schema"]["schema"] == {"type": "object"}
-
-
-def test_vllm_says_how_to_get_it_when_it_is_not_installed():
-    try:
-        import vllm  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingResourceError, match="pip install 'polychromic\\[vllm\\]'"):
-            Vllm(model_path="m").sample([TEXT], 1, SHORT, 0)
-    else:
-        pytest.skip("vLLM is installed")
-    with pytest.raises(InputError, match="model_path"):
-        Vllm().sample([TEXT], 1, SHORT, 0)
+    script.answers = [(200, chat("{}")), (200, text("{}"))]
+    (one, _) = engine(url, schema={"type": "object"}, parallel=1).sample([CHAT, TEXT], 1, SHORT, 0)
+    assert one.decoding.constraint.startswith("json_schema:")
+    for request in script.requests:
+        asked = request["response_format"]
+        assert asked["type"] == "json_schema"
+        assert asked["json_schema"]["schema"] == {"type": "object"}

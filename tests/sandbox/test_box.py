@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,32 @@ def test_behaviour_after_an_end_is_marked(box: Sandbox) -> None:
     assert (found.outcome, found.outputs) == (Outcome.PASSED, ("2", "!timeout_cpu", "!timeout_cpu"))
 
 
+def test_calls_of_the_tests_are_not_made_again_for_the_behaviour(box: Sandbox) -> None:
+    source = "calls = 0\ndef f(a, b):\n    global calls\n    calls += 1\n    return [calls, 'x' * (b * 10**5)]"
+    tests = "assert f(1, 0) == [1, '']\nassert f(2, 0) == [2, '']\nassert f(2, 0) == [3, '']\nf(3, 1)"
+    found = one(box, source, tests, inputs=((2, 0), (1, 0), (9, 0), (3, 1)))
+    assert found.outputs is not None
+    assert found.outputs[:3] == ("[2, '']", "[1, '']", "[5, '']")  # the first answers; only 9 was new
+    assert found.outputs[3].startswith("[6, 'xxx")  # too large to be remembered: asked again
+
+
+def test_what_is_known_is_reported_before_a_long_wait() -> None:
+    source = "import time\ndef f(a, b):\n    time.sleep(60 * (a == 9))\n    return a + b"
+    with Sandbox(SHORT, workers=1) as box:
+        found = one(box, source, "assert f(1, 2) == 3", inputs=((1, 2), (2, 2), (9, 1), (3, 3)))
+    assert (found.outcome, found.outputs) == (Outcome.PASSED, ("3", "4", "!timeout_wall", "!timeout_wall"))
+
+
+def test_workers_have_the_next_program_before_a_judgement_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[Program] = []
+    real = Worker.submit
+    with Sandbox(SHORT, workers=1) as box:
+        monkeypatch.setattr(Worker, "submit", lambda self, program: (submitted.append(program), real(self, program))[1])
+        found = box.judge_each(Program(f"def f(a, b): return a + b + {n}", "f", ADD) for n in range(3))
+        sizes = [len(submitted) for _ in found]
+    assert sizes == [2, 3, 3]
+
+
 def test_order_is_kept_and_identical_programs_run_once(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted: list[Program] = []
     real = Worker.submit
@@ -178,6 +205,43 @@ def test_a_sandbox_that_keeps_breaking_stops_the_run_and_keeps_what_it_found(mon
         with pytest.raises(SandboxError, match="broke 3 times"):
             next(found)
     assert (index, first.passed) == (0, True)
+
+
+def test_a_timeout_that_the_kernel_saw_first_is_a_timeout() -> None:
+    """The supervisor is stopped until the kernel has killed the program at its own limit."""
+
+    def children(pid: int) -> list[int]:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    with Sandbox(Limits(cpu_seconds=0.5, wall_seconds=60.0), workers=1) as box:
+        supervisor = box._workers[0].process.pid
+        zygote = min(children(supervisor))
+        judging = threading.Thread(target=lambda: found.append(one(box, "def f(a, b):\n    while True: pass")))
+        found: list[Judgement] = []
+        judging.start()
+        while not children(zygote):
+            time.sleep(0.01)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            (candidate,) = children(zygote)
+            while Path(f"/proc/{candidate}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                time.sleep(0.01)
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        judging.join()
+    assert (found[0].outcome, found[0].detail) == (Outcome.TIMEOUT_CPU, "more than 0.5 s of CPU time")
+
+
+def test_a_judgement_found_beside_a_break_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = {"outcome": "passed", "detail": "", "outputs": None, "seconds": 0.0}
+    with Sandbox(SHORT, workers=2) as box:
+        monkeypatch.setattr(box_module, "ATTEMPTS", 1)
+        monkeypatch.setattr(Sandbox, "_finished", lambda self, busy: sorted(busy))
+        monkeypatch.setattr(Sandbox, "_reply", lambda self, place: [good, {"outcome": "broken", "detail": "x"}][place])
+        found = box.judge_each(Program(f"def f(a, b): return {n}", "f", ADD) for n in range(2))
+        assert next(found)[0] == 0
+        with pytest.raises(SandboxError, match="broke 1 times"):
+            next(found)
 
 
 def test_a_sandbox_that_does_not_hold_refuses(monkeypatch: pytest.MonkeyPatch) -> None:

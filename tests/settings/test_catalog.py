@@ -118,6 +118,23 @@ def test_a_folder_is_a_kind_through_what_its_init_takes_from_its_own_files(shelf
     assert set(options("things", "b")) == {"size"}
 
 
+def test_options_inherited_from_another_file_of_the_house_are_known(shelf):
+    shelf(
+        "_frame.py",
+        "from dataclasses import dataclass\n@dataclass\nclass Frame:\n    size: int = 1\n    def work(self): ...\n",
+    )
+    head = "from dataclasses import dataclass\nfrom house.things._frame import Frame\n"
+    shelf("d.py", f"{head}@dataclass\nclass D(Frame):\n    name: str = ''\n")
+    assert set(options("things", "d")) == {"size", "name"}
+    with pytest.raises(SettingsError, match="siz: unknown option of d; did you mean size"):
+        check("things", {"kind": "d", "siz": 3})
+
+
+def test_the_code_tasks_share_their_options():
+    assert {"functions18", "humaneval"} <= set(kinds("tasks"))
+    assert set(options("tasks", "humaneval")) - set(options("tasks", "functions18")) == {"file"}
+
+
 def test_options_inherited_from_elsewhere_are_left_to_the_class_itself(shelf):
     shelf(
         "c.py",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,14 @@ from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.code import load_code
 from polychromic.stages import code
 from polychromic.tasks.functions18 import Functions18
+from polychromic.tasks.structured import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}
 
 
 @pytest.fixture
-def answering_server():
+def answering_server(serving):
     """A server that knows the gold programs: right in chat, wrong in completion; it can be told to fail."""
     state = {"requests": 0, "fail_after": 10**9}
 
@@ -45,14 +45,8 @@ def answering_server():
         def log_message(self, *arguments):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as url:
+        yield url, state
 
 
 def configuration(tmp_path: Path, url: str, extra: str = "") -> Path:
@@ -147,6 +141,18 @@ def test_a_changed_experiment_does_not_mix_with_the_old_samples(tmp_path, answer
         code.run(load_code(path), ["chat"])
 
 
+def test_an_experiment_that_drew_nothing_may_be_changed_and_shows_no_empty_table(tmp_path, answering_server):
+    url, state = answering_server
+    state["fail_after"] = 0
+    path = configuration(tmp_path, url)
+    shown = CliRunner().invoke(commands, ["code", str(path), "--only", "chat"]).stdout
+    assert shown.startswith("chat: failed: ")
+    assert "extraction rules" not in shown
+    state["fail_after"] = 10**9
+    path.write_text(path.read_text().replace("chat_cot", "chat_direct"))
+    assert read_json(code.run(load_code(path), ["chat"]))["experiments"][0]["passed"] == 8
+
+
 def test_only_and_enabled(tmp_path):
     settings = load_code(configuration(tmp_path, "http://127.0.0.1:9/v1"))
     assert [item.name for item in code.choose(settings, [])] == ["chat", "base"]
@@ -208,3 +214,30 @@ def test_the_embedded_base_goes_the_whole_way(tmp_path):
     assert (found["samples"], found["tasks"]) == (16, 4)
     assert found["passed"] == 0
     assert sum(found["outcomes"].values()) == 16
+
+
+BOUNDED = """\
+output: {out}
+task: {{kind: functions18, only: [filter_even, is_prime]}}
+defaults: {{model: "embedded:countdown", n: 3, max_new_tokens: 24, temperature: 1.0}}
+experiments:
+  - {{name: bounded, engine: {{kind: transformers, schema: {{enum: [return 1, return True]}}}}}}
+  - {{name: tree, strategy: structured, enabled: false}}
+  - {{name: asked, strategy: structured, engine: {{kind: transformers, schema: null}}, enabled: false}}
+"""
+
+
+def test_a_schema_bounds_the_model_in_process_and_is_known_again(tmp_path):
+    pytest.importorskip("xgrammar", reason="the structured extra is not installed")
+    path = tmp_path / "code.yaml"
+    path.write_text(BOUNDED.format(out=tmp_path / "out"))
+    settings = load_code(path)
+    assert [code._engine(item).get("schema") for item in settings.experiments[1:]] == [SCHEMA, None]
+    code.run(settings)
+    samples = tmp_path / "out" / "bounded" / "samples.jsonl"
+    rows = [row for _, row in read_rows(samples)]
+    assert {row["text"] for row in rows} <= {'"return 1"', '"return True"'}
+    assert all(row["decoding"]["constraint"].startswith("json_schema:") for row in rows)
+    drawn = samples.read_bytes()
+    code.run(settings)
+    assert samples.read_bytes() == drawn

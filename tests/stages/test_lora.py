@@ -33,7 +33,10 @@ def test_table_and_files(adapters, tmp_path):
     done = CliRunner().invoke(command, [*adapters, "--out", str(out)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "moderate and aggressive" in done.output
-    assert {path.name for path in out.iterdir()} == {"lora.json", "lora-cosine.svg", "lora-cosine.png"}
+    assert {path.name for path in out.iterdir()} == {
+        "lora.json",
+        *(f"lora-cosine-moderate-aggressive.{kind}" for kind in ("svg", "png")),
+    }
     pair = json.loads((out / "lora.json").read_text())["pairs"][0]
     assert len(pair["modules"]) == 6
     assert all(abs(row["cosine"]) < 0.5 for row in pair["modules"])

@@ -44,9 +44,16 @@ def test_foreign_rows_one_sample_each(tmp_path: Path) -> None:
     assert got["distinct_correct|k:2"].score == 1.5
     assert got["length|unit:words"].score == 11 / 4
     assert got["semantic|k:2|encoder:none|scope:prompt"].reason == "there is no encoder"
-    assert (
-        values(tmp_path / "f.jsonl", {"kind": "best_of_k", "scorer": "score"})["best_of_k|k:2|scorer:score"].score == 1
+    assert got["best_of_k|k:2|scorer:score"].score == 1
+    assert "best_of_k|k:2|scorer:mean_logprob" not in got
+
+
+def test_a_score_that_is_not_a_number_leaves_no_pick(tmp_path: Path) -> None:
+    (tmp_path / "f.jsonl").write_text(
+        '{"prompt_id": 0, "text": ["a", "b"], "score": [NaN, 1.0], "passed": [true, false]}\n'
     )
+    got = values(tmp_path / "f.jsonl")["best_of_k|k:2|scorer:score"]
+    assert (got.prompts, got.reason) == (0, "1 of 2 samples have no score")
 
 
 def test_foreign_lists_are_the_same_as_rows(tmp_path: Path) -> None:

@@ -9,6 +9,10 @@ from click.testing import CliRunner
 
 import polychromic.training.tracking  # noqa: F401  before a stand-in takes wandb's place
 from polychromic.cli.report import command
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
+from polychromic.records.costs import append, drawn
+from polychromic.records.jsonl import write_rows
+from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings.schema import TrackingSection
 from polychromic.stages import compare, report
 
@@ -79,6 +83,7 @@ def test_tables_figures_and_files_are_sent_but_no_samples(folder, monkeypatch):
     assert report.publish(folder, TrackingSection(wandb="online")) == "online"
     assert fake.sent["tables/scores"]["data"][0][:3] == ["sft", 1.0, "distinct and correct@8"]
     assert fake.sent["tables/differences"]["data"][0][6] == pytest.approx(1.0)
+    assert "tables/cost" not in fake.sent
     assert fake.sent["tables/verdicts"]["data"][0][:2] == ["moderate", "strong"]
     assert fake.sent["tables/differences"]["columns"][0] == "metric"
     assert fake.sent["figures/differences"].endswith("differences.png")
@@ -86,6 +91,19 @@ def test_tables_figures_and_files_are_sent_but_no_samples(folder, monkeypatch):
     assert [path.rsplit("/", 1)[1] for path in fake.files] == ["comparison.json", "report.md"]
     everything = json.dumps(fake.sent) + "".join(Path(path).read_text() for path in fake.files)
     assert "secret" not in everything
+
+
+def test_the_account_is_sent_too(folder, monkeypatch):
+    samples = SampleSet(Prompt("p0", "Say."), (Completion("x", (1, 2, 3)),), Decoding(), "sft")
+    stored = StoredSet(samples, "", 0, (0,))
+    write_rows(folder / "samples.jsonl", sample_rows(stored))
+    append(folder, drawn([stored], (2.0, 1.0), "cpu"))
+    fake = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    report.publish(folder, TrackingSection(wandb="online"))
+    row = dict(zip(fake.sent["tables/cost"]["columns"], fake.sent["tables/cost"]["data"][0], strict=True))
+    assert (row["model"], row["tokens"], row["device_seconds"], row["multiplier"]) == ("sft", 3, 2.0, 1.0)
+    assert row["tokens_per_pass"] is None
 
 
 def test_without_a_network_it_is_kept_offline(folder, monkeypatch):

@@ -7,8 +7,10 @@ import pytest
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
+from polychromic.records.costs import read_costs
 from polychromic.records.jsonl import read_rows
 from polychromic.records.samples import read_sets
+from polychromic.reporting.costs import evaluation_cost
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample
 from polychromic.stages.models import NamedModel, parse_models
@@ -137,6 +139,36 @@ def test_an_interrupted_run_draws_only_the_rest(models, tmp_path, monkeypatch):
     assert sum(drawn) == 15 - 7
     assert {len(one.samples.completions) for one in read_sets(path)} == {3}
     assert len(rows(path)) == 15
+
+
+def test_what_it_took_adds_up_over_interruptions_and_extensions(models, tmp_path):
+    path = sample.run(models[:2], PROMPTS, plan(n=2, batch_size=4), tmp_path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:7]) + lines[7][:20])  # the machine went away in the middle of a row
+    sample.run(models[:2], PROMPTS, plan(n=3, batch_size=4), tmp_path)
+    before = (tmp_path / "costs.jsonl").read_bytes()
+    sample.run(models[:2], PROMPTS, plan(n=3, batch_size=4), tmp_path)
+    assert (tmp_path / "costs.jsonl").read_bytes() == before
+    account = evaluation_cost(tmp_path, "base")["models"]
+    for row in account:
+        sizes = [len(one["token_ids"]) for one in rows(path) if one["model"] == row["model"]]
+        assert (row["samples"], row["tokens"]) == (len(sizes), sum(sizes))
+        assert row["device_seconds"] > 0
+        assert row["reason"] == "no sample was judged"
+    spent = read_costs(tmp_path)
+    assert [one.stage for one in spent].count("load") == 2
+    assert {one.device for one in spent} == {"cpu"}
+
+
+def test_the_forecast_counts_what_is_missing_and_knows_the_time_after_a_piece(models, tmp_path):
+    assert sample.forecast(models, PROMPTS, plan(temperatures=(0.5, 1.0)), tmp_path) == sample.Forecast(
+        90, 90, 360, None
+    )
+    sample.run(models[:1], PROMPTS, plan(n=2), tmp_path)
+    found = sample.forecast(models[:1], PROMPTS, plan(n=5), tmp_path)
+    assert (found.samples, found.missing, found.tokens) == (25, 15, 60)
+    took = sum(row.seconds for row in read_costs(tmp_path) if row.stage == "sample")
+    assert found.seconds == pytest.approx(took * 15 / 10)
 
 
 def test_models_of_different_bases_are_refused(models, tmp_path):

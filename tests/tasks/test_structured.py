@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 
 import pytest
@@ -86,6 +85,10 @@ def test_every_operation_is_rendered():
         {"op": "return", "value": "1  # why"},
         {"op": "do", "expression": "import os"},
         {"op": "assign", "target": "1", "value": "2"},
+        {"op": "break"},
+        {"op": "if", "test": "n", "then": [{"op": "continue"}]},
+        {"op": "return", "value": "await n"},
+        {"op": "do", "expression": "*n"},
         {"op": "for", "target": "f(x)", "over": "y", "body": []},
         {"op": "if", "test": None, "then": []},
         {"op": "exec", "code": "x"},
@@ -98,7 +101,7 @@ def test_what_cannot_be_rendered_is_a_hole_that_is_counted(statement):
     found = structured(json.dumps({"imports": [], "body": [statement]}), PROMPT)
     assert len(found.holes) == 1
     assert "raise NotImplementedError('hole: '" in found.source
-    ast.parse(found.source)
+    compile(found.source, "candidate", "exec")
 
 
 def test_a_program_may_pass_where_its_holes_are_not_reached():
@@ -145,4 +148,4 @@ json_values = st.recursive(
 def test_whatever_is_written_the_program_parses(body):
     found = structured(json.dumps({"imports": [], "body": [body]}), PROMPT)
     assert found.reason == ""
-    ast.parse(found.source)
+    compile(found.source, "candidate", "exec")

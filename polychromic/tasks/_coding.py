@@ -1,14 +1,66 @@
-"""What the code tasks share: problems as prompts and demonstrations, and many completions judged in one sandbox."""
+"""The code tasks' frame: problems as prompts and demonstrations, and many completions judged in one sandbox."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
-from polychromic.tasks.judging import Judging, judge
+from polychromic.tasks.judging import DistinctBy, Judging, PostProcessing, judge
 from polychromic.tasks.problems import Problem, in_split
 from polychromic.tasks.strategies import Strategy, content, demonstration
+
+
+@dataclass(frozen=True)
+class CodeTask:
+    """A task of programming problems; a task of the shelf adds its name and where the problems come from.
+
+    ``strategy`` is how a model is asked, ``post_processing`` how its program is found, ``distinct_by`` what makes two
+    right programs different. ``workers`` 0 means one for each core. All problems are in the split ``test`` unless
+    shares of them are set apart for training and validation; ``only`` names the ones that are asked, by id or function.
+    """
+
+    strategy: Strategy = "minimal"
+    post_processing: PostProcessing = "auto"
+    distinct_by: DistinctBy = "program"
+    cpu_seconds: float = 3.0
+    workers: int = 0
+    train_share: float = 0.0
+    validation_share: float = 0.0
+    only: tuple[str, ...] = ()
+
+    name: ClassVar[str]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems, in the order of their source."""
+        raise NotImplementedError
+
+    @property
+    def judging(self) -> Judging:
+        """How completions become verdicts."""
+        return Judging(self.strategy, self.post_processing, self.distinct_by, self.cpu_seconds, self.workers)
+
+    def prompts(self, split: str) -> tuple[Prompt, ...]:
+        """The problems of ``split`` as the strategy puts them."""
+        return prompts_of(self._split(split), self.name, self.strategy)
+
+    def examples(self, split: str) -> tuple[Example, ...]:
+        """The problems of ``split`` with their gold programs."""
+        return examples_of(self._split(split), self.name, self.strategy)
+
+    def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        """PASSED when the program meets every test; see ``judging`` for the detail and the canonical answer."""
+        return self.verify_many([prompt], [completion])[0]
+
+    def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
+        """The same for many completions in one sandbox, much faster than one at a time."""
+        return judged_pairs(self.problems, prompts, completions, self.judging)
+
+    def _split(self, split: str) -> list[Problem]:
+        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)
 
 
 def chosen(problems: Sequence[Problem], split: str, shares: tuple[float, float], only: Sequence[str]) -> list[Problem]:

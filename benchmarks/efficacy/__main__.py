@@ -1,0 +1,78 @@
+"""What the set objective buys against every method in the tree, on two tasks whose answers can be checked exactly.
+
+    python -m benchmarks.efficacy --grid small --out runs/efficacy      # 2 seeds; about 20 minutes a core pair
+    python -m benchmarks.efficacy --grid medium --out runs/efficacy     # 5 seeds
+    python -m benchmarks.efficacy --grid night --out runs/efficacy      # 10 seeds and all doses
+
+Stop it at any time: the same command continues, and a larger grid takes over what a smaller one has. Writes
+``tables.md`` and figures into the folder; ``--docs`` also renews them in ``docs/efficacy.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from benchmarks.efficacy import cells, grid, summary, threshold
+from benchmarks.efficacy.pool import Pool, quiet
+
+
+def make_grammar_base(out: Path) -> None:
+    """The grammar's base model, saved where the cells look for it."""
+    from polychromic.tasks.grammar import build_base
+
+    folder = out / "grammar-base"
+    if (folder / "config.json").exists():
+        return
+    quiet()
+    model, tokenizer = build_base()
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.efficacy", description=__doc__)
+    parser.add_argument("--grid", choices=sorted(grid.GRIDS), default="small")
+    parser.add_argument("--out", type=Path, default=Path("runs/efficacy"))
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--task", choices=("countdown", "grammar"), action="append", help="only this task")
+    parser.add_argument("--docs", action="store_true", help="renew the tables and figures of docs/efficacy.md")
+    parser.add_argument("--only-summary", action="store_true", help="of what is there; runs nothing")
+    options = parser.parse_args()
+    plan, out = grid.GRIDS[options.grid], options.out
+    if not options.only_summary:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            work(plan, options.task or plan.tasks, out, Pool(options.workers))
+    print(summary.write(out, Path("docs") if options.docs else None))
+    return 0
+
+
+def work(plan: grid.Grid, tasks: Iterable[str], out: Path, pool: Pool) -> None:
+    """Everything that is trained."""
+    make_grammar_base(out)
+
+    for task in tasks:
+
+        def run(some: Iterable[cells.Cell], task: str = task) -> list[Any]:
+            return pool.map(cells.run, [(cell, out) for cell in some], task)
+
+        best = grid.chosen(task, plan, run, out)
+        steps = grid.budgets(task, plan, best, run, out)
+        run(grid.main_cells(task, plan, best, steps))
+        run(grid.dose_cells(task, plan))
+    if "grammar" in tasks:
+        jobs = [
+            (ratio, seed, str(out / "grammar-base"), out) for seed in plan.dose_seeds[:2] for ratio in threshold.RATIOS
+        ]
+        pool.map(threshold.run, jobs, "threshold")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

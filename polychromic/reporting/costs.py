@@ -1,0 +1,99 @@
+"""The account of an evaluation: what its samples and its stages took, joined from the folder's rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.analysis.cost import Cost, Drawn, sampling_account
+from polychromic.core.nouns import Status
+from polychromic.records.costs import Spent, read_costs
+from polychromic.records.jsonl import read_json
+from polychromic.records.samples import read_sets
+from polychromic.records.verdicts import Key, read_verdicts, verdict_keys
+
+COST = "cost.json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One sample's part of the row that says what its set took; ``tokens`` is None when the engine gave none."""
+
+    seconds: float
+    processor_seconds: float
+    tokens: int | None
+
+
+def evaluation_cost(folder: str | Path, baseline: str) -> dict[str, Any]:
+    """The account as one object: ``models``, a row each, and ``stages``, wall-clock and processor seconds of each.
+
+    A model's row is about the samples that exist: one that was drawn twice, because a crash lost it, counts once. The
+    stages' seconds are all that was spent and finished. Empty when the folder has no ``costs.jsonl``.
+    """
+    folder = Path(folder)
+    rows = read_costs(folder)
+    if not rows:
+        return {}
+    price = _price(folder)
+    stages = [_stage(name, rows, price) for name in dict.fromkeys(row.stage for row in rows)]
+    return {"price_per_hour": price, "models": _models(folder, rows, baseline, price), "stages": stages}
+
+
+def _price(folder: Path) -> float | None:
+    path = folder / "evaluation.json"
+    return read_json(path).get("price_per_hour") if path.exists() else None
+
+
+def _stage(name: str, rows: Sequence[Spent], price: float | None) -> dict[str, Any]:
+    own = [row for row in rows if row.stage == name]
+    cost = Cost(name, 0, math.fsum(row.seconds for row in own), price_per_hour=price)
+    return {
+        "stage": name,
+        "device": ", ".join(dict.fromkeys(row.device for row in own)),
+        "seconds": cost.seconds,
+        "processor_seconds": math.fsum(row.processor_seconds for row in own),
+        "dollars": cost.dollars,
+    }
+
+
+def _models(folder: Path, rows: Sequence[Spent], baseline: str, price: float | None) -> list[dict[str, Any]]:
+    path = folder / "samples.jsonl"
+    if not path.exists():
+        return []
+    shares, verdicts = _shares(rows), read_verdicts(folder / "verdicts.jsonl")
+    held: dict[str, list[Key]] = {}
+    for stored in read_sets(path):
+        held.setdefault(stored.model, []).extend(verdict_keys(stored))
+    costs, drawn = {}, {}
+    for model, keys in held.items():
+        known = [shares[key] for key in keys if key in shares]
+        statuses = Counter(verdicts[key].status for key in keys if key in verdicts)
+        judged = sum(statuses.values()) - statuses[Status.ABSENT]
+        whole = len(known) == len(keys)
+        seconds = math.fsum(share.seconds for share in known) if whole else math.nan
+        processor = math.fsum(share.processor_seconds for share in known) if whole else math.nan
+        costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, price_per_hour=price)
+        drawn[model] = Drawn(len(keys), judged, statuses[Status.PASSED], len(known), processor)
+    return sampling_account(costs, drawn, baseline)
+
+
+def _tokens(shares: Sequence[_Share]) -> float:
+    return math.nan if any(share.tokens is None for share in shares) else sum(share.tokens or 0 for share in shares)
+
+
+def _shares(rows: Sequence[Spent]) -> dict[Key, _Share]:
+    """What each sample took, by the key of its verdict; the last row about a sample counts."""
+    found: dict[Key, _Share] = {}
+    for row in rows:
+        if row.stage != "sample" or row.temperature is None or not row.indices:
+            continue
+        n = len(row.indices)
+        tokens: Sequence[int | None] = row.tokens if row.tokens is not None else [None] * n
+        for index, count in zip(row.indices, tokens, strict=False):
+            key = (row.model, row.prompt_id, row.temperature, index)
+            found[key] = _Share(row.seconds / n, row.processor_seconds / n, count)
+    return found
