@@ -17,7 +17,9 @@ from polychromic.cli.console import json_option, show
 def command(config: str, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
     """Forecast tokens, memory, time and price of training CONFIG."""
     from polychromic.settings.load import load_settings
-    from polychromic.stages import plan
+    from polychromic.stages import plan, train
 
-    forecast = plan.forecast(load_settings(config, overrides), device)
+    settings = load_settings(config, overrides)
+    train.refuse_early(settings)
+    forecast = plan.forecast(settings, device)
     show(asdict(forecast), as_json, plan.lines(forecast))

@@ -272,7 +272,8 @@ def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress:
     from polychromic.stages import report
 
     page = folder / "report.html"
-    runs = {model.name: str(model.adapter) for model in evaluation.models if model.adapter is not None}
+    trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
+    runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
         "comparison": file_digest(folder / "comparison.json"),
         "runs": runs,

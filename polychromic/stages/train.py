@@ -62,12 +62,13 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     data = load_data(settings.data)
     for warning in refuse_early(settings, data):
         warnings.warn(warning, stacklevel=2)
+    embedder = _embedder(settings)
     from polychromic.training.faults import only_process
 
     with only_process(path):
         open_run(path, resolved(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
-        _train(settings, run_folder, data, progress)
+        _train(settings, run_folder, data, embedder, progress)
     return run_folder
 
 
@@ -137,8 +138,7 @@ def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
     return found
 
 
-def _train(settings: Settings, folder: RunFolder, data: Data, progress: Progress) -> None:
-    embedder = _embedder(settings)
+def _train(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base

@@ -23,9 +23,11 @@ Tokens = tuple[int, ...]
 
 @dataclass(frozen=True)
 class PromptBook:
-    """Which prompt of a task (with its id and payload) a sequence of token ids is."""
+    """Which prompt of a task (with its id and payload) a sequence of token ids is, and the other way round."""
 
     known: Mapping[Tokens, Prompt] = field(default_factory=dict)
+    met: dict[str, Tokens] = field(default_factory=dict)
+    """The tokens of the prompts that were looked up and not known, by id."""
 
     @classmethod
     def of(cls, tokenizer: Any, prompts: Iterable[Prompt]) -> PromptBook:
@@ -38,7 +40,12 @@ class PromptBook:
         if found is not None:
             return found
         text = tokenizer.decode(list(tokens))
+        self.met[text] = tokens
         return Prompt(text, text)
+
+    def tokens(self, prompt: Prompt, tokenizer: Any) -> Sequence[int]:
+        """The very tokens a prompt was looked up by; its text alone may be taken apart in another way."""
+        return self.met.get(prompt.id) or prompt_ids(tokenizer, prompt)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, Weig
 from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
 from polychromic.policy.generate import Draw
 from polychromic.policy.logprobs import completion_logprobs
-from polychromic.policy.render import completions, ends_of, prompt_ids
+from polychromic.policy.render import completions, ends_of
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
 from polychromic.settings.schema import PolychromicSection
@@ -59,11 +59,11 @@ def build_term(
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
     """
     remembering = CachedEmbedder(embedder) if embedder is not None else None
-    objective = build_objective(section, trainer, task=task, embedder=remembering)
     known = prompts if prompts is not None else task.prompts("train") if task else ()
     tokenizer = trainer.processing_class
-    ends = ends_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
     book, seed = PromptBook.of(tokenizer, known), trainer.args.seed
+    objective = build_objective(section, trainer, book, task=task, embedder=remembering)
+    ends = ends_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
     embeds = remembering if needs_encoder(section.reward) else None
     return DiversityTerm(section, objective, tokenizer, ends, book, task, seed, embeds)
 
@@ -101,7 +101,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
 
 
 def build_objective(
-    section: PolychromicSection, trainer: Any, *, task: Task | None, embedder: Embedder | None
+    section: PolychromicSection, trainer: Any, book: PromptBook, *, task: Task | None, embedder: Embedder | None
 ) -> DiversityObjective:
     """The objective of ``section``; warns of settings that invite junk.
 
@@ -112,7 +112,7 @@ def build_objective(
     for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    reference = _reference(model, trainer.processing_class)
+    reference = _reference(model, trainer.processing_class, book)
     reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
@@ -166,13 +166,13 @@ def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:
     return add
 
 
-def _reference(model: Any, tokenizer: Any) -> Callable[[SampleSet], Sequence[float]]:
+def _reference(model: Any, tokenizer: Any, book: PromptBook) -> Callable[[SampleSet], Sequence[float]]:
     """Mean log-likelihood per token of each completion with the adapter switched off."""
     pad = ends_of(model, tokenizer).pad
 
     def scores(samples: SampleSet) -> Sequence[float]:
         tokens = [completion.token_ids for completion in samples.completions]
-        return _base_scores(model, prompt_ids(tokenizer, samples.prompt), tokens, pad)
+        return _base_scores(model, book.tokens(samples.prompt, tokenizer), tokens, pad)
 
     return scores
 

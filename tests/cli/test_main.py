@@ -134,6 +134,14 @@ def test_plan_forecasts_from_the_configuration_alone():
     assert sum(base["seconds"].values()) < sum(plan["seconds"].values())
 
 
+@pytest.mark.parametrize("verb", [("plan",), ("train", "--dry-run"), ("train",)], ids=" ".join)
+def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb):
+    done = polychromic_says(*verb, "config/demo/moderate.yaml", "polychromic.set_size=9")
+    assert done.returncode == 2
+    reason = "9 samples cannot be chosen from 8 generations; allowed: 1 to 8, or shapley"
+    assert done.stderr == f"polychromic: polychromic.set_size: {reason}\n"
+
+
 def test_doctor_names_what_the_machine_can_do():
     done = polychromic_says("doctor", "--json")
     assert done.returncode == 0, done.stderr

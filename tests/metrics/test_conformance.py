@@ -22,7 +22,8 @@ JUDGED = {
     "pass_at_k", "pass_hat_k", "g_pass_at_k", "distinct_correct", "distinct_at_k", "best_of_k", "expected_draws",
     "maj_at_k", "collision", "creativity",
 }  # fmt: skip
-PAIRS = EMBEDDING | {"self_bleu", "collision"}
+EMBEDDING |= {"logdet"}
+PAIRS = EMBEDDING | {"self_bleu", "collision", "jaccard"}
 TEXTS = ["one two three four five", "one two three four six", "the quick brown fox jumps over", "a b c d e f"]
 
 
@@ -46,7 +47,7 @@ def build(kind: str, **options: object) -> Metric:
 
 def test_the_shelf_is_whole() -> None:
     assert set(KINDS) == JUDGED | EMBEDDING | {
-        "distinct", "rarefied_distinct", "ead", "ngram_entropy", "compression", "self_bleu", "noveltybench",
+        "distinct", "rarefied_distinct", "ead", "ngram_entropy", "compression", "self_bleu", "jaccard", "noveltybench",
         "length", "truncated",
     }  # fmt: skip
 

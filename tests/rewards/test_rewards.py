@@ -42,6 +42,33 @@ def test_an_invalid_sample_takes_a_place_and_adds_nothing(kind, hashing, make_se
 
 
 @pytest.mark.parametrize(
+    ("reward", "metric", "over"),
+    [
+        ("answers", {"kind": "distinct_correct", "k": 4}, 4),
+        ("semantic", "semantic", 1),
+        ("lexical", "jaccard", 1),
+        ({"kind": "lexical", "statistic": "distinct"}, {"kind": "distinct", "n": 2}, 1),
+        ({"kind": "lexical", "statistic": "ead", "vocabulary": 50}, {"kind": "ead", "n": 2, "vocabulary": 50}, 1),
+        ({"kind": "vendi", "q": 2.0}, {"kind": "vendi", "q": 2.0}, 4),
+        ({"kind": "logdet", "scale": 3.0}, {"kind": "logdet", "scale": 3.0}, 1),
+        ({"kind": "clusters", "threshold": 0.5}, {"kind": "clusters", "threshold": 0.5}, 4),
+    ],
+)
+def test_what_is_trained_is_what_is_reported(reward, metric, over, hashing, make_set, monkeypatch):
+    """The worth of a set whose samples all count is the metric of that set, up to its size.
+
+    No two texts are opposed here: the reward caps their distance at 1, the metric does not.
+    """
+    embed = hashing.embed
+    monkeypatch.setattr(type(hashing), "embed", lambda self, texts: np.abs(embed(texts)))
+    samples, judged = make_set(["red blue", "red blue", "green tea now", "blue red green"]), [PASSED[:4]]
+    trained = as_set_function(build("rewards", reward, embedder=hashing).evidence(samples, judged[0]))
+    reported = build("metrics", metric, embedder=hashing).measure([samples], judged)[0].value
+    assert trained.value(range(4), 4) == pytest.approx(reported / over, abs=1e-6)
+    assert 0.0 < reported / over < 1.0
+
+
+@pytest.mark.parametrize(
     ("kind", "same", "apart"),
     [
         ("semantic", 0.0, 1.0),

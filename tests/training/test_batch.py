@@ -79,3 +79,19 @@ def test_the_book_knows_the_tasks_prompts(tiny_tokenizer_factory):
     assert book.look_up(tuple(tokenizer("ab=")["input_ids"]), tokenizer) is known
     other = book.look_up(tuple(tokenizer("cd=")["input_ids"]), tokenizer)
     assert (other.content, dict(other.payload)) == ("cd=", {})
+
+
+def test_a_prompt_that_is_not_known_keeps_its_own_tokens():
+    """A tokenizer that opens every text with a token of its own would open a decoded prompt twice."""
+
+    class Opening:
+        def decode(self, ids):
+            return "".join("^ab="[token] for token in ids)
+
+        def __call__(self, text):
+            return {"input_ids": [0, *("^ab=".index(letter) for letter in text)]}
+
+    book, tokenizer = PromptBook.of(Opening(), [Prompt("id", "b=")]), Opening()
+    other = book.look_up((0, 1, 3), tokenizer)
+    assert tuple(book.tokens(other, tokenizer)) == (0, 1, 3)
+    assert tuple(book.tokens(book.look_up((0, 2, 3), tokenizer), tokenizer)) == (0, 2, 3)

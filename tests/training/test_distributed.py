@@ -35,6 +35,15 @@ def test_both_ranks_end_with_the_same_weights_and_the_same_control_variate(ranks
     assert one["log"] == two["log"]
 
 
+def test_both_ranks_follow_the_mean_of_their_sets_worth(ranks):
+    """Else each would pull with a strength of its own, and a resumed run with that of the first."""
+    one, two = ranks[2.0]
+    assert one["value"] != two["value"]
+    assert one["schedule"] == two["schedule"]
+    mean = (one["value"] + two["value"]) / 2
+    assert one["schedule"]["last"] == pytest.approx(2 * 2.0 * (1.0 - mean), rel=1e-5)
+
+
 def test_each_rank_draws_for_its_own_prompts(ranks):
     one, two = ranks[2.0]
     assert len(one["prompts"]) == len(two["prompts"]) == 4

@@ -50,3 +50,36 @@ def test_one_demonstration_a_prompt_has_no_diversity(make_trainer):
 def test_a_number_is_a_target_too(make_trainer):
     assert make_trainer(section={"schedule": {"calibrated": 0.25}}).schedule.target == 0.25
     assert make_trainer().schedule.target is None
+
+
+def base_likelihood(trainer, prompt, tokens):
+    """Mean log-probability of a completion's tokens under the model without its adapter, one row, from full logits."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    with torch.no_grad(), model.disable_adapter():
+        logits = model.eval()(input_ids=torch.tensor([[*prompt, *tokens]]), use_cache=False).logits[0]
+    return float(logits.log_softmax(-1)[len(prompt) - 1 : -1].gather(1, torch.tensor(tokens)[:, None]).mean())
+
+
+def test_the_likelihood_gate_lets_in_what_the_base_finds_as_likely_as_demonstrations(make_trainer, first_gradients):
+    gate = {"kind": "likelihood", "quantile": 0.9, "truncated": "valid"}
+    trainer = make_trainer(2.0, section={"gate": gate, "reward": "lexical", "temperature": 2.0}, dropout=0.3)
+    rows = [trainer.train_dataset[place] for place in range(len(trainer.train_dataset))]
+    starts = [next(i for i, label in enumerate(row["labels"]) if label != -100) for row in rows]
+    shown = [
+        base_likelihood(trainer, row["input_ids"][:i], row["input_ids"][i:])
+        for row, i in zip(rows, starts, strict=True)
+    ]
+    threshold = trainer.term.objective.gate.threshold
+    assert threshold == pytest.approx(torch.tensor(shown).double().quantile(0.9).item(), abs=1e-5)
+    seen = []
+    advantages = trainer.term.objective.advantages
+    trainer.term.objective.advantages = lambda sets, verdicts: seen.extend(sets) or advantages(sets, verdicts)
+    gradients, drawn = first_gradients(trainer)
+    passed = [
+        base_likelihood(trainer, prompt, one.token_ids) >= threshold
+        for prompt, samples in zip(drawn.prompts, seen, strict=True)
+        for one in samples.completions
+    ]
+    assert 0 < sum(passed) < len(passed)
+    assert drawn.report["gate_rate"] == pytest.approx(sum(passed) / len(passed))
+    assert all(float(gradient.abs().max()) > 0 for name, gradient in gradients.items() if "lora_A" in name)

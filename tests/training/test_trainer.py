@@ -224,6 +224,37 @@ def test_the_monitor_weighs_a_micro_batch_as_the_optimizer_does(make_trainer):
     assert seen[2] == pytest.approx(seen[0], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "key", "expected"),
+    [
+        ({"warmup_steps": 3}, "lambda", [0.5, 1.0, 1.5, 2.0, 2.0]),
+        ({"max_lambda_eff": 1.0}, "lambda_eff", [1.0] * 5),
+        ({"max_lambda_eff": 100.0}, "lambda", [2.0] * 5),
+    ],
+)
+def test_the_schedule_sets_the_strength_that_is_trained_with(make_trainer, schedule, key, expected):
+    trainer = make_trainer(2.0, section={"schedule": schedule}, max_steps=5)
+    used, add = [], trainer.term.add_gradients
+    trainer.term.add_gradients = lambda model, drawn, weight, *rest: (
+        used.append(weight) or add(model, drawn, weight, *rest)
+    )
+    trainer.train()
+    log = [row for row in trainer.state.log_history if "loss" in row]
+    assert [row[key] for row in log] == pytest.approx(expected)
+    assert used == pytest.approx([row["lambda"] for row in log])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.8])
+def test_target_share_is_the_share_that_the_gradients_have(make_trainer, share):
+    """From lambda 2 on, which has another share; the weights rest, so that only the samples' noise is left."""
+    section = {"schedule": {"target_share": share, "monitor_every": 1}, "n_generations": 16}
+    trainer = make_trainer(2.0, section=section, max_steps=12, learning_rate=0.0, per_device_train_batch_size=8)
+    trainer.train()
+    found = [row["gradient_share"] for row in trainer.state.log_history if "loss" in row]
+    assert abs(found[0] - share) > 0.1
+    assert sum(found[2:]) / 10 == pytest.approx(share, abs=0.05)
+
+
 def test_the_monitor_looks_on_diversity_steps(make_trainer):
     section = {"compute_every_n_steps": 3, "schedule": {"monitor_every": 5}}
     trainer = make_trainer(section=section, max_steps=13)

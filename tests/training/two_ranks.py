@@ -47,7 +47,7 @@ def main(out, weight):
     make = digits.make_trainer.__wrapped__(Path(out), task, *factories.values())
     trainer = make(
         weight,
-        section={"schedule": {"monitor_every": 1}},
+        section={"schedule": {"monitor_every": 1, "calibrated": 1.0}},
         max_steps=2,
         per_device_train_batch_size=2,
         gradient_accumulation_steps=2,
@@ -64,6 +64,7 @@ def main(out, weight):
         def remember(*args, **kwargs):
             drawn = draw(*args, **kwargs)
             seen.setdefault("prompts", [samples.prompt.id for samples in drawn.sets])
+            seen.setdefault("value", drawn.report["diversity_value"])
             return drawn
 
         trainer.term.add_gradients, trainer.term.draw = record, remember
@@ -72,6 +73,7 @@ def main(out, weight):
     model = trainer.accelerator.unwrap_model(trainer.model)
     seen["weights"] = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if trainer.term is not None:
+        seen["schedule"] = trainer.schedule.state_dict() | {"last": trainer._weight}
         seen["moments"] = trainer.term.objective.baseline.moments.tolist()
         seen["log"] = [{k: v for k, v in row.items() if "seconds" not in k} for row in trainer.state.log_history[:2]]
     torch.save(seen, Path(out) / f"{weight}-{os.environ['RANK']}.pt")
