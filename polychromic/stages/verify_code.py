@@ -167,8 +167,8 @@ def _judged(path: Path, samples: Sequence[Sample], task: CodeTask, model: str, p
                 waiting.append(verdict_row(keys[missing[place]], verdict))
                 done += 1
                 if len(waiting) >= BATCH:
-                    log.append(waiting)
-                    waiting = []
+                    full, waiting = waiting, []  # first, so that an interruption does not write them twice
+                    log.append(full)
                     progress("verify", done, len(missing))
         finally:
             log.append(waiting)

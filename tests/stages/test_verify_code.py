@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from polychromic.cli import commands
 from polychromic.core.errors import InputError
-from polychromic.records.jsonl import read_json
+from polychromic.records.jsonl import AppendLog, read_json
 from polychromic.records.verdicts import read_verdicts
 from polychromic.stages import verify_code
 from polychromic.tasks.functions18 import Functions18
@@ -152,3 +152,22 @@ def test_the_official_harness_reads_and_judges_the_same(tmp_path):
         counts[row["task_id"]] += 1
         theirs = execution.check_correctness(problems[row["task_id"]], row["completion"], timeout=5.0)["passed"]
         assert ours[("s", row["task_id"], 1.0, number)].passed == theirs, row
+
+
+def test_an_interruption_while_writing_leaves_no_row_twice(tmp_path, monkeypatch):
+    rows = [{"task_id": EVEN, "completion": f"    x = {n}\n{RIGHT}"} for n in range(6)]
+    samples, real = write(tmp_path / "s.jsonl", rows), AppendLog.append
+
+    def interrupted(self, given):
+        real(self, given)
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify_code, "BATCH", 2)
+    monkeypatch.setattr(AppendLog, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify_code.run(samples, TASK, tmp_path / "out")
+    path = tmp_path / "out" / "verdicts.jsonl"
+    assert len(path.read_text().splitlines()) == 2
+    verify_code.run(samples, TASK, tmp_path / "out")
+    assert len(path.read_text().splitlines()) == len(read_verdicts(path)) == 6
