@@ -45,7 +45,7 @@ class DataSection(Section):
 
     task: Kind | None = None
     train_file: str | None = None
-    eval_file: str | None = None
+    eval_file: str | None = Field(default=None, description="demonstrations whose loss is watched while training")
     dataset: str | None = None
     split: str = "train"
     max_examples: int | None = Field(default=None, ge=1)

@@ -33,11 +33,15 @@ LOOKED_AT = 256
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What a run learns from: demonstrations, the task that judges samples (if any), and the rows left out."""
+    """What a run learns from: demonstrations, the task that judges samples (if any), and the rows left out.
+
+    ``held_out`` are the demonstrations whose loss is only watched.
+    """
 
     examples: Sequence[Example]
     task: Task | None
     skipped: int
+    held_out: Sequence[Example] = ()
 
 
 def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
@@ -77,8 +81,13 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+        InputError: an evaluation during training is asked for, and there is no file for it.
     """
     section, encoder = settings.polychromic, settings.evaluation.encoder != NO_ENCODER
+    if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
+        raise InputError(
+            "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
+        )
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
@@ -108,19 +117,23 @@ def load_data(section: DataSection) -> Data:
     """
     task: Task | None = None
     bad: list[RecordError] = []
+    collect = bad.append if section.skip_bad_rows else refuse
     if section.task is not None:
         task = catalog.build("tasks", section.task)
         examples: Sequence[Example] = task.examples(section.split)
     elif section.train_file is not None:
-        examples = read_examples(section.train_file, bad.append if section.skip_bad_rows else refuse)
+        examples = read_examples(section.train_file, collect)
     else:
         examples = _from_hub(section, bad)
     examples = list(examples)[: section.max_examples]
     if not examples:
         raise InputError("data: there is no demonstration to learn from")
+    held_out = list(read_examples(section.eval_file, collect)) if section.eval_file else []
+    if section.eval_file and not held_out:
+        raise InputError(f"data.eval_file: {section.eval_file} holds no demonstration")
     if bad:
         warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
-    return Data(examples, task, len(bad))
+    return Data(examples, task, len(bad), held_out)
 
 
 def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
@@ -191,6 +204,7 @@ def _trainer(settings: Settings, folder: RunFolder, policy: Any, data: Data, emb
         model=policy.model,
         args=_arguments(settings, folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.examples]),
+        eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
         peft_config=LoraConfig(**{**LORA, **settings.lora}),
         polychromic=settings.polychromic,
@@ -216,6 +230,8 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
     }
+    if settings.data.eval_file is not None:
+        chosen["eval_strategy"] = "epoch"
     if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
         chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
     owned = {
