@@ -13,9 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -54,24 +53,24 @@ def main() -> int:
     return 0
 
 
-def work(plan: grid.Grid, tasks: Iterable[str], out: Path, pool: Pool) -> None:
-    """Everything that is trained."""
+def work(plan: grid.Grid, tasks: Sequence[str], out: Path, pool: Pool) -> None:
+    """Everything that is trained: the methods on every task, then the junk threshold, then the doses."""
     make_grammar_base(out)
-
     for task in tasks:
-
-        def run(some: Iterable[cells.Cell], task: str = task) -> list[Any]:
-            return pool.map(cells.run, [(cell, out) for cell in some], task)
-
+        run = runner(task, out, pool)
         best = grid.chosen(task, plan, run, out)
-        steps = grid.budgets(task, plan, best, run, out)
-        run(grid.main_cells(task, plan, best, steps))
-        run(grid.dose_cells(task, plan))
+        run(grid.main_cells(task, plan, best, grid.budgets(task, plan, best, run, out)))
     if "grammar" in tasks:
-        jobs = [
-            (ratio, seed, str(out / "grammar-base"), out) for seed in plan.dose_seeds[:2] for ratio in threshold.RATIOS
-        ]
+        base = str(out / "grammar-base")
+        jobs = [(ratio, seed, base, out) for seed in plan.dose_seeds for ratio in threshold.RATIOS]
         pool.map(threshold.run, jobs, "threshold")
+    for task in tasks:
+        runner(task, out, pool)(grid.dose_cells(task, plan))
+
+
+def runner(task: str, out: Path, pool: Pool) -> grid.Runner:
+    """What runs some cells of a task and gives their figures."""
+    return lambda some: pool.map(cells.run, [(cell, out) for cell in some], task)
 
 
 if __name__ == "__main__":
