@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,11 +56,18 @@ def says(environment):
 
 @pytest.fixture(scope="session")
 def begin(environment):
-    """Starts a verb in the background."""
+    """Starts a verb as a terminal would: Ctrl-C reaches it, also where the tests run in a shell's background.
+
+    Such a shell ignores SIGINT, and programs inherit what is ignored.
+    """
 
     def start(*arguments):
         command = [sys.executable, "-m", "polychromic", *map(str, arguments)]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment)
+        heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment)
+        finally:
+            signal.signal(signal.SIGINT, heard)
 
     return start
