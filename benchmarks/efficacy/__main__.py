@@ -1,7 +1,7 @@
 """What the set objective buys against every method in the tree, on two tasks whose answers can be checked exactly.
 
-    python -m benchmarks.efficacy --grid small --out runs/efficacy      # 2 seeds; about 20 minutes a core pair
-    python -m benchmarks.efficacy --grid medium --out runs/efficacy     # 5 seeds
+    python -m benchmarks.efficacy --grid small --out runs/efficacy      # 5 methods, 2 seeds: 20 minutes on two cores
+    python -m benchmarks.efficacy --grid medium --out runs/efficacy     # all methods, 5 seeds
     python -m benchmarks.efficacy --grid night --out runs/efficacy      # 10 seeds and all doses
 
 Stop it at any time: the same command continues, and a larger grid takes over what a smaller one has. Writes
@@ -62,7 +62,7 @@ def work(plan: grid.Grid, tasks: Sequence[str], out: Path, pool: Pool) -> None:
         run(grid.main_cells(task, plan, best, grid.budgets(task, plan, best, run, out)))
     if "grammar" in tasks:
         base = str(out / "grammar-base")
-        jobs = [(ratio, seed, base, out) for seed in plan.dose_seeds for ratio in threshold.RATIOS]
+        jobs = [(ratio, seed, base, out) for seed in plan.threshold_seeds for ratio in threshold.RATIOS]
         pool.map(threshold.run, jobs, "threshold")
     for task in tasks:
         runner(task, out, pool)(grid.dose_cells(task, plan))

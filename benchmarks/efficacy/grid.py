@@ -26,19 +26,20 @@ TUNING_TEMPERATURES = (0.8, 1.0, 1.25)
 
 @dataclass(frozen=True)
 class Grid:
-    """How much is run: the tasks, training seeds, steps of the methods that draw samples, and the doses' seeds."""
+    """How much is run: tasks, methods, the steps of those that draw samples, and the seeds of each part."""
 
     tasks: tuple[str, ...] = ("countdown", "grammar")
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     steps: int = 150
-    dose_seeds: tuple[int, ...] = (0, 1)
+    dose_seeds: tuple[int, ...] = (0,)
+    threshold_seeds: tuple[int, ...] = (0,)
     methods: tuple[str, ...] = tuple(method.name for method in METHODS)
 
 
 GRIDS = {
-    "small": Grid(seeds=(0, 1), dose_seeds=(0,)),
-    "medium": Grid(dose_seeds=(0,)),
-    "night": Grid(seeds=tuple(range(10)), dose_seeds=(0, 1, 2, 3, 4)),
+    "small": Grid(seeds=(0, 1), dose_seeds=(), methods=("sft", "gem", "accuracy", "dra", "ours")),
+    "medium": Grid(),
+    "night": Grid(seeds=tuple(range(10)), dose_seeds=(0, 1, 2, 3, 4), threshold_seeds=(0, 1, 2)),
 }
 
 
