@@ -55,18 +55,22 @@ def frontier(path: Path, task: str, ours: Row, others: Sequence[Row], base: Row 
         axes.legend(fontsize=7, frameon=False)
 
 
-def doses(path: Path, task: str, table: Sequence[tuple[str, float, float]]) -> None:
-    """pass@1 and distinct-and-correct@16 for each weight and set size, as pairs of bars."""
+def doses(path: Path, task: str, groups: Sequence[Sequence[tuple[str, float, float]]]) -> None:
+    """pass@1 and distinct-and-correct@16 of each dose; doses of one group are joined."""
     with canvas(path, (6.4, 3.4)) as axes:
-        place = np.arange(len(table))
-        axes.plot(place, [row[2] for row in table], "o-", color=OURS, label="distinct and correct of 16")
-        axes.set_xticks(place, [row[0].replace(", ", "\n") for row in table], fontsize=7)
-        axes.set_ylabel("distinct and correct of 16", color=OURS)
         twin = axes.twinx()
         twin.spines["top"].set_visible(False)
-        twin.plot(place, [row[1] for row in table], "s--", color=TONES[1], label="pass@1")
+        start = 0
+        for group in groups:
+            place = np.arange(start, start + len(group))
+            axes.plot(place, [row[2] for row in group], "o-", color=OURS)
+            twin.plot(place, [row[1] for row in group], "s--", color=TONES[1])
+            start += len(group)
+        names = [row[0].replace(", ", "\n") for group in groups for row in group]
+        axes.set_xticks(np.arange(start), names, fontsize=7)
+        axes.set_ylabel("distinct and correct of 16", color=OURS)
         twin.set_ylabel("pass@1", color=TONES[1])
-        axes.set_title(f"{task}: dose of lambda and of the set size", loc="left", fontsize=9.5)
+        axes.set_title(f"{task}: dose of lambda, of the set size and of the samples", loc="left", fontsize=9.5)
 
 
 def threshold(path: Path, runs: Sequence[Mapping[str, Any]], factor: float) -> None:

@@ -90,15 +90,16 @@ SCALES = (0.5, 0.75)
 """Adapter scaling (WiSE-FT, 2109.01903, with LoRA): SFT's adapter at a part of its strength."""
 
 _SIXTEEN = ("polychromic.lambda=8", "polychromic.n_generations=16")
-DOSES: tuple[tuple[str, Overrides], ...] = (
-    *(
+DOSE_GROUPS: tuple[tuple[tuple[str, Overrides], ...], ...] = (
+    tuple(
         (f"lambda {weight:g}, k 8", (f"polychromic.lambda={weight:g}", "polychromic.set_size=8"))
         for weight in (0.5, 2, 8, 32)
     ),
-    *(
+    tuple(
         (f"lambda 8, k {size}", ("polychromic.lambda=8", f"polychromic.set_size={size}"))
         for size in (1, 2, 4, "shapley")
     ),
-    *((f"lambda 8, k {size} of 16", (*_SIXTEEN, f"polychromic.set_size={size}")) for size in (8, 16)),
+    tuple((f"lambda 8, k {size} of 16", (*_SIXTEEN, f"polychromic.set_size={size}")) for size in (8, 16)),
 )
-"""What lambda, the set size and the number of samples do to ours."""
+"""What lambda, the set size and the number of samples do to ours, each with the others held."""
+DOSES = tuple(dose for group in DOSE_GROUPS for dose in group)

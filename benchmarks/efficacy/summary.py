@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.efficacy import figures, inference, threshold
 from benchmarks.efficacy.inference import Against, Row
-from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSES
+from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSE_GROUPS
 from polychromic.analysis.frontier import hypervolume
 from polychromic.records.jsonl import read_json
 
@@ -72,12 +72,12 @@ def _task(task: str, found: list[Row], out: Path, pictures: Path) -> dict[str, s
     figures.frontier(
         pictures / f"efficacy-{task}.svg", task, ours, [by_name[name] for name in DRAWN if name in by_name], base
     )
-    table = _doses(out / task / "test")
-    if table:
-        figures.doses(pictures / f"efficacy-{task}-dose.svg", task, table)
+    groups = _doses(out / task / "test")
+    if any(groups):
+        figures.doses(pictures / f"efficacy-{task}-dose.svg", task, groups)
         blocks[f"{task} dose"] = _table(
             ("dose", "pass@1", "distinct and correct@16"),
-            [(name, f"{quality:.3f}", f"{distinct:.2f}") for name, quality, distinct in table],
+            [(name, f"{quality:.3f}", f"{distinct:.2f}") for group in groups for name, quality, distinct in group],
         )
     return blocks
 
@@ -161,11 +161,11 @@ def _choice(folder: Path) -> str:
     )
 
 
-def _doses(folder: Path) -> list[tuple[str, float, float]]:
+def _doses(folder: Path) -> list[list[tuple[str, float, float]]]:
+    """Dose, pass@1 and distinct-and-correct@16 of the doses that were run, by group."""
     rows = inference.rows(_cells(folder, "dose", include=True))
-    order = {label: place for place, (label, _) in enumerate(DOSES)}
-    named = [(row.name.removeprefix("dose "), row.score("pass@1"), row.score("distinct")) for row in rows]
-    return sorted(named, key=lambda one: order.get(one[0], len(order)))
+    found = {row.name.removeprefix("dose "): (row.score("pass@1"), row.score("distinct")) for row in rows}
+    return [[(label, *found[label]) for label, _ in group if label in found] for group in DOSE_GROUPS]
 
 
 def _threshold(runs: Sequence[dict[str, Any]], pictures: Path) -> str:
