@@ -38,7 +38,7 @@ class Grid:
 
 GRIDS = {
     "small": Grid(seeds=(0, 1), dose_seeds=(), methods=("sft", "gem", "accuracy", "dra", "ours")),
-    "medium": Grid(),
+    "medium": Grid(threshold_seeds=(0, 1)),
     "night": Grid(seeds=tuple(range(10)), dose_seeds=(0, 1, 2, 3, 4), threshold_seeds=(0, 1, 2)),
 }
 

@@ -218,6 +218,10 @@ def test_a_timeout_that_the_kernel_saw_first_is_a_timeout() -> None:
     def children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    def stat(pid: int) -> list[str]:
+        """The fields of /proc/PID/stat from the third, the state, on."""
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
     with Sandbox(Limits(cpu_seconds=0.5, wall_seconds=60.0), workers=1) as box:
         supervisor = box._workers[0].process.pid
         zygote = min(children(supervisor))
@@ -226,10 +230,12 @@ def test_a_timeout_that_the_kernel_saw_first_is_a_timeout() -> None:
         judging.start()
         while not children(zygote):
             time.sleep(0.01)
+        (candidate,) = children(zygote)
+        while int(stat(candidate)[11]) < 5:  # ticks of user time: it has its program by then
+            time.sleep(0.01)
         os.kill(supervisor, signal.SIGSTOP)
         try:
-            (candidate,) = children(zygote)
-            while Path(f"/proc/{candidate}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+            while stat(candidate)[0] != "Z":
                 time.sleep(0.01)
         finally:
             os.kill(supervisor, signal.SIGCONT)
