@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.efficacy import inference
 from benchmarks.efficacy.cells import Cell
 from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSES, METHODS, OURS, SCALES, Method
-from polychromic.analysis.frontier import hypervolume
 from polychromic.records.jsonl import read_json, write_json
 
 Figures = dict[str, Any]
@@ -53,7 +51,9 @@ def chosen(task: str, grid: Grid, run: Runner, out: Path) -> dict[str, tuple[str
         if len(method.options) > 1
     ]
     found = run([cell for _, _, cell in asked])
-    volumes = {(name, option): volume(one) for (name, option, _), one in zip(asked, found, strict=True)}
+    volumes = {
+        (name, option): inference.rows([one])[0].volume for (name, option, _), one in zip(asked, found, strict=True)
+    }
     best = {method.name: method.options[0] for method in METHODS if method.name in grid.methods}
     for name in {name for name, _ in volumes}:
         best[name] = max(BY_NAME[name].options, key=lambda option: volumes[name, option])
@@ -67,14 +67,6 @@ def _tuning_cell(task: str, method: Method, place: int, option: tuple[str, ...],
         task, method.name, f"option {place}", TUNING_SEED, option, grid.steps,
         split="validation", prompts=TUNING_PROMPTS if task == "countdown" else 50, temperatures=TUNING_TEMPERATURES,
     )  # fmt: skip
-
-
-def volume(found: Figures) -> float:
-    """Hypervolume of a reading's means over its temperatures, from the origin."""
-    (reading,) = found["readings"].values()
-    quality = np.array([np.mean(figures["pass@1"]) for figures in reading.values()])
-    diversity = np.array([np.mean(figures["distinct"]) for figures in reading.values()])
-    return float(hypervolume(quality, diversity, (0.0, 0.0)))
 
 
 def budgets(task: str, grid: Grid, best: dict[str, tuple[str, ...]], run: Runner, out: Path) -> dict[str, int]:

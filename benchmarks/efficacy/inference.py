@@ -39,6 +39,15 @@ class Row:
         found = self.figures[temperature].get(figure)
         return float("nan") if found is None else float(found.mean())
 
+    @property
+    def volume(self) -> float:
+        """Hypervolume of the means over the temperatures, from the origin."""
+        quality, diversity = (
+            np.array([self.score(figure, temperature) for temperature in self.figures])
+            for figure in ("pass@1", "distinct")
+        )
+        return float(hypervolume(quality, diversity, (0.0, 0.0)))
+
     def by_seed(self, figure: str, temperature: float = 1.0) -> Array:
         """A mean for each seed, ``[seeds]``."""
         return np.asarray(self.figures[temperature][figure].mean(axis=1))
@@ -139,9 +148,6 @@ def _against(ours: Row, own: Sweep, other: Row) -> Against:
     distinct = own.diversity_draws[:, place] - theirs.diversity_draws[:, there]
     quality = own.quality_draws[:, place] - theirs.quality_draws[:, there]
     volumes = [hypervolume(one.quality_draws, one.diversity_draws, (0.0, 0.0)) for one in (own, theirs)]
-    volume = float(
-        hypervolume(own.quality, own.diversity, (0.0, 0.0)) - hypervolume(theirs.quality, theirs.diversity, (0.0, 0.0))
-    )
     level = matched(theirs, own, PLAN)
     wins = "-"
     if ours.seeds == other.seeds:
@@ -151,7 +157,7 @@ def _against(ours: Row, own: Sweep, other: Row) -> Against:
         other.name,
         _span(float(own.diversity[place] - theirs.diversity[there]), distinct),
         _span(float(own.quality[place] - theirs.quality[there]), quality),
-        _span(volume, volumes[0] - volumes[1]),
+        _span(ours.volume - other.volume, volumes[0] - volumes[1]),
         (level["difference"], *level["interval"]),
         wins,
         _p(distinct),

@@ -13,7 +13,6 @@ import numpy as np
 from benchmarks.efficacy import figures, inference, threshold
 from benchmarks.efficacy.inference import Against, Row
 from benchmarks.efficacy.methods import BY_NAME, COMPOSED, DOSE_GROUPS
-from polychromic.analysis.frontier import hypervolume
 from polychromic.records.jsonl import read_json
 
 OURS = "ours same steps"
@@ -93,8 +92,6 @@ def _rows_table(found: Sequence[Row], sft: Row) -> str:
     lines = []
     most = max((row.seeds for row in found), key=len)
     for row in found:
-        own = inference.sweep(row)
-        volume = float(hypervolume(own.quality, own.diversity, (0.0, 0.0)))
         cost = (
             [f"{row.forward_tokens / sft.forward_tokens:.1f}", f"{row.processor_seconds / sft.processor_seconds:.1f}"]
             if row.forward_tokens
@@ -108,7 +105,7 @@ def _rows_table(found: Sequence[Row], sft: Row) -> str:
                 f"{row.score('distinct'):.2f}",
                 _number(row.score("unique"), 1),
                 _number(row.score("length"), 2),
-                f"{volume:.3f}",
+                f"{row.volume:.3f}",
                 *cost,
             )
         )
@@ -151,7 +148,7 @@ def _choice(folder: Path) -> str:
         ("method", "option", "hypervolume on validation", "chosen"),
         [
             (
-                one["method"],
+                f"{one['method']}: {BY_NAME[one['method']].says}",
                 ", ".join(part.removeprefix("polychromic.") for part in one["option"]) or "-",
                 f"{one['volume']:.3f}",
                 "yes" if found["chosen"][one["method"]] == one["option"] else "",

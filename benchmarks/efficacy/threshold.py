@@ -15,13 +15,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polychromic.core.seeds import child_seed
 from polychromic.policy.load import attach_adapters, load_base
 from polychromic.records.jsonl import read_json, write_json
 from polychromic.settings.load import load_settings
@@ -34,16 +32,6 @@ RATIOS = (0.0, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2.0, 3.0)
 """Doses, as lambda_eff over the predicted threshold."""
 TOKENS = 4
 """Of a demonstration: three letters and the end."""
-
-
-@dataclass(frozen=True)
-class Dose:
-    """One run: ``junk`` is the share of texts that answer nothing, ``collision`` is C, means over the prompts."""
-
-    ratio: float
-    lambda_eff: float
-    junk: float
-    collision: float
 
 
 def run(ratio: float, seed: int, base: str, out: Path) -> dict[str, Any]:
@@ -125,8 +113,3 @@ def measured_threshold(doses: list[dict[str, Any]]) -> float:
         ]
         errors.append(float(np.sum(np.square(gap))))
     return float(grid[int(np.argmin(errors))])
-
-
-def seed_of(index: int) -> int:
-    """Seeds of this study, away from the grid's."""
-    return child_seed(7, "threshold", index) % 1000
