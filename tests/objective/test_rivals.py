@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from polychromic.certificate import exact, toy
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Distances, Labels, SetFunction
-from polychromic.objective.certificate import exact, toy
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.credit import group_credit
 from polychromic.objective.rivals import NAMES, rival

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from polychromic.certificate import exact, toy
+from polychromic.certificate.lines import Line, below, zero
 from polychromic.core.nouns import Distances, Evidence, Labels
 from polychromic.objective import combined, surrogate
-from polychromic.objective.certificate import exact, toy
-from polychromic.objective.certificate.lines import Line, below, zero
 from polychromic.objective.credit import SetSize, group_credit
 
 SECTION = "invariances"

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from polychromic.certificate import trainer as certificate
+from polychromic.certificate.trainer import LAMBDA, TEMPERATURE, Bench, largest_z
 from polychromic.objective import surrogate
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.logprobs import completion_logprobs
-from polychromic.training import certificate, term
-from polychromic.training.certificate import LAMBDA, TEMPERATURE, Bench, largest_z
+from polychromic.training import term
 
 STEPS = 8
 
@@ -134,7 +135,8 @@ def test_rivals_are_a_yaml_away():
 
 WORKER = """
 import os, sys, torch
-from polychromic.training import certificate, term
+from polychromic.certificate import trainer as certificate
+from polychromic.training import term
 seen, original = [], term.DiversityTerm.add_gradients
 def spy(self, model, drawn, weight, backward, monitor):
     ids = [[one.token_ids for one in samples.completions] for samples in drawn.sets]

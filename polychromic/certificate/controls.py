@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from polychromic.certificate import exact, toy
+from polychromic.certificate.lines import Line, above, below
 from polychromic.core.nouns import Labels
 from polychromic.diversity.kernels import clusters
 from polychromic.objective import combined, surrogate
 from polychromic.objective.baseline import BaselineKind
-from polychromic.objective.certificate import exact, toy
-from polychromic.objective.certificate.lines import Line, above, below
 from polychromic.objective.credit import group_credit
 
 SECTION = "negative controls"

@@ -11,12 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from polychromic.certificate import controls, exact, invariances, toy, variance
+from polychromic.certificate.lines import Line, above, below
 from polychromic.cli import certify as cli
 from polychromic.core.nouns import Labels
 from polychromic.gates import verifier
 from polychromic.objective import baseline, combined, credit, surrogate
-from polychromic.objective.certificate import controls, exact, invariances, toy, variance
-from polychromic.objective.certificate.lines import Line, above, below
 from polychromic.objective.combined import DiversityObjective
 from polychromic.rewards import semantic
 from polychromic.stages import certify

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from polychromic.certificate import exact, toy
+from polychromic.certificate.lines import Line, below
 from polychromic.objective import baseline
-from polychromic.objective.certificate import exact, toy
-from polychromic.objective.certificate.lines import Line, below
 from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.credit import Credit, SetSize
 

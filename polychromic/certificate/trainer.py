@@ -23,8 +23,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, PrinterCallback, Qwen3Config, Qwen3ForCausalLM, TrainerCallback
 
+from polychromic.certificate.lines import Line, above, below, zero
 from polychromic.core.nouns import Completion, Example, Message, Prompt, Status, Verdict
-from polychromic.objective.certificate.lines import Line, above, below, zero
 from polychromic.policy.render import training_row
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.trainer import PolychromicTrainer, SFTConfig

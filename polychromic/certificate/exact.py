@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from polychromic.certificate import toy
+from polychromic.certificate.lines import Line, below
 from polychromic.core.nouns import Evidence, SampleSet, SetFunction, Verdict
 from polychromic.core.protocols import Gate, Reward
 from polychromic.objective import baseline, combined, surrogate
-from polychromic.objective.certificate import toy
-from polychromic.objective.certificate.lines import Line, below
 from polychromic.objective.credit import SetSize
 from polychromic.rewards.mixture import as_set_function
 from polychromic.settings.catalog import build
