@@ -140,8 +140,8 @@ def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[list[StoredSet]
     child = child_seed(seed, part.model.name, str(part.decoding.temperature), part.indices[0], part.prompts[0].id)
     engine, adapter = engines.of(part.model), engines.adapter(part.model)
     asked = (part.prompts, len(part.indices), part.decoding, child)
-    found = ([one] for one in engine.each(*asked)) if hasattr(engine, "each") else iter([engine.sample(*asked)])
-    for sets in found:
+    streams = isinstance(engine, StreamingSampler)
+    for sets in ([one] for one in engine.each(*asked)) if streams else [engine.sample(*asked)]:
         yield [StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices) for one in sets]
 
 

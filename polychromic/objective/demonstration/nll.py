@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from polychromic.objective.targets import mean_over_targets, targets
 
 
 @dataclass(frozen=True)
@@ -16,5 +16,9 @@ class NegativeLogLikelihood:
 
     def loss(self, logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
         """A scalar in nats per token; logits [b, t, v], labels [b, t] with -100 where nothing is to be learnt."""
+        from torch.nn.functional import cross_entropy
+
+        from polychromic.objective.targets import mean_over_targets, targets
+
         scores, wanted = targets(logits, labels)
         return mean_over_targets(cross_entropy(scores.float(), wanted, reduction="none"), items)
