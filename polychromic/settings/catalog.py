@@ -34,7 +34,7 @@ SHELVES = {
     "gates": Shelf("polychromic.gates", "validity", "gate"),
     "tasks": Shelf("polychromic.tasks", "verify", "task"),
     "metrics": Shelf("polychromic.metrics", "measure", "metric"),
-    "scorers": Shelf("polychromic.analysis.scorers", "scores", "scorer"),
+    "scorers": Shelf("polychromic.code.scorers", "scores", "scorer"),
     "demonstration": Shelf("polychromic.objective.demonstration", "loss", "demonstration loss"),
 }
 PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
