@@ -65,6 +65,7 @@ class Remembered:
 
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
+        self.form, self.needs = reward.form, reward.needs
         self._known: dict[int, tuple[SampleSet, Evidence]] = {}
 
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:

@@ -32,6 +32,7 @@ class CodeTask:
     only: tuple[str, ...] = ()
 
     name: ClassVar[str]
+    judges: ClassVar[bool] = True
 
     @property
     def problems(self) -> tuple[Problem, ...]:

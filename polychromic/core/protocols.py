@@ -52,6 +52,16 @@ class StreamingSampler(Sampler, Protocol):
         ...
 
 
+def drawn(
+    sampler: Sampler, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
+) -> Iterator[list[SampleSet]]:
+    """The prompts' sets as they come: one at a time where the sampler can, else all together."""
+    if isinstance(sampler, StreamingSampler):
+        yield from ([one] for one in sampler.each(prompts, n, decoding, seed))
+    else:
+        yield sampler.sample(prompts, n, decoding, seed)
+
+
 @runtime_checkable
 class Task(Protocol):
     """Prompts, demonstrations, and a checker of completions."""

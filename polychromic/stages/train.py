@@ -91,7 +91,7 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
-    judged = data.task is not None and getattr(data.task, "judges", True)
+    judged = data.task is not None and data.task.judges
     found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
     if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
         found.append(junk_warning(section, _target_tokens(settings, data)))

@@ -108,7 +108,7 @@ def build_objective(
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
     """
-    judged = task is not None and getattr(task, "judges", True)
+    judged = task is not None and task.judges
     for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-
 @dataclass(frozen=True)
 class NegativeLogLikelihood:
     """``-log p(y*)``, mean over the target tokens."""
