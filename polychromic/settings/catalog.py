@@ -22,7 +22,7 @@ SHELVES = {
     "gates": ("polychromic.gates", "validity"),
     "tasks": ("polychromic.tasks", "verify"),
     "metrics": ("polychromic.metrics", "measure"),
-    "scorers": ("polychromic.analysis.scorers", "scores"),
+    "scorers": ("polychromic.code.scorers", "scores"),
     "demonstration": ("polychromic.objective.demonstration", ""),
 }
 """Shelf: its package, and the method that tells its dataclass from helpers in the same file."""

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from polychromic.analysis.code_results import KS, summary
+from polychromic.code.extraction import Extraction, PostProcessing, extract
+from polychromic.code.problems import Problem
+from polychromic.code.results import KS, summary
+from polychromic.code.task import CodeTask
+from polychromic.code.verifier import judge_each, sandbox_facts
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.jsonl import AppendLog, encode, scan_rows, write_json, write_rows
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import Key, read_verdicts, verdict_row
-from polychromic.tasks._coding import CodeTask
-from polychromic.tasks.judging import judge_each, sandbox_facts
-from polychromic.tasks.problems import Problem
-from polychromic.tasks.replies import Extraction, PostProcessing, extract
 
 NAMED_ROWS = 5
 BATCH = 64

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 import torch
 
+from polychromic.code.json_programs import SCHEMA, structured
 from polychromic.core.errors import InputError, MissingResourceError, UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.objective.diversity_objective import refuse_sets
@@ -19,7 +20,6 @@ from polychromic.policy.render import stop_tokens_of
 from polychromic.samplers.transformers import Transformers
 from polychromic.settings.schema import ModelSection, PolychromicSection
 from polychromic.stages.models import resolve
-from polychromic.tasks.structured import SCHEMA, structured
 
 pytest.importorskip("xgrammar", reason="the structured extra is not installed")
 

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from polychromic.cli import commands
+from polychromic.code.json_programs import SCHEMA
 from polychromic.core.errors import InputError, MissingResourceError, SettingsError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.code import load_code
 from polychromic.stages import code
 from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.structured import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}

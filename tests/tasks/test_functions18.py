@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
+from polychromic.code.extraction import Extraction
+from polychromic.code.prompting import STRATEGIES
+from polychromic.code.verifier import Judging, finding, judge_extracted
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status
 from polychromic.core.protocols import Task
 from polychromic.settings.catalog import build
 from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.judging import Judging, finding, judge_extracted
-from polychromic.tasks.replies import Extraction
-from polychromic.tasks.strategies import STRATEGIES
 
 NAMES = [
     "letter_grade",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polychromic.tasks.programs import MAX_CHARACTERS, Parser
-from polychromic.tasks.replies import extract, segments
+from polychromic.code.extraction import extract, segments
+from polychromic.code.python_ast import MAX_CHARACTERS, Parser
 
 PROMPT = '''from typing import List
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from polychromic.analysis.candidates import Candidates
-from polychromic.tasks.programs import Parser
+from polychromic.code.candidates import Candidates
+from polychromic.code.python_ast import Parser
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polychromic.analysis.best_of_n import advice, auc, choice, differing_temperature, ground
-from polychromic.analysis.candidates import Candidates
-from polychromic.analysis.scorers.completeness import Completeness
-from polychromic.analysis.scorers.length import Length
-from polychromic.analysis.scorers.logprob import LogProb
-from polychromic.analysis.scorers.public_tests import PublicTests, public_tests
-from polychromic.analysis.scorers.self_consistency import SelfConsistency
-from polychromic.analysis.scorers.verbosity import Verbosity
 from polychromic.cli import commands
+from polychromic.code.best_of_n import advice, auc, choice, differing_temperature, ground
+from polychromic.code.candidates import Candidates
+from polychromic.code.scorers.completeness import Completeness
+from polychromic.code.scorers.length import Length
+from polychromic.code.scorers.logprob import LogProb
+from polychromic.code.scorers.public_tests import PublicTests, public_tests
+from polychromic.code.scorers.self_consistency import SelfConsistency
+from polychromic.code.scorers.verbosity import Verbosity
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import read_json, write_rows

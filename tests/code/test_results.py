@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from polychromic.analysis.code_results import pass_rates, regression, summary, taxonomy
+from polychromic.code.results import pass_rates, regression, summary, taxonomy
 from polychromic.core.nouns import Status, Verdict
 
 PASS = Verdict(Status.PASSED, "passed [fence]", "a/b")

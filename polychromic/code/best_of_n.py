@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from polychromic.analysis.candidates import Candidates, Scorer
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, jackknife
+from polychromic.code.candidates import Candidates, Scorer
 from polychromic.core.nouns import Status
 from polychromic.diversity.subsets import best_of_k, expected_distinct, pass_at_k, pass_hat_k
 

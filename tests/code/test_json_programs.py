@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polychromic.code.json_programs import SCHEMA, extract_structured, structured
+from polychromic.code.verifier import finding
 from polychromic.core.nouns import Completion
 from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.judging import finding
-from polychromic.tasks.structured import SCHEMA, extract_structured, structured
 
 PROMPT = 'def is_prime(n):\n    """Whether n is a prime number."""\n'
 GOLD = {

@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from polychromic.code.extraction import Extraction, extract, prompt_preamble
+from polychromic.code.json_programs import extract_structured
+from polychromic.code.problems import MOST_INPUTS, Problem
+from polychromic.code.prompting import Strategy, answer_region, resolved
+from polychromic.code.python_ast import normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
-from polychromic.tasks.problems import MOST_INPUTS, Problem
-from polychromic.tasks.programs import normalised
-from polychromic.tasks.replies import Extraction, extract, prompt_preamble
-from polychromic.tasks.strategies import Strategy, answer_region, resolved
-from polychromic.tasks.structured import extract_structured
 
 DistinctBy = Literal["program", "behaviour"]
 PostProcessing = Literal["auto", "ast", "completion", "none"]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from polychromic.code.problems import Problem
+from polychromic.code.python_ast import normalised
+from polychromic.code.verifier import Judging, behaviour, extraction, finding
 from polychromic.core.nouns import SampleSet, Verdict
-from polychromic.tasks.judging import Judging, behaviour, extraction, finding
-from polychromic.tasks.problems import Problem
-from polychromic.tasks.programs import normalised
 
 ONLY_IF_PASSED = "passed"
 """The behaviour of a program that passed tests whose inputs are unknown: it would give the right answer away."""

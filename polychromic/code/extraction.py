@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from polychromic.tasks.programs import (
+from polychromic.code.python_ast import (
     MAX_CHARACTERS,
     Parser,
     bound_names,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from polychromic.code.python_ast import Parser
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
-from polychromic.tasks.programs import Parser
 
 MOST_INPUTS = 64
 """Calls whose outputs make up a program's behaviour; more would only cost time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from polychromic.analysis.candidates import Candidates
+from polychromic.code.candidates import Candidates
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from scipy.stats import binomtest
 
 from polychromic.analysis.resampling import Plan, bootstrap, intervals, jackknife
 from polychromic.analysis.significance import mcnemar_p
+from polychromic.code.verifier import finding
 from polychromic.core.nouns import Status, Verdict
 from polychromic.diversity.subsets import pass_at_k
-from polychromic.tasks.judging import finding
 
 KS = (1, 5, 10, 100)
 

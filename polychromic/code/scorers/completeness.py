@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from polychromic.analysis.candidates import Candidates, unknown
-from polychromic.tasks.programs import Parser, definition, is_stub, unresolved
+from polychromic.code.candidates import Candidates, unknown
+from polychromic.code.python_ast import Parser, definition, is_stub, unresolved
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polychromic.analysis.candidates import Candidates, unknown
+from polychromic.code.candidates import Candidates, unknown
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from polychromic.analysis.candidates import Candidates
+from polychromic.code.candidates import Candidates
 
 
 @dataclass(frozen=True)

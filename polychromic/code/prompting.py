@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from polychromic.code.extraction import PostProcessing
+from polychromic.code.problems import Problem
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Message
-from polychromic.tasks.problems import Problem
-from polychromic.tasks.replies import PostProcessing
 
 Strategy = Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured"]
 STRATEGIES: tuple[Strategy, ...] = ("chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured")

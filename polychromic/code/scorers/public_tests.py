@@ -6,12 +6,12 @@ import ast
 import doctest
 from dataclasses import dataclass
 
-from polychromic.analysis.candidates import Candidates, unknown
+from polychromic.code.candidates import Candidates, unknown
+from polychromic.code.extraction import prompt_preamble
+from polychromic.code.problems import Problem
+from polychromic.code.python_ast import Parser, definition
+from polychromic.code.verifier import open_sandbox
 from polychromic.sandbox import Program
-from polychromic.tasks.judging import open_sandbox
-from polychromic.tasks.problems import Problem
-from polychromic.tasks.programs import Parser, definition
-from polychromic.tasks.replies import prompt_preamble
 
 
 @dataclass(frozen=True)

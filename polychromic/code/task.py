@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from polychromic.code.problems import Problem, in_split
+from polychromic.code.prompting import Strategy, content, demonstration
+from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, judge
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
-from polychromic.tasks.judging import DistinctBy, Judging, PostProcessing, judge
-from polychromic.tasks.problems import Problem, in_split
-from polychromic.tasks.strategies import Strategy, content, demonstration
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from polychromic.tasks.programs import MAX_CHARACTERS, Parser
-from polychromic.tasks.replies import Extraction, answer_part
+from polychromic.code.extraction import Extraction, answer_part
+from polychromic.code.python_ast import MAX_CHARACTERS, Parser
 
 DEEPEST = 20
 LOOPING = ("break", "continue")
