@@ -248,7 +248,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
 
 def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
-    from polychromic.training.checkpoints import Sealing
+    from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
@@ -264,7 +264,7 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
-    return [*found, Sealing(settings_hash=settings_hash(values))]
+    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(values))]
 
 
 def _embedder(settings: Settings) -> Embedder | None:
