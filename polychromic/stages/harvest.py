@@ -17,7 +17,7 @@ from polychromic.core.nouns import Completion, Decoding, Example, Prompt, Sample
 from polychromic.core.protocols import Embedder, Progress, silent
 from polychromic.core.seeds import child_seed
 from polychromic.embedding.encoder import NO_ENCODER
-from polychromic.objective.combined import DiversityObjective, Judged
+from polychromic.objective.diversity_objective import DiversityObjective, ScoredSet
 from polychromic.objective.harvest import credit_mass
 from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import file_digest, signature
@@ -82,7 +82,7 @@ def prepared(settings: Settings) -> Harvest:
 
     refuse_unsound_credit(settings, judged=settings.data.task is not None)
     data = load_data(settings.data)
-    refuse_unsound_credit(settings, judged=data.task is not None and getattr(data.task, "judges", True))
+    refuse_unsound_credit(settings, judged=data.task is not None and data.task.judges)
     wanted = needs_encoder(settings.polychromic.reward) and settings.evaluation.encoder != NO_ENCODER
     return Harvest(settings, data, load_encoder(settings.evaluation.encoder) if wanted else None)
 
@@ -116,7 +116,7 @@ def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
     plan = sample.SamplePlan(_drawing(harvest), harvest.settings.experiment.seed)
     sample.run([harvest.model], harvest.prompts, plan, folder, progress)
     task = harvest.data.task
-    if task is not None and getattr(task, "judges", True):
+    if task is not None and task.judges:
         verify.run(folder, task, progress)
     wanted = _made_of(harvest, folder)
     held = read_account(folder)
@@ -183,7 +183,7 @@ def _credited(harvest: Harvest, folder: Path, progress: Progress) -> tuple[list[
     return rows, HarvestAccount(len(sets), without, samples_drawn, valid, unfinished, len(rows), mass)
 
 
-def _of_finished(samples: SampleSet, found: Judged) -> list[float]:
+def _of_finished(samples: SampleSet, found: ScoredSet) -> list[float]:
     """The credits, 0 for what was cut off: it would be learnt with an end that it does not have."""
     return [
         float(credit) if completion.finished else 0.0
@@ -244,11 +244,11 @@ def _reference(harvest: Harvest) -> Callable[[SampleSet], Sequence[float]]:
     def scores(samples: SampleSet) -> Sequence[float]:
         from polychromic.policy.load import load_base
         from polychromic.policy.logprobs import mean_logprobs
-        from polychromic.policy.render import ends_of, prompt_ids
+        from polychromic.policy.render import prompt_ids, stop_tokens_of
 
         if not loaded:
             policy = load_base(resolve(harvest.settings.model), harvest.settings.quantization)
-            loaded.append((policy, ends_of(policy.model, policy.tokenizer)))
+            loaded.append((policy, stop_tokens_of(policy.model, policy.tokenizer)))
         policy, ends = loaded[0]
         tokens = [_tokens(policy.tokenizer, completion, ends.eos[0]) for completion in samples.completions]
         return mean_logprobs(policy.model, prompt_ids(policy.tokenizer, samples.prompt), tokens, ends.pad)

@@ -104,7 +104,7 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
         from polychromic.stages.harvest import refuse_unsound_credit
 
         task = settings.data.task if data is None else data.task
-        refuse_unsound_credit(settings, judged=task is not None and getattr(task, "judges", True))
+        refuse_unsound_credit(settings, judged=task is not None and task.judges)
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
