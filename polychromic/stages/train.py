@@ -103,8 +103,9 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
-        task = settings.data.task if data is None else data.task
-        refuse_unsound_credit(settings, judged=task is not None and task.judges)
+        task = None if data is None else data.task
+        judged = settings.data.task is not None if data is None else task is not None and task.judges
+        refuse_unsound_credit(settings, judged=judged)
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
