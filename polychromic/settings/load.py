@@ -15,9 +15,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from polychromic.core.errors import SettingsError
+from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.fields import BORROWED, borrowed_fields, brief, nearest
+from polychromic.settings.outside import anchored, files
 from polychromic.settings.schema import Settings
 from polychromic.settings.source import COMMAND_LINE, Path_, Source, dotted, read_source, read_value
 
@@ -79,6 +80,17 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     return _validated(Source(json.loads(json.dumps(values))))
 
 
+def outside_files(settings: Settings, sections: Sequence[str]) -> list[Path]:
+    """The files of all kinds that these sections bring from outside the package, sorted."""
+    found = {
+        path
+        for keys, value in _entries(resolved(settings))
+        if keys[0] in sections
+        for path in files(catalog.outline(SHELF_OF[str(keys[0]), str(keys[1])], value))
+    }
+    return sorted(found)
+
+
 def resolved(settings: Settings) -> dict[str, Any]:
     """Every setting as plain values, defaults included; ``settings_from`` takes it back."""
     return settings.model_dump(mode="json", by_alias=True)
@@ -91,6 +103,8 @@ def resolved_yaml(settings: Settings) -> str:
 
 def _extended(path: Path) -> Source:
     source = read_source(path)
+    for keys, entry in _entries(source.values):
+        _put(source.values, keys, anchored(entry, path.parent))
     parent = source.values.pop("extends", None)
     if parent is None:
         return source
@@ -239,7 +253,7 @@ def _validated(source: Source) -> Settings:
     for path, value in _entries(source.values):
         try:
             catalog.check(SHELF_OF[str(path[0]), str(path[1])], value)
-        except SettingsError as error:
+        except InputError as error:
             option, _, reason = str(error).partition(": ")
             if isinstance(value, dict) and option in value:
                 raise _error(source, (*path, option), reason) from None
@@ -286,6 +300,12 @@ def _plain_error(source: Source, error: ValidationError) -> SettingsError:
         value = value[part]
     got = "" if isinstance(value, dict) else f", got {brief(value)}"
     return _error(source, path, " or ".join([message, *(text.removeprefix("must be ") for text in others)]) + got)
+
+
+def _put(values: Any, path: Path_, value: Any) -> None:
+    for part in path[:-1]:
+        values = values[part]
+    values[path[-1]] = value
 
 
 def _missing(values: Any, path: Path_) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from typing import Protocol
 
 import pytest
 
@@ -58,6 +59,10 @@ def test_split_and_check_agree_on_what_an_entry_is():
         check("rewards", {"kind": 3})
 
 
+class Works(Protocol):
+    def work(self): ...
+
+
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A shelf of its own in a package on the path, of a name that no other test has imported."""
@@ -66,7 +71,7 @@ def shelf(tmp_path, monkeypatch):
     room.mkdir(parents=True)
     (room / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(catalog, "SHELVES", {"things": catalog.Shelf(f"{package}.things", "work", "thing")})
+    monkeypatch.setattr(catalog, "SHELVES", {"things": catalog.Shelf(f"{package}.things", "work", "thing", Works)})
 
     def put(name, source):
         path = room / name
