@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
+from polychromic.core.facts import Role
 from polychromic.core.nouns import (
     Completion,
     Decoding,
@@ -99,11 +100,34 @@ class Gate(Protocol):
 
 @runtime_checkable
 class Metric(Protocol):
-    """A number about sets of completions, as one Measurement for each prompt."""
+    """A number about sets of completions, as one Measurement for each prompt; it says itself what it means."""
+
+    title: ClassVar[str]
+    """Its name for people; ``{option}`` is filled in from the signature, as in ``pass@{k}``."""
+    role: ClassVar[Role]
+    """What it measures: quality, diversity, length or other; its string will do."""
+    direction: ClassVar[int]
+    """1: more is better, -1: less is better, 0: neither."""
+    headline: ClassVar[int]
+    """The rank among the metrics that people look at first, from 1; 0 for the others."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without: of "verifier", "encoder" and "demonstrations"."""
+        ...
 
     @property
     def signature(self) -> str:
         """Everything that changes the number, such as ``distinct|n:2|tok:words|k:16|scope:prompt``."""
+        ...
+
+    @classmethod
+    def defaults(cls, n: int) -> Sequence[Mapping[str, Any]]:
+        """Options of its instances where an evaluation of ``n`` samples a prompt names no metrics; often none."""
+        ...
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with its open options fixed to what these sets have in common."""
         ...
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:
