@@ -1,9 +1,13 @@
-"""Every contract of the house on one screen. Shelves implement them; nothing inherits from them."""
+"""Every contract of the house on one screen. Shelves implement them; nothing inherits from them.
+
+A kind says itself what it is and needs, as class variables or, where its options decide, as properties. Nothing else
+keeps a list of kinds: settings are checked, metrics compared and rewards certified by these facts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from polychromic.core.facts import Role
 from polychromic.core.nouns import (
@@ -25,6 +29,12 @@ def silent(work: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
+NEEDS = ("encoder", "verifier", "demonstrations")
+"""What a kind may need: an encoder of texts, a task that judges completions, demonstrations."""
+Form = Literal["labels", "pairs", "set function"]
+"""What a reward's evidence is: it decides for which sizes of sets the credit can be computed."""
+
+
 @runtime_checkable
 class Sampler(Protocol):
     """Draws completions."""
@@ -35,10 +45,37 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class Task(Protocol):
-    """Prompts whose completions can be judged."""
+class StreamingSampler(Sampler, Protocol):
+    """A sampler that hands over each set when it is there, so that none is lost when it breaks off."""
 
-    name: str
+    def each(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> Iterator[SampleSet]:
+        """One set of ``n`` independent completions for each prompt, in the order in which they are done."""
+        ...
+
+
+def drawn(
+    sampler: Sampler, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
+) -> Iterator[list[SampleSet]]:
+    """The prompts' sets as they come: one at a time where the sampler can, else all together."""
+    if isinstance(sampler, StreamingSampler):
+        yield from ([one] for one in sampler.each(prompts, n, decoding, seed))
+    else:
+        yield sampler.sample(prompts, n, decoding, seed)
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Prompts, demonstrations, and a checker of completions."""
+
+    @property
+    def name(self) -> str:
+        """What files and tables call it."""
+        ...
+
+    @property
+    def judges(self) -> bool:
+        """Whether ``verify`` can tell right from wrong; False for free answers, whose verdicts are all ABSENT."""
+        ...
 
     def prompts(self, split: str) -> Sequence[Prompt]:
         """The prompts of ``split`` ("train", "validation" or "test"); splits are disjoint."""
@@ -71,7 +108,7 @@ def verdicts_on(task: Task, prompts: Sequence[Prompt], completions: Sequence[Com
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Texts to unit vectors."""
+    """Texts to unit vectors; ``name`` tells one encoder from another in signatures."""
 
     name: str
 
@@ -79,10 +116,24 @@ class Embedder(Protocol):
         """Float32 array of shape [len(texts), d] with rows of length 1; equal texts give equal rows."""
         ...
 
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads."""
+        ...
+
 
 @runtime_checkable
 class Reward(Protocol):
     """What makes a set of completions worth having, as evidence the objective turns into credit."""
+
+    @property
+    def form(self) -> Form:
+        """Which of the three kinds of evidence it gives."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without, of ``NEEDS``."""
+        ...
 
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:
         """Labels, distances or a set function over the set's completions; ``verdicts`` when a task judges them."""
@@ -93,6 +144,11 @@ class Reward(Protocol):
 class Gate(Protocol):
     """Which completions count."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without, of ``NEEDS``."""
+        ...
+
     def validity(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> tuple[float, ...]:
         """One number in [0, 1] for each completion; 0 removes it from the set's value."""
         ...
@@ -100,20 +156,23 @@ class Gate(Protocol):
 
 @runtime_checkable
 class Metric(Protocol):
-    """A number about sets of completions, as one Measurement for each prompt; it says itself what it means."""
+    """A number about sets of completions, as one Measurement for each prompt.
+
+    What it means is the same for all its options and is stored beside its numbers, so the first four are of the class.
+    """
 
     title: ClassVar[str]
-    """Its name for people; ``{option}`` is filled in from the signature, as in ``pass@{k}``."""
+    """What a table calls it, options of the signature in braces, such as ``Distinct-{n}``."""
     role: ClassVar[Role]
-    """What it measures: quality, diversity, length or other; its string will do."""
+    """Quality, diversity, length, or other, which has no say in a verdict; its string will do."""
     direction: ClassVar[int]
-    """1: more is better, -1: less is better, 0: neither."""
+    """1: more is better (for diversity: more diverse), -1: less is, 0: neither."""
     headline: ClassVar[int]
-    """The rank among the metrics that people look at first, from 1; 0 for the others."""
+    """Its place among the few numbers that a report starts with, from 1; 0 when it is none of them."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it cannot do without: of "verifier", "encoder" and "demonstrations"."""
+        """What it cannot be computed without, of ``NEEDS``."""
         ...
 
     @property
@@ -127,7 +186,7 @@ class Metric(Protocol):
         ...
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
-        """The same metric with its open options fixed to what these sets have in common."""
+        """The same metric with every option fixed that it takes from the sets, such as k; itself when there is none."""
         ...
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:

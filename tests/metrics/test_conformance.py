@@ -12,7 +12,7 @@ import pytest
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Prompt, SampleSet
-from polychromic.core.protocols import Metric
+from polychromic.core.protocols import NEEDS, Metric
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.settings import catalog
 
@@ -24,6 +24,7 @@ class Namer:
     """A task whose answer is the stripped text."""
 
     name = "namer"
+    judges = True
 
     def verify(self, prompt, completion):
         from polychromic.core.nouns import Status, Verdict
@@ -38,9 +39,9 @@ def build(kind: str, **options: object) -> Metric:
     )
 
 
-NEEDS = {kind: build(kind).needs for kind in KINDS}
-EMBEDDING = [kind for kind in KINDS if "encoder" in NEEDS[kind]]
-JUDGED = [kind for kind in KINDS if "verifier" in NEEDS[kind]]
+ASKED = {kind: build(kind).needs for kind in KINDS}
+EMBEDDING = [kind for kind in KINDS if "encoder" in ASKED[kind]]
+JUDGED = [kind for kind in KINDS if "verifier" in ASKED[kind]]
 EACH = [kind for kind in KINDS if "scope:corpus" not in build(kind).signature]
 """Metrics that are a number of each prompt."""
 
@@ -112,7 +113,7 @@ def test_a_metric_says_what_it_means(kind: str, sets: list[SampleSet]) -> None:
     assert "?" not in facts.title
     assert facts.direction in (-1, 0, 1)
     assert facts.role != Role.DIVERSITY or facts.direction
-    assert set(metric.needs) <= {"verifier", "encoder", "demonstrations"}
+    assert set(metric.needs) <= set(NEEDS)
     assert MetricFacts.from_row(json.loads(json.dumps(facts.to_row()))) == facts
     assert all(build(kind, **options).pinned(sets) for options in metric.defaults(4))
 

@@ -79,7 +79,7 @@ def test_a_metric_means_what_its_file_says(tmp_path):
         rows = [json.loads(line) for line in measured(tmp_path / "rows.jsonl", name, shift).read_text().splitlines()]
         files[name] = write(tmp_path / f"{name}.jsonl", [row | {"signature": "shouting|k:4"} for row in rows])
     with pytest.raises(
-        InputError, match=r"what shouting\|k:4 means is not stored beside it, and 'shouting' is no kind"
+        InputError, match=r"what shouting\|k:4 means is not stored beside it, and unknown metric 'shouting'"
     ):
         compare.run(compare.merge(files, tmp_path / "without"), "old")
     facts = MetricFacts("shouting|k:4", "shouting", "shouts", Role.DIVERSITY, -1, 0, {"k": "4"})
