@@ -5,12 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from polychromic.core.errors import InputError
-
-if TYPE_CHECKING:
-    from polychromic.core.protocols import Metric
 
 CORPUS = "corpus"
 
@@ -22,6 +19,20 @@ class Role(enum.StrEnum):
     DIVERSITY = "diversity"
     LENGTH = "length"
     OTHER = "other"
+
+
+@runtime_checkable
+class Meaning(Protocol):
+    """What a metric's numbers mean: of the class, the same for all its options."""
+
+    title: ClassVar[str]
+    """What a table calls it, options of the signature in braces, such as ``Distinct-{n}``."""
+    role: ClassVar[Role]
+    """Quality, diversity, length, or other, which has no say in a verdict; its string will do."""
+    direction: ClassVar[int]
+    """1: more is better (for diversity: more diverse), -1: less is, 0: neither."""
+    headline: ClassVar[int]
+    """Its place among the few numbers that a report starts with, from 1; 0 when it is none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class MetricFacts:
     options: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, metric: Metric | type[Metric], signature: str) -> MetricFacts:
+    def of(cls, metric: Meaning | type[Meaning], signature: str) -> MetricFacts:
         """The facts of a metric under this signature; ``{option}`` in its title is the signature's value.
 
         A metric over all prompts together is no headline: it has no interval.

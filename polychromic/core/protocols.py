@@ -7,9 +7,9 @@ keeps a list of kinds: settings are checked, metrics compared and rewards certif
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
-from polychromic.core.facts import Role
+from polychromic.core.facts import Meaning
 from polychromic.core.nouns import (
     Completion,
     Decoding,
@@ -155,20 +155,8 @@ class Gate(Protocol):
 
 
 @runtime_checkable
-class Metric(Protocol):
-    """A number about sets of completions, as one Measurement for each prompt.
-
-    What it means is the same for all its options and is stored beside its numbers, so the first four are of the class.
-    """
-
-    title: ClassVar[str]
-    """What a table calls it, options of the signature in braces, such as ``Distinct-{n}``."""
-    role: ClassVar[Role]
-    """Quality, diversity, length, or other, which has no say in a verdict; its string will do."""
-    direction: ClassVar[int]
-    """1: more is better (for diversity: more diverse), -1: less is, 0: neither."""
-    headline: ClassVar[int]
-    """Its place among the few numbers that a report starts with, from 1; 0 when it is none of them."""
+class Metric(Meaning, Protocol):
+    """A number about sets of completions, as one Measurement for each prompt; what it means is a ``Meaning``."""
 
     @property
     def needs(self) -> tuple[str, ...]:
