@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,8 +21,8 @@ from typing import Any, NamedTuple, get_args
 from polychromic.core import protocols
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import outside
-from polychromic.settings.fields import FieldType, field_types, nearest
 from polychromic.settings.functions import function_kind
+from polychromic.settings.introspection import FieldType, field_types, nearest
 
 
 class Shelf(NamedTuple):
@@ -164,8 +165,8 @@ def refuse_incomplete(shelf: str, name: str, kind: Any) -> None:
     """
     fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     contract = _shelf(shelf).contract
-    asked = {fact for base in contract.__mro__ for fact in vars(base) if not fact.startswith("_")}
-    lacking = sorted(fact for fact in asked - fields if not hasattr(kind, fact))
+    asked = {fact for base in contract.__mro__ for fact in {**vars(base), **inspect.get_annotations(base)}}
+    lacking = sorted(fact for fact in asked - fields if not fact.startswith("_") and not hasattr(kind, fact))
     if lacking:
         raise SettingsError(f"{name}: lacks {', '.join(lacking)}, which a {_shelf(shelf).noun} states")
 

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from polychromic.core.errors import SettingsError
-from polychromic.settings.fields import nearest
+from polychromic.settings.introspection import nearest
 
 _FILE = re.compile(r"^(.+\.py):([A-Za-z_]\w*)$")
 

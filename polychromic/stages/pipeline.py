@@ -19,7 +19,7 @@ from polychromic.records.artefacts import differences, file_digest, git_revision
 from polychromic.records.costs import spending
 from polychromic.records.jsonl import plain, read_json, write_json
 from polychromic.settings import catalog
-from polychromic.settings.fields import nearest
+from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
 

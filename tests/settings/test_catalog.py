@@ -9,7 +9,7 @@ import pytest
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.catalog import build, check, kind_class, kinds, options, split
-from polychromic.settings.fields import accepted, borrowed_fields, nearest
+from polychromic.settings.introspection import accepted, borrowed_fields, nearest
 
 
 def test_a_file_of_a_shelf_is_a_kind_and_its_fields_are_the_options():
