@@ -26,7 +26,7 @@ from polychromic.analysis.signatures import QUALITY, meaning, names, of_kind, pr
 from polychromic.analysis.verdict import MODERATE, STRONG, WEAK, Thresholds, disagreement, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Comparison
-from polychromic.records.jsonl import plain
+from polychromic.records.jsonl import to_jsonable
 
 BLOCK = 64  # scores or pairs resampled in one matrix product: bounds the draws in memory
 FRONTIER_RESAMPLES = 2_000
@@ -94,7 +94,7 @@ def compare(
         "versions": dict(versions or {}),
     }
     _mention_temperature(result)
-    return dict(plain(result))
+    return dict(to_jsonable(result))
 
 
 def reference_temperature(table: MeasurementTable, settings: CompareSettings) -> float:

@@ -16,8 +16,8 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.jsonl import AppendLog, encode, scan_rows, write_json, write_rows
-from polychromic.records.samples import StoredSet, sample_rows
-from polychromic.records.verdicts import Key, read_verdicts, verdict_row
+from polychromic.records.samples import SampleRow, StoredSet, sample_rows
+from polychromic.records.verdicts import VerdictKey, VerdictRow, read_verdicts, verdict_row
 from polychromic.tasks._coding import CodeTask
 from polychromic.tasks.judging import judge_each, sandbox_facts
 from polychromic.tasks.problems import Problem
@@ -142,7 +142,7 @@ def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
     Raises:
         InputError: the folder holds other samples, whose verdicts would be taken for these ones'.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[SampleRow] = []
     for sample in samples:
         prompt = Prompt(sample.problem.id, sample.problem.prompt, {"entry_point": sample.problem.entry_point})
         drawn = SampleSet(prompt, (Completion(sample.text),), Decoding(temperature=sample.temperature), model)
@@ -155,11 +155,11 @@ def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
 
 def _judged(path: Path, samples: Sequence[Sample], task: CodeTask, model: str, progress: Progress) -> list[Verdict]:
     """One verdict for each sample, written soon after it is found."""
-    keys: list[Key] = [(model, s.problem.id, s.temperature, s.number) for s in samples]
+    keys: list[VerdictKey] = [(model, s.problem.id, s.temperature, s.number) for s in samples]
     with AppendLog(path) as log:
         known = read_verdicts(path)
         missing = [number for number, key in enumerate(keys) if key not in known]
-        waiting: list[dict[str, Any]] = []
+        waiting: list[VerdictRow] = []
         done = 0
         try:
             for place, verdict in _verdicts([samples[number] for number in missing], task):
