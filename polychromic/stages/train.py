@@ -91,7 +91,7 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
-    judged = data.task is not None and getattr(data.task, "judges", True)
+    judged = data.task is not None and data.task.judges
     found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
     if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
         found.append(junk_warning(section, _target_tokens(settings, data)))
@@ -248,7 +248,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
 
 def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
-    from polychromic.training.checkpoints import Sealing
+    from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
@@ -264,7 +264,7 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
-    return [*found, Sealing(settings_hash=settings_hash(values))]
+    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(values))]
 
 
 def _embedder(settings: Settings) -> Embedder | None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, Task, silent, verdicts_on
-from polychromic.records.costs import timed
+from polychromic.records import costs
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import AppendLog
-from polychromic.records.verdicts import verdict_keys, verdict_row
+from polychromic.records.verdicts import VerdictKey, verdict_keys, verdict_row
 
 ROWS_PER_WRITE = 256
+
+Verifier = Callable[[Sequence[int]], Iterator[tuple[int, Verdict]]]
+"""Given the places of samples without a verdict, each of them with its verdict, in any order."""
 
 
 def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
@@ -24,20 +29,42 @@ def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
     folder = opened(folder)
     if not folder.samples.exists():
         raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
-    sets = folder.sets()
-    with AppendLog(folder.verdicts) as log:
-        judged = folder.judged()
-        missing = [
-            (key, stored.samples.prompt, completion)
-            for stored in sets
-            for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
-            if key not in judged
-        ]
-        for start in range(0, len(missing), ROWS_PER_WRITE):
-            batch = missing[start : start + ROWS_PER_WRITE]
-            keys, prompts, completions = zip(*batch, strict=True)
-            with timed(folder.path, "verify"):
-                verdicts = verdicts_on(task, prompts, completions)
-            log.append(verdict_row(key, verdict) for key, verdict in zip(keys, verdicts, strict=True))
-            progress("verify", start + len(batch), len(missing))
+    every = [
+        (key, stored.samples.prompt, completion)
+        for stored in folder.sets()
+        for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
+    ]
+
+    def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
+        for start in range(0, len(places), ROWS_PER_WRITE):
+            batch = places[start : start + ROWS_PER_WRITE]
+            _, prompts, completions = zip(*(every[place] for place in batch), strict=True)
+            yield from zip(batch, verdicts_on(task, prompts, completions), strict=True)
+
+    complete(folder, [key for key, _, _ in every], verified, progress)
     return folder.verdicts
+
+
+def complete(
+    folder: Folder, keys: Sequence[VerdictKey], verified: Verifier, progress: Progress = silent
+) -> list[Verdict]:
+    """A verdict for each key, in order: those of the folder's file, and those found now, written as they are found."""
+    folder, meter = opened(folder), costs.Meter()
+    with AppendLog(folder.verdicts) as log:
+        known = dict(folder.judged())
+        missing = [place for place, key in enumerate(keys) if key not in known]
+        waiting: list[VerdictKey] = []
+        done = 0
+        try:
+            for place, verdict in verified(missing):
+                known[keys[place]] = verdict
+                waiting.append(keys[place])
+                done += 1
+                if len(waiting) >= ROWS_PER_WRITE or done == len(missing):
+                    full, waiting = waiting, []  # first, so that an interruption does not write them twice
+                    log.append(verdict_row(key, known[key]) for key in full)
+                    costs.append(folder.path, [costs.TimingRow("verify", *meter.elapsed())])
+                    progress("verify", done, len(missing))
+        finally:
+            log.append(verdict_row(key, known[key]) for key in waiting)
+    return [known[key] for key in keys]

@@ -31,6 +31,7 @@ class Namer:
     """A task whose answer is the stripped text."""
 
     name = "namer"
+    judges = True
 
     def verify(self, prompt, completion):
         from polychromic.core.nouns import Status, Verdict

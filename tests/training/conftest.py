@@ -15,6 +15,7 @@ class Digits:
     """Right: a letter or digit first, which is the answer."""
 
     name: str = "digits"
+    judges: bool = True
     asked: list[str] = field(default_factory=list)
 
     def prompts(self, split):

@@ -156,7 +156,7 @@ def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_g
     assert sum(size for size in crowded.sizes if size <= room) == 16
     assert closest(parts, whole) < 1e-6
     assert again.report["logprob_gap"] == pytest.approx(drawn.report["logprob_gap"], abs=1e-7)
-    assert trainer.term.bound is not None
+    assert trainer.term.max_scored_tokens is not None
 
 
 def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_trainer, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_sample_that_does_not_fit_is_said_to_be_too_long(make_trainer, monkeyp
 
 def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_factory, monkeypatch):
     from polychromic.core.nouns import Decoding
-    from polychromic.policy.generate import Ends, Request
+    from polychromic.policy.generate import GenerationRequest, StopTokens
     from polychromic.samplers import transformers as engine
 
     real, sizes = engine.generate, []
@@ -191,7 +191,7 @@ def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_
         return real(model, prompts, request)
 
     monkeypatch.setattr(engine, "generate", tight)
-    request = Request(5, Decoding(max_new_tokens=4), Ends((1,), 0), 3)
+    request = GenerationRequest(5, Decoding(max_new_tokens=4), StopTokens((1,), 0), 3)
     found = engine.generate_in_memory(tiny_model_factory(), [[3, 4, 5]], request)
     assert sizes == [5, 2, 3, 1, 2]
     assert len(found) == 1
