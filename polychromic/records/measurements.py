@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Measurement
+from polychromic.records.jsonl import read_json
 from polychromic.records.rows import FloatOrNaN, read_nouns
 
 
@@ -68,3 +70,23 @@ def read_measurements(path: str | Path) -> list[StoredMeasurement]:
         )
         for _, row in read_nouns(path, MeasurementRow)
     ]
+
+
+def facts_path(measurements: str | Path) -> Path:
+    """The file beside a measurements file that says what its metrics mean."""
+    return Path(measurements).with_suffix(".json")
+
+
+def read_facts(measurements: str | Path) -> dict[str, MetricFacts]:
+    """What the metrics of a measurements file mean, by signature; empty for a file that does not say.
+
+    Raises:
+        RecordError: the facts are wrong.
+    """
+    path = facts_path(measurements)
+    rows = read_json(path).get("metrics", []) if path.exists() else []
+    try:
+        found = [MetricFacts.from_row(row) for row in rows if not isinstance(row, str)]
+    except InputError as error:
+        raise RecordError(f"{path}: metrics: {error}") from None
+    return {facts.signature: facts for facts in found}

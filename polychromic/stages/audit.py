@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from polychromic.analysis import ceiling, controls
-from polychromic.analysis.measurements import read_table
+from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
@@ -129,7 +129,8 @@ def _identical(sets: Sequence[StoredSet]) -> dict[str, float]:
 def _headroom(folder: EvaluationFolder | None, baseline: str | None) -> list[str]:
     if folder is None or not folder.measurements.exists():
         return []
-    table = read_table(row for _, row in read_rows(folder.measurements))
+    rows = [row for _, row in read_rows(folder.measurements)]
+    table = read_table(rows, known_facts(folder.measurements, rows))
     if baseline is not None and baseline not in table.models:
         raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
     models = [baseline] if baseline else list(table.models)

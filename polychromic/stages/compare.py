@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.measurements import known_facts
 from polychromic.core.errors import InputError
+from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import read_rows, write_json, write_rows
-from polychromic.records.measurements import MeasurementRow
+from polychromic.records.measurements import MeasurementRow, facts_path, read_facts
 from polychromic.records.rows import read_nouns, to_row
 from polychromic.records.verdicts import verdict_row
 
@@ -39,8 +41,9 @@ def run(
         chosen = replace(settings, baseline=chosen.baseline, base=chosen.base)
     if chosen.base == chosen.baseline:
         chosen = replace(chosen, base=None)
+    facts = known_facts(folder.measurements, rows)
     judged = [to_row(verdict_row(key, verdict)) for key, verdict in folder.judged().items()]
-    write_json(folder.comparison, compare(rows, chosen, judged, versions()))
+    write_json(folder.comparison, compare(rows, facts, chosen, judged, versions()))
     return folder.comparison
 
 
@@ -58,6 +61,7 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         RecordError: a row is wrong.
     """
     merged: list[MeasurementRow] = []
+    facts: dict[str, MetricFacts] = {}
     owner: dict[str, str] = {}
     for name, path in files.items():
         rows = [row for _, row in read_nouns(path, MeasurementRow)]
@@ -67,7 +71,10 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
             if owner.setdefault(model, name) != name:
                 raise InputError(f"{path}: holds a model {model!r}, which {files[owner[model]]} holds too")
         merged += rows
-    write_rows(Path(folder) / "measurements.jsonl", merged)
+        facts |= read_facts(path)
+    whole = Path(folder) / "measurements.jsonl"
+    write_rows(whole, merged)
+    write_json(facts_path(whole), {"metrics": [each.to_row() for each in facts.values()]})
     return Path(folder)
 
 
