@@ -1,7 +1,7 @@
 """A tiny Qwen3 policy with a tokenizer built in code: two layers, a LoRA adapter that is no no-op, nothing fetched.
 
-Every test runs in an empty working folder that is not the checkout, with one thread: two workers of pytest-xdist then share
-two cores, and a relative path that a test reads or writes by mistake fails it.
+Every test runs in an empty working folder that is not the checkout, with one thread: two workers of pytest-xdist then
+share two cores, and a relative path that a test reads or writes by mistake fails it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def left_behind():
     """Every file of the checkout that is no source and in no folder of a tool."""
     found = set()
     for folder, names, files in os.walk(ROOT):
-        names[:] = [name for name in names if not name.startswith(".") and not name.endswith((".egg-info", "__pycache__"))]
+        names[:] = [name for name in names if not name.startswith(".") and name != "__pycache__"]
         found.update(Path(folder, name) for name in files if not name.endswith(SOURCES))
     return found
 
@@ -60,6 +60,7 @@ def nothing_in_the_working_folder(empty_folder):
     yield
     assert Path.cwd() == empty_folder
     assert not os.listdir(empty_folder)
+
 
 CHARACTERS = "abcdefghij0123456789+-*=: \n"
 TEMPLATE = (

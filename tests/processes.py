@@ -1,7 +1,8 @@
 """Python programs for the tests, forked from one process that has imported the heavy libraries once.
 
-Importing torch, transformers, peft and trl takes five processor seconds, which dozens of short programs would pay again.
-Whether the program starts by itself is tested where it is run as a person runs it: tests/cli and tests/journeys/test_scripts.py.
+Importing torch, transformers, peft and trl takes five processor seconds, which dozens of short programs would pay
+again. Whether the program starts by itself is tested where it is run as a person runs it: tests/cli, and
+tests/journeys/test_scripts.py.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HEAVY = (
     "trl",
     "transformers.models.qwen3.modeling_qwen3",
     "torch.distributed",
+    "scipy.stats",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
     "polychromic.training.trainer",
-    "polychromic.training.certificate",
+    "polychromic.certificate.trainer",
     "polychromic.stages.train",
     "polychromic.stages.pipeline",
     "polychromic.reporting.page",
@@ -30,10 +36,10 @@ _forks.set_forkserver_preload(list(HEAVY))
 
 
 class Program:
-    """``python ARGUMENTS`` (a script or ``-m module``, then its arguments), with the methods of a Popen that are used."""
+    """``python ARGUMENTS`` (a script or ``-m module``, then its arguments), with what is used of a Popen."""
 
     def __init__(self, *arguments: object, environment: dict[str, str], folder: str | Path | None = None) -> None:
-        self._said = [tempfile.TemporaryFile("w+") for _ in range(2)]
+        self._said = [tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115
         streams = [_forks.reducer.DupFd(file.fileno()) for file in self._said]
         given = [str(argument) for argument in arguments]
         self._process = _forks.Process(target=_become, args=(given, environment, str(folder or os.getcwd()), streams))
@@ -74,6 +80,26 @@ def run(*arguments: object, environment: dict[str, str], folder: str | Path | No
         program.kill()
         raise
     return subprocess.CompletedProcess(list(map(str, arguments)), program.returncode, *said)
+
+
+def two_ranks(script: Path, *arguments: object, timeout: float = 400) -> None:
+    """Runs ``script`` as torchrun runs it on two ranks of this machine; both must end well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    each = [os.environ | place | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    ranks = [Program(script, *arguments, environment=environment) for environment in each]
+    deadline = time.monotonic() + timeout
+    try:
+        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
+            assert not any(rank.poll() for rank in ranks)  # one that failed leaves the other waiting
+            time.sleep(0.05)
+    finally:
+        for rank in ranks:
+            rank.kill()
+        said = [rank.communicate() for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
 
 
 def _become(arguments, environment, folder, streams):
