@@ -17,11 +17,10 @@ SCRIPT = """
 import dataclasses, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 from polychromic.sandbox import confine, wire, zygote
-from polychromic.sandbox.nouns import Limits
-plan = confine.plan(2**28, 1.0)
+plan = confine.plan()
 {damage}
 ours, theirs = socket.socketpair()
-pid = zygote._fork(plan, theirs.fileno(), Limits())
+pid = zygote._fork(plan, theirs.fileno(), (1.0, 2**28))
 theirs.close()
 said = ours.recv(100)
 os.kill(pid, 9) if said else None
