@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from polychromic.objective.certificate.controls import control_lines
-from polychromic.objective.certificate.exact import exact_lines
-from polychromic.objective.certificate.invariances import invariance_lines
-from polychromic.objective.certificate.lines import Line
-from polychromic.objective.certificate.variance import variance_lines
-from polychromic.training.certificate import trainer_lines
+from polychromic.certificate.controls import control_lines
+from polychromic.certificate.exact import exact_lines
+from polychromic.certificate.invariances import invariance_lines
+from polychromic.certificate.lines import Line
+from polychromic.certificate.trainer import trainer_lines
+from polychromic.certificate.variance import variance_lines
 
 SECTIONS: tuple[Callable[[], list[Line]], ...] = (
     exact_lines,
