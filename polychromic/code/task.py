@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from polychromic.code.problems import Problem, in_split
 from polychromic.code.prompting import Strategy, content, demonstration
-from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, judge
+from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 
@@ -32,6 +32,7 @@ class CodeTask:
     only: tuple[str, ...] = ()
 
     name: ClassVar[str]
+    judges: ClassVar[bool] = True
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -56,8 +57,17 @@ class CodeTask:
         return self.verify_many([prompt], [completion])[0]
 
     def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
-        """The same for many completions in one sandbox, much faster than one at a time."""
-        return judged_pairs(self.problems, prompts, completions, self.judging)
+        """The same for many completions in one sandbox, much faster than one at a time.
+
+        ABSENT for a prompt that is none of this task's.
+        """
+        known = {problem.id: problem for problem in self.problems}
+        verdicts = [Verdict(Status.ABSENT, "the prompt is none of this task's")] * len(prompts)
+        ours = [index for index, prompt in enumerate(prompts) if prompt.id in known]
+        items = [(known[prompts[index].id], completions[index]) for index in ours]
+        for place, verdict in verify_completions(items, self.judging) if items else ():
+            verdicts[ours[place]] = verdict
+        return verdicts
 
     def _split(self, split: str) -> list[Problem]:
         return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)
@@ -83,19 +93,6 @@ def prompts_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tu
         Prompt(problem.id, content(problem, strategy), {"task": name, "entry_point": problem.entry_point})
         for problem in problems
     )
-
-
-def judged_pairs(
-    problems: Sequence[Problem], prompts: Sequence[Prompt], completions: Sequence[Completion], judging: Judging
-) -> list[Verdict]:
-    """One verdict for each prompt and completion, all in one sandbox; ABSENT for a prompt that is none of ours."""
-    known = {problem.id: problem for problem in problems}
-    pairs = list(zip(prompts, completions, strict=True))
-    ours = [index for index, (prompt, _) in enumerate(pairs) if prompt.id in known]
-    found = judge([(known[pairs[index][0].id], pairs[index][1]) for index in ours], judging) if ours else []
-    judged = dict(zip(ours, found, strict=True))
-    stranger = Verdict(Status.ABSENT, "the prompt is none of this task's")
-    return [judged.get(index, stranger) for index in range(len(pairs))]
 
 
 def examples_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Example, ...]:

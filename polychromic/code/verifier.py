@@ -78,27 +78,20 @@ def extraction(problem: Problem, completion: Completion, judging: Judging) -> Ex
     return extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing))
 
 
-def judge(items: Sequence[tuple[Problem, Completion]], judging: Judging) -> list[Verdict]:
-    """One verdict for each completion of a problem, in order; equal programs are run once.
+def verify_completions(
+    items: Sequence[tuple[Problem, Completion | Extraction]], judging: Judging
+) -> Iterator[tuple[int, Verdict]]:
+    """``(index, verdict)`` as they are found, so that finished ones can be kept; equal programs are run once.
+
+    An item is a problem with a completion, or with a program that is extracted already.
 
     Raises:
         SandboxError: the sandbox cannot be trusted here.
     """
-    return judge_extracted(
-        [(problem, extraction(problem, completion, judging)) for problem, completion in items], judging
-    )
-
-
-def judge_extracted(items: Sequence[tuple[Problem, Extraction]], judging: Judging) -> list[Verdict]:
-    """The same for programs that are already extracted."""
-    return [verdict for _, verdict in sorted(judge_each(items, judging))]
-
-
-def judge_each(items: Sequence[tuple[Problem, Extraction]], judging: Judging) -> Iterator[tuple[int, Verdict]]:
-    """``(index, verdict)`` as they are found, so that finished ones can be kept."""
-    programs = [program(problem, extracted.source) for problem, extracted in items]
+    found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
+    programs = [program(problem, extracted.source) for (problem, _), extracted in zip(items, found, strict=True)]
     for index, judgement in open_sandbox(judging).judge_each(programs):
-        yield index, verdict(judgement, items[index][1], judging.distinct_by)
+        yield index, verdict(judgement, found[index], judging.distinct_by)
 
 
 def program(problem: Problem, source: str) -> Program:

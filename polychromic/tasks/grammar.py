@@ -66,6 +66,7 @@ class Grammar:
     skew: float = 1.5
 
     name: ClassVar[str] = "grammar"
+    judges: ClassVar[bool] = True
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """The prompts of ``split``, each once; raises InputError for an unknown split or too large a size."""
@@ -157,10 +158,10 @@ def answer_logprobs(
     import torch
 
     from polychromic.policy.logprobs import completion_logprobs
-    from polychromic.policy.render import ends_of, prompt_ids
+    from polychromic.policy.render import prompt_ids, stop_tokens_of
     from polychromic.policy.sampling_mode import sampling_mode
 
-    ends = ends_of(model, tokenizer)
+    ends = stop_tokens_of(model, tokenizer)
     ids = [[*tokenizer(answer)["input_ids"], tokenizer.eos_token_id] for answer in answers]
     with sampling_mode(model), torch.no_grad():
         found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], temperature, pad=ends.pad)

@@ -171,7 +171,7 @@ def test_only_and_enabled(tmp_path):
         (("output:", "outptu:"), r"outptu: unknown key|output: is missing"),
         (("name: base", "name: chat"), "two experiments have the same name"),
         (("parallel: 1", "paralel: 1"), "unknown option of server; did you mean parallel"),
-        (("kind: functions18", "kind: functions81"), "is no kind of tasks; did you mean functions18"),
+        (("kind: functions18", "kind: functions81"), "unknown task 'functions81'; did you mean functions18"),
         (("n: 2", "n: 0"), r"experiments\[0\].n: must be greater than or equal to 1"),
         (("  model: tiny\n", ""), None),
         (("task:", "baseline: nobody\ntask:"), "baseline 'nobody' is no experiment"),

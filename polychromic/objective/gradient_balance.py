@@ -1,4 +1,4 @@
-"""What the loss is made of: the two gradients' norms, their ratio and their angle.
+"""How the loss's two gradients stand to each other: their norms, their ratio and their angle.
 
 Measured on a subset of the parameters, by default the ones nearest the loss, so that the extra backward passes stop
 early.
@@ -16,7 +16,7 @@ from torch.nn import Parameter
 
 
 @dataclass(frozen=True)
-class Composition:
+class GradientBalance:
     """Norms of the demonstration gradient and of the weighted diversity gradient, their ratio and cosine.
 
     ``ratio`` is diversity over demonstration; ``cosine`` in [-1, 1]; both NaN where a norm they need is 0.
@@ -28,7 +28,7 @@ class Composition:
     cosine: float
 
     @classmethod
-    def of_products(cls, products: Tensor) -> Composition:
+    def of_products(cls, products: Tensor) -> GradientBalance:
         """From ``[<s,s>, <d,d>, <s,d>]`` of the two gradients."""
         ss, dd, sd = (float(value) for value in products)
         one, two = math.sqrt(max(ss, 0.0)), math.sqrt(max(dd, 0.0))
@@ -61,15 +61,8 @@ def gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     return torch.cat([part.reshape(-1) for part in parts])
 
 
-def composition(demonstration: Tensor, diversity: Tensor, parameters: Sequence[Tensor]) -> Composition:
-    """Of one micro-batch on one rank: the two terms as they enter the loss (diversity with its weight)."""
-    window = CompositionWindow(parameters)
-    window.add(demonstration, diversity)
-    return window.close()
-
-
 @dataclass
-class CompositionWindow:
+class GradientWindow:
     """Adds up both gradients over an accumulation window, as the optimizer sees them.
 
     Terms are to be scaled as they enter the loss. ``add_ranks`` sums (or averages, as the engine does with gradients) a
@@ -92,13 +85,13 @@ class CompositionWindow:
                 old = self._sums[slot]
                 self._sums[slot] = new if old is None else old + new
 
-    def close(self) -> Composition:
-        """The composition of the window; starts a new one."""
+    def close(self) -> GradientBalance:
+        """The balance over the window; starts a new one."""
         empty = torch.zeros(sum(p.numel() for p in self.parameters))
         one, two = (self.add_ranks(empty if total is None else total) for total in self._sums)
         self._sums = [None, None]
         two = two.to(one.device)
-        return Composition.of_products(torch.stack([one @ one, two.to(one) @ two.to(one), one @ two.to(one)]))
+        return GradientBalance.of_products(torch.stack([one @ one, two.to(one) @ two.to(one), one @ two.to(one)]))
 
 
 def cheap_subset(parameters: Iterable[Parameter], share: float = 0.1) -> list[Parameter]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Distances, Evidence, SampleSet, SetFunction, Verdict
-from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.credit import SetSize, group_credit
+from polychromic.objective.diversity_objective import DiversityObjective
 
 
 def set_value(evidence: Evidence, validity: Sequence[float], set_size: SetSize, n: int) -> float:
@@ -38,7 +38,7 @@ def set_value(evidence: Evidence, validity: Sequence[float], set_size: SetSize, 
     return float(np.mean([evidence.value(members, set_size) for members in sets]))
 
 
-def needed(set_size: SetSize | None, n: int) -> int:
+def samples_needed(set_size: SetSize | None, n: int) -> int:
     """How many samples of a prompt the value of a set takes: ``k``, or ``n`` for all of them and for Shapley."""
     return set_size if isinstance(set_size, int) else n
 

@@ -10,8 +10,8 @@ import pytest
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, Distances, Labels, Prompt, SampleSet, SetFunction
 from polychromic.gates.none import NoGate
-from polychromic.objective.calibration import needed, set_value, value_of_sets
-from polychromic.objective.combined import DiversityObjective
+from polychromic.objective.diversity_objective import DiversityObjective
+from polychromic.objective.set_value import samples_needed, set_value, value_of_sets
 from polychromic.rewards.answers import Answers
 
 LABELS = Labels(("a", "a", "b", "c", None))
@@ -60,7 +60,7 @@ def test_a_set_function_is_evaluated_on_sets_side_by_side():
 def test_too_few_samples_are_refused():
     with pytest.raises(UnsoundObjectiveError, match="5 samples cannot tell what a set of 6 is worth"):
         set_value(LABELS, VALID, 6, 6)
-    assert (needed(3, 8), needed(None, 8), needed("shapley", 8)) == (3, 8, 8)
+    assert (samples_needed(3, 8), samples_needed(None, 8), samples_needed("shapley", 8)) == (3, 8, 8)
 
 
 def test_prompts_count_as_often_as_they_have_samples():

@@ -1,6 +1,7 @@
-"""The objective as one thing: sample sets in, advantages out, and the loss that joins both terms.
+"""The diversity term's objective ``E[f(y_1..y_k)]``: sample sets in, advantages out.
 
-``loss = demonstration - weight * surrogate``, where the surrogate's gradient is the unbiased estimate of ``grad E[f]``.
+The loss of a run is ``demonstration - lambda * E[f]``; the advantages make the surrogate whose gradient is the unbiased
+estimate of ``grad E[f]``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batc
 from polychromic.objective.credit import Credit, SetSize, group_credit
 from polychromic.objective.rivals import RivalName
 from polychromic.objective.rivals import rival as find_rival
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 DEAD = 1e-12
 """Credits that differ by less than this are equal."""
@@ -44,16 +41,7 @@ class GroupAdvantages:
 
 
 @dataclass(frozen=True)
-class LossTerms:
-    """The loss of a step and its parts, all scalars with gradient: ``total = demonstration - weight * diversity``."""
-
-    total: Tensor
-    demonstration: Tensor
-    diversity: Tensor
-
-
-@dataclass(frozen=True)
-class Judged:
+class ScoredSet:
     """What reward, gate and credit say about one set."""
 
     evidence: Evidence
@@ -87,14 +75,14 @@ class DiversityObjective:
         self._warned = False
         self.add_ranks: Callable[[Moments], Moments] = lambda moments: moments
 
-    def credits(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Judged]:
+    def credits(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[ScoredSet]:
         """The evidence, validity and credit of every set, in order."""
         found = []
         for index, samples in enumerate(sets):
             judged = None if verdicts is None else verdicts[index]
             valid = self.gate.validity(samples, judged)
             evidence = self.reward.evidence(samples, judged)
-            found.append(Judged(evidence, valid, group_credit(evidence, valid, self.size_in(samples))))
+            found.append(ScoredSet(evidence, valid, group_credit(evidence, valid, self.size_in(samples))))
         return found
 
     def size_in(self, samples: SampleSet) -> SetSize:
@@ -126,22 +114,22 @@ class DiversityObjective:
         self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
         return GroupAdvantages(advantages, _report(sets, found), values)
 
-    def observe_nothing(self) -> None:
+    def sync_without_samples(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
         self.baseline.observe(self.add_ranks(np.zeros_like(self.baseline.moments)))
 
-    def junk(self, effective: float, similarity: float) -> float:
+    def off_support_gain(self, effective: float, similarity: float) -> float:
         """``2 lambda_eff C``; warns the first time it exceeds 1 where no gate keeps junk out of the set value."""
-        monitor = junk_monitor(effective, similarity)
-        if monitor > 1.0 and isinstance(self.gate, NoGate) and not self._warned:
+        gain = off_support_gain(effective, similarity)
+        if gain > 1.0 and isinstance(self.gate, NoGate) and not self._warned:
             self._warned = True
             warnings.warn(
-                f"2 * lambda_eff * C = {monitor:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
+                f"2 * lambda_eff * C = {gain:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
                 "polychromic.lambda, set polychromic.schedule.max_lambda_eff, or choose a gate",
                 UserWarning,
                 stacklevel=2,
             )
-        return monitor
+        return gain
 
     def state_dict(self) -> dict[str, object]:
         """What a checkpoint needs, as plain JSON."""
@@ -171,7 +159,7 @@ def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]]
         raise InputError("one verdict is needed for every completion")
 
 
-def _report(sets: Sequence[SampleSet], found: Sequence[Judged]) -> dict[str, float]:
+def _report(sets: Sequence[SampleSet], found: Sequence[ScoredSet]) -> dict[str, float]:
     completions = [completion for samples in sets for completion in samples.completions]
     similarity = [one.credit.similarity for one in found if not math.isnan(one.credit.similarity)]
     return {
@@ -190,19 +178,11 @@ def length(token_ids: Sequence[int], text: str) -> int:
     return len(token_ids) or len(text.split())
 
 
-def combine(demonstration: Tensor, diversity: Tensor, weight: float) -> LossTerms:
-    """``total = demonstration - weight * diversity``; with weight 0 the demonstration loss itself, bit for bit."""
-    if not math.isfinite(weight):
-        raise InputError(f"the diversity weight must be a finite number, not {weight}")
-    total = demonstration if weight == 0 else demonstration - weight * diversity
-    return LossTerms(total, demonstration, diversity)
-
-
 def lambda_eff(weight: float, tokens_per_demonstration: float) -> float:
     """The strength per sequence: ``weight`` times the tokens, as the demonstration loss is a mean over tokens."""
     return weight * tokens_per_demonstration
 
 
-def junk_monitor(effective: float, similarity: float) -> float:
+def off_support_gain(effective: float, similarity: float) -> float:
     """``2 lambda_eff C``: above 1, and without a gate, undemonstrated junk gains probability; NaN where C is."""
     return 2.0 * effective * similarity

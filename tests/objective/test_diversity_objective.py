@@ -12,7 +12,7 @@ import torch
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
 from polychromic.objective.baseline import KINDS, Baseline, batch_moments
-from polychromic.objective.combined import DiversityObjective, combine, junk_monitor, lambda_eff
+from polychromic.objective.diversity_objective import DiversityObjective, lambda_eff, off_support_gain
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.settings.catalog import build
 
@@ -74,8 +74,6 @@ def test_other_refusals():
         objective(set_size=3).advantages([group("a", "b")], [judged("a", "b")])
     with pytest.raises(UnsoundObjectiveError, match="at least 1"):
         objective(set_size=0)
-    with pytest.raises(InputError, match="finite number"):
-        combine(torch.zeros(()), torch.zeros(()), math.nan)
 
 
 def test_the_batch_becomes_past_only_afterwards_and_ranks_add_up():
@@ -169,16 +167,12 @@ def test_the_surrogate_refuses_other_shapes(shapes):
 
 def test_junk_is_warned_of_where_no_gate_stands_against_it():
     with pytest.warns(UserWarning, match="junk gains probability"):
-        assert objective(gate="none").junk(2.0, 0.5) == 2.0
-    assert objective(gate="none").junk(0.9, 0.5) == 0.9
-    assert objective(gate="verifier").junk(2.0, 0.5) == 2.0
-    assert math.isnan(objective(gate="none").junk(2.0, math.nan))
+        assert objective(gate="none").off_support_gain(2.0, 0.5) == 2.0
+    assert objective(gate="none").off_support_gain(0.9, 0.5) == 0.9
+    assert objective(gate="verifier").off_support_gain(2.0, 0.5) == 2.0
+    assert math.isnan(objective(gate="none").off_support_gain(2.0, math.nan))
 
 
-def test_combine_and_units():
-    demonstration, diversity = torch.tensor(2.0), torch.tensor(0.5)
-    terms = combine(demonstration, diversity, 3.0)
-    assert terms.total.item() == 0.5
-    assert combine(demonstration, torch.tensor(math.nan), 0.0).total is demonstration
-    assert junk_monitor(lambda_eff(0.3, 10), 0.25) == pytest.approx(1.5)
-    assert math.isnan(junk_monitor(1.0, math.nan))
+def test_units():
+    assert off_support_gain(lambda_eff(0.3, 10), 0.25) == pytest.approx(1.5)
+    assert math.isnan(off_support_gain(1.0, math.nan))

@@ -1,4 +1,4 @@
-"""The term's parts for one trainer: reward and gate off their shelves, with what the run can give them."""
+"""Builds the term of one trainer: reward and gate off their shelves, with what the run can give them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from polychromic.core.protocols import Embedder, Task
 from polychromic.embedding.cache import CachedEmbedder
 from polychromic.gates.likelihood import Likelihood, threshold_of
 from polychromic.objective.baseline import Moments
-from polychromic.objective.calibration import needed, value_of_sets
-from polychromic.objective.combined import DiversityObjective
+from polychromic.objective.diversity_objective import DiversityObjective
 from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, WeightSchedule
+from polychromic.objective.set_value import samples_needed, value_of_sets
 from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
-from polychromic.policy.generate import Draw
-from polychromic.policy.logprobs import completion_logprobs
-from polychromic.policy.render import completions, ends_of
+from polychromic.policy.generate import Generation
+from polychromic.policy.logprobs import mean_logprobs
+from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import PromptBook, Tokens, demonstrations_of
+from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
 from polychromic.training.term import DiversityTerm
 
 THRESHOLD_ROWS = 256
@@ -61,11 +61,11 @@ def build_term(
     remembering = CachedEmbedder(embedder) if embedder is not None else None
     known = prompts if prompts is not None else task.prompts("train") if task else ()
     tokenizer = trainer.processing_class
-    book, seed = PromptBook.of(tokenizer, known), trainer.args.seed
-    objective = build_objective(section, trainer, book, task=task, embedder=remembering)
-    ends = ends_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+    index, seed = PromptIndex.of(tokenizer, known), trainer.args.seed
+    objective = build_objective(section, trainer, index, task=task, embedder=remembering)
+    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
     embeds = remembering if needs_encoder(section.reward) else None
-    return DiversityTerm(section, objective, tokenizer, ends, book, task, seed, embeds)
+    return DiversityTerm(section, objective, tokenizer, stop_tokens, index, task, seed, embeds)
 
 
 def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
@@ -76,7 +76,7 @@ def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTer
     """
     options = ScheduleOptions.parse(section.schedule)
     if term is not None and options.calibrated == DEMONSTRATIONS:
-        sets = demonstration_sets(trainer.train_dataset, term, needed(section.set_size, section.n_generations))
+        sets = demonstration_sets(trainer.train_dataset, term, samples_needed(section.set_size, section.n_generations))
         value = value_of_sets(term.objective, sets, term.verdicts(sets), section.n_generations)
         options = replace(options, calibrated=value)
     return WeightSchedule(section.diversity_weight, options)
@@ -88,31 +88,31 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
     Raises:
         UnsoundObjectiveError: no prompt has so many.
     """
-    shown: defaultdict[Tokens, list[Draw]] = defaultdict(list)
+    shown: defaultdict[Tokens, list[Generation]] = defaultdict(list)
     for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS)):
-        end = next((place for place, token in enumerate(target, start=1) if token in term.ends.eos), None)
-        shown[prompt].append(Draw(target[:end], end is not None, 0.0))
+        end = next((place for place, token in enumerate(target, start=1) if token in term.stop_tokens.eos), None)
+        shown[prompt].append(Generation(target[:end], end is not None, 0.0))
     refuse_unsound(term.section, Surroundings(True, repeated=max(map(len, shown.values()), default=0)))
     return [
-        SampleSet(term.book.look_up(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
+        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
         for prompt, draws in shown.items()
         if len(draws) >= least
     ]
 
 
 def build_objective(
-    section: PolychromicSection, trainer: Any, book: PromptBook, *, task: Task | None, embedder: Embedder | None
+    section: PolychromicSection, trainer: Any, index: PromptIndex, *, task: Task | None, embedder: Embedder | None
 ) -> DiversityObjective:
     """The objective of ``section``; warns of settings that invite junk.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
     """
-    judged = task is not None and getattr(task, "judges", True)
+    judged = task is not None and task.judges
     for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
         warnings.warn(warning, UserWarning, stacklevel=3)
     model = trainer.accelerator.unwrap_model(trainer.model)
-    reference = _reference(model, trainer.processing_class, book)
+    reference = _reference(model, trainer.processing_class, index)
     reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
     gate = catalog.build("gates", section.gate, task=task, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
@@ -166,13 +166,13 @@ def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:
     return add
 
 
-def _reference(model: Any, tokenizer: Any, book: PromptBook) -> Callable[[SampleSet], Sequence[float]]:
+def _reference(model: Any, tokenizer: Any, index: PromptIndex) -> Callable[[SampleSet], Sequence[float]]:
     """Mean log-likelihood per token of each completion with the adapter switched off."""
-    pad = ends_of(model, tokenizer).pad
+    pad = stop_tokens_of(model, tokenizer).pad
 
     def scores(samples: SampleSet) -> Sequence[float]:
         tokens = [completion.token_ids for completion in samples.completions]
-        return _base_scores(model, book.tokens(samples.prompt, tokenizer), tokens, pad)
+        return _base_scores(model, index.tokens(samples.prompt, tokenizer), tokens, pad)
 
     return scores
 
@@ -181,11 +181,10 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
     if not hasattr(model, "disable_adapter"):
         raise UnsoundObjectiveError("polychromic.gate: likelihood needs a LoRA adapter to switch off (peft_config)")
     with sampling_mode(model), model.disable_adapter():
-        total = completion_logprobs(model, [prompt], [tokens], 1.0, pad=pad)[0].tolist()
-    return [value / len(ids) if ids else -float("inf") for value, ids in zip(total, tokens, strict=True)]
+        return mean_logprobs(model, prompt, tokens, pad)
 
 
 def _threshold(model: Any, trainer: Any, quantile: float) -> float:
-    pad = ends_of(model, trainer.processing_class).pad
+    pad = stop_tokens_of(model, trainer.processing_class).pad
     rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS))
     return threshold_of([_base_scores(model, prompt, [target], pad)[0] for prompt, target in rows], quantile)
