@@ -36,6 +36,15 @@ Form = Literal["labels", "pairs", "set function"]
 
 
 @runtime_checkable
+class Closing(Protocol):
+    """Something that watches a run and holds a file or a connection until it ends."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+        ...
+
+
+@runtime_checkable
 class Sampler(Protocol):
     """Draws completions."""
 

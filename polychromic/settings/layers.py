@@ -13,7 +13,6 @@ from polychromic.settings.outside import anchored
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import COMMAND_LINE, Path_, Source, dotted, read_source, read_value
 
-
 EXPECTED = "expected section.key=value, or section=null to remove a section"
 
 

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import catalog
-from polychromic.settings.introspection import brief
+from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.layers import read_layers
-from polychromic.settings.names import SHELF_OF, check_borrowed, check_names, entries, error_at
+from polychromic.settings.names import SHELF_OF, check_names, entries, error_at
 from polychromic.settings.outside import files
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import Path_, Source
@@ -82,7 +82,6 @@ def _validated(source: Source) -> Settings:
             if isinstance(value, dict) and option in value:
                 raise error_at(source, (*path, option), reason) from None
             raise error_at(source, path, str(error)) from None
-    check_borrowed(source, ("polychromic", "schedule"), settings.polychromic.schedule)
     return settings
 
 
@@ -106,6 +105,8 @@ def _plain_error(source: Source, error: ValidationError) -> SettingsError:
             return error_at(source, path, "is missing")
         while _missing(source.values, path):
             path = path[:-1]
+        if finding["type"] == "extra_forbidden":
+            return error_at(source, path, f"unknown key{nearest(str(path[-1]), _keys_at(path[:-1]))}")
         message = finding["msg"].removeprefix("Value error, ").replace("Input should", "must")
         reasons.setdefault(path, []).append(message[0].lower() + message[1:])
     path, (message, *others) = next(iter(reasons.items()))
@@ -114,6 +115,14 @@ def _plain_error(source: Source, error: ValidationError) -> SettingsError:
         value = value[part]
     got = "" if isinstance(value, dict) else f", got {brief(value)}"
     return error_at(source, path, " or ".join([message, *(text.removeprefix("must be ") for text in others)]) + got)
+
+
+def _keys_at(path: Path_) -> list[str]:
+    """The keys that a section inside another may have."""
+    model: Any = Settings
+    for part in path:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
 
 
 def _missing(values: Any, path: Path_) -> bool:

@@ -143,7 +143,27 @@ def test_a_wrong_configuration_is_one_line_with_file_line_key_and_neighbour(writ
         ("polychromic.lambda=-1", "command line: polychromic.lambda: must be greater"),
         ("polychromic.top_p=0.9", "polychromic.top_p: cannot be set here: it would draw from another distribution"),
         ("polychromic.repetition_penalty=1.1", "training samples come from the policy itself"),
-        ("polychromic.schedule={calibrated: data}", "calibrated: must be a number or 'demonstrations', got 'data'"),
+        (
+            "evaluation.thresholds={strong_diversty: 0.5}",
+            "evaluation.thresholds: there is no threshold 'strong_diversty'; did you mean strong_diversity?",
+        ),
+        (
+            "evaluation.thresholds.significance=-1",
+            "evaluation.thresholds.significance: must be greater than or equal to",
+        ),
+        (
+            "polychromic.schedule.warmup_steps=-1",
+            "polychromic.schedule.warmup_steps: must be greater than or equal to 0",
+        ),
+        (
+            "polychromic.schedule={target_share: 0.5, calibrated: 0.5}",
+            "polychromic.schedule: target_share and calibrated both set lambda",
+        ),
+        ("polychromic.gate={kind: wellformed, ngram: 0}", "polychromic.gate: wellformed: max_repetition must lie"),
+        (
+            "polychromic.schedule={calibrated: data}",
+            "calibrated: must be a valid number or 'demonstrations', got 'data'",
+        ),
     ],
 )
 def test_a_wrong_override_is_named_as_such(write, override, expected):
