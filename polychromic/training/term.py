@@ -22,7 +22,7 @@ from polychromic.objective.combined import DiversityObjective, GroupAdvantages
 from polychromic.objective.composition import CompositionWindow, gradient
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.generate import Ends, Request, context_of
-from polychromic.policy.logprobs import completion_logprobs
+from polychromic.policy.logprobs import completion_logprobs, fed_tokens
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
 from polychromic.samplers.transformers import generate_in_memory as generate
@@ -182,12 +182,12 @@ class DiversityTerm:
                 monitor.add_gradients(None, seen)  # only now, as a part that failed is scored again
             return gap * part.samples_of(drawn)
 
-        pending, gap = self._parts(drawn), 0.0
+        pending, gap = self._parts(model, drawn), 0.0
         while pending:
             found = in_memory(model, partial(score, pending[0]))
             if found is None:
                 refuse_single(pending[0].samples_of(drawn))
-                self.bound = max(1, self._tokens(drawn, pending[0]) // 2)
+                self.bound = max(self._tokens(model, drawn, half) for half in pending[0].halves())
                 pending = [half for part in pending for half in part.halves()]
             else:
                 gap += found
@@ -199,27 +199,29 @@ class DiversityTerm:
         sets = [samples.completions[part.samples] for samples in drawn.sets[part.sets]]
         tokens = [[completion.token_ids for completion in completions] for completions in sets]
         prompts = drawn.prompts[part.sets]
-        logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature, pad=self.ends.pad)
+        logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature)
         gap = refuse_gap(logprobs, sets)
         surrogate = diversity_surrogate(drawn.advantages[part.sets, part.samples], logprobs)
         return len(prompts) / len(drawn.sets) * surrogate, gap
 
-    def _parts(self, drawn: Drawn) -> list[Part]:
-        """The sets in parts of at most ``SCORED_TOKENS``, at least one set each, unless memory bounds them further."""
-        n, bound = self.section.n_generations, self.bound or SCORED_TOKENS
-        one = self._tokens(drawn, Part(slice(0, 1), slice(0, 1)))
-        sets = max(1, bound // (one * n))
-        each = n if self.bound is None else max(1, min(n, bound // one))
-        return [
-            Part(slice(start, min(start + sets, len(drawn.sets))), slice(first, min(first + each, n)))
-            for start in range(0, len(drawn.sets), sets)
-            for first in range(0, n, each)
-        ]
+    def _parts(self, model: Any, drawn: Drawn) -> list[Part]:
+        """The sets, halved into parts of at most ``SCORED_TOKENS``, one set at least unless memory bounds them."""
+        bound = self.bound or SCORED_TOKENS
+        parts: list[Part] = []
+        pending = [Part(slice(0, len(drawn.sets)), slice(0, self.section.n_generations))]
+        while pending:
+            part = pending.pop()
+            whole = part.samples_of(drawn) == 1 or (self.bound is None and part.sets.stop - part.sets.start == 1)
+            if whole or self._tokens(model, drawn, part) <= bound:
+                parts.append(part)
+            else:
+                pending += reversed(part.halves())
+        return parts
 
-    def _tokens(self, drawn: Drawn, part: Part) -> int:
-        """The tokens of a part, as wide as the step's longest prompt and completion."""
-        longest = max(len(one.token_ids) for samples in drawn.sets for one in samples.completions)
-        return part.samples_of(drawn) * (longest + max(len(prompt) for prompt in drawn.prompts))
+    def _tokens(self, model: Any, drawn: Drawn, part: Part) -> int:
+        """The tokens that the model is fed for a part."""
+        tokens = [[one.token_ids for one in samples.completions[part.samples]] for samples in drawn.sets[part.sets]]
+        return fed_tokens(model, drawn.prompts[part.sets], tokens)
 
     def _sets(self, model: Any, prompts: Sequence[Tokens], seed: int) -> list[SampleSet]:
         section = self.section
