@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from polychromic.tasks.replies import extract
+from polychromic.code.extraction import extract
 
-GOLDEN = Path(__file__).parents[1] / "tests" / "tasks" / "test_replies.py"
+GOLDEN = Path(__file__).parents[1] / "tests" / "code" / "test_extraction.py"
 
 
 def golden_module():

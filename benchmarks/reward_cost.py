@@ -28,8 +28,8 @@ from polychromic.core.nouns import SampleSet, Verdict
 from polychromic.embedding.cache import CachedEmbedder
 from polychromic.embedding.encoder import load_encoder
 from polychromic.objective.baseline import KINDS
-from polychromic.objective.combined import DiversityObjective
-from polychromic.objective.composition import CompositionWindow
+from polychromic.objective.diversity_objective import DiversityObjective
+from polychromic.objective.gradient_balance import GradientWindow
 from polychromic.records.artefacts import RunFolder
 from polychromic.settings.catalog import build
 from polychromic.settings.load import load_settings
@@ -90,7 +90,7 @@ def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch,
     )
     steps, objective, monitor, seen = Stopwatch(), Stopwatch(), Stopwatch(), []
 
-    class Watched(CompositionWindow):
+    class Watched(GradientWindow):
         spent = 0.0
 
         def add(self, *terms: Any) -> None:
@@ -127,7 +127,7 @@ def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch,
             return found
 
         trainer.term.objective.advantages = timed
-        trainer_module.CompositionWindow = Watched
+        trainer_module.GradientWindow = Watched
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Lap())
         trainer.train()

@@ -16,9 +16,9 @@ from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Task
 from polychromic.core.seeds import child_seed
 from polychromic.diversity.answers import distinct_at_k, label_counts
-from polychromic.policy.generate import Request, generate
+from polychromic.policy.generate import GenerationRequest, generate
 from polychromic.policy.load import Policy, attach_adapters, load_base
-from polychromic.policy.render import completions, ends_of, prompt_ids
+from polychromic.policy.render import completions, prompt_ids, stop_tokens_of
 from polychromic.settings import catalog
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
@@ -49,11 +49,11 @@ def read(cell: Cell, scale: float, run: Path, settings: Settings) -> dict[str, F
 def sampled(policy: Policy, task: Task, prompts: tuple[Prompt, ...], temperature: float) -> Figures:
     """Counted in ``K`` samples of each prompt; every method meets the same random numbers."""
     found: Figures = {name: [] for name in ("pass@1", "pass@16", "distinct", "unique", "length")}
-    ends = ends_of(policy.model, policy.tokenizer)
+    ends = stop_tokens_of(policy.model, policy.tokenizer)
     for start in range(0, len(prompts), ROWS // K):
         part = prompts[start : start + ROWS // K]
         seed = child_seed(0, "efficacy", str(temperature), start)
-        request = Request(K, Decoding(temperature=temperature, max_new_tokens=NEW_TOKENS), ends, seed)
+        request = GenerationRequest(K, Decoding(temperature=temperature, max_new_tokens=NEW_TOKENS), ends, seed)
         groups = generate(policy.model, [prompt_ids(policy.tokenizer, prompt) for prompt in part], request)
         for prompt, draws in zip(part, groups, strict=True):
             drawn = completions(policy.tokenizer, draws)

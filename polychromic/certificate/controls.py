@@ -20,7 +20,7 @@ from polychromic.certificate import exact, toy
 from polychromic.certificate.lines import Line, above, below
 from polychromic.core.nouns import Labels
 from polychromic.diversity.kernels import clusters
-from polychromic.objective import combined, surrogate
+from polychromic.objective import diversity_objective, surrogate
 from polychromic.objective.baseline import BaselineKind
 from polychromic.objective.credit import group_credit
 
@@ -55,10 +55,10 @@ class Bench:
         return toy.Multisets(SAMPLES)
 
     @cached_property
-    def objective(self) -> combined.DiversityObjective:
+    def objective(self) -> diversity_objective.DiversityObjective:
         """The objective under test."""
         reward, gate = exact.Remembered(exact.make_reward(self.reward)), exact.make_gate("none")
-        return combined.DiversityObjective(reward, gate, SAMPLES, self.baseline)
+        return diversity_objective.DiversityObjective(reward, gate, SAMPLES, self.baseline)
 
     @cached_property
     def advantages(self) -> Matrix:
@@ -100,8 +100,7 @@ class Bench:
 def measured_value_subtracted(bench: Bench) -> float:
     """The predecessor: the diversity as a number. The total's gradient minus the demonstration's is the estimate."""
     demonstration = -bench.logq[1]
-    number = torch.tensor(float(bench.values.mean()))
-    total = combined.combine(demonstration, number, 1.0).total
+    total = demonstration - float(bench.values.mean())
     with_term, without = (torch.autograd.grad(x, bench.theta, retain_graph=True)[0] for x in (total, demonstration))
     return bench.error(without - with_term)
 

@@ -14,7 +14,7 @@ from polychromic.certificate import toy
 from polychromic.certificate.lines import Line, below
 from polychromic.core.nouns import Evidence, SampleSet, SetFunction, Verdict
 from polychromic.core.protocols import Gate, Reward
-from polychromic.objective import baseline, combined, surrogate
+from polychromic.objective import baseline, diversity_objective, surrogate
 from polychromic.objective.credit import SetSize
 from polychromic.rewards.mixture import as_set_function
 from polychromic.settings.catalog import build
@@ -65,6 +65,7 @@ class Remembered:
 
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
+        self.form, self.needs = reward.form, reward.needs
         self._known: dict[int, tuple[SampleSet, Evidence]] = {}
 
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:
@@ -125,7 +126,7 @@ def relative_error(estimate: Tensor, exact: Tensor) -> float:
     return float((estimate - exact).norm() / max(float(exact.norm()), FLOOR))
 
 
-def with_past(objective: combined.DiversityObjective) -> combined.DiversityObjective:
+def with_past(objective: diversity_objective.DiversityObjective) -> diversity_objective.DiversityObjective:
     """The objective after batches that gave its baseline coefficients away from their start."""
     rng = np.random.default_rng(0)
     reference = rng.random(40)
@@ -149,7 +150,7 @@ def reward_errors(name: str, sets: toy.Multisets) -> dict[tuple[str, SetSize, st
         for set_size, sizes in set_sizes(name, sets.n).items():
             exact = exact_gradient(theta, reward, gate, sizes)
             for kind in baseline.KINDS:
-                objective = with_past(combined.DiversityObjective(reward, gate, set_size, kind))
+                objective = with_past(diversity_objective.DiversityObjective(reward, gate, set_size, kind))
                 advantages = objective.advantages(sets.sets, sets.verdicts).advantages
                 estimate = expected_estimate(theta, sets, advantages)
                 errors[gate_name, set_size, kind] = relative_error(estimate, exact)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from polychromic.certificate import exact, toy
 from polychromic.certificate.lines import Line, below, zero
 from polychromic.core.nouns import Distances, Evidence, Labels
-from polychromic.objective import combined, surrogate
+from polychromic.objective import diversity_objective, surrogate
 from polychromic.objective.credit import SetSize, group_credit
 
 SECTION = "invariances"
@@ -23,8 +22,8 @@ RARE = 1e-5
 """Probability of the junk answer whose gain or loss is watched."""
 
 
-def _objective(reward: str, gate: str = "none") -> combined.DiversityObjective:
-    made = combined.DiversityObjective(exact.make_reward(reward), exact.make_gate(gate), SAMPLES)
+def _objective(reward: str, gate: str = "none") -> diversity_objective.DiversityObjective:
+    made = diversity_objective.DiversityObjective(exact.make_reward(reward), exact.make_gate(gate), SAMPLES)
     return exact.with_past(made)
 
 
@@ -32,7 +31,9 @@ def _draw(rng: np.random.Generator, sets: int) -> list[tuple[int, ...]]:
     return [tuple(row) for row in rng.integers(0, len(toy.OUTCOMES), (sets, SAMPLES)).tolist()]
 
 
-def _advantages(objective: combined.DiversityObjective, outcomes: list[tuple[int, ...]]) -> NDArray[np.float64]:
+def _advantages(
+    objective: diversity_objective.DiversityObjective, outcomes: list[tuple[int, ...]]
+) -> NDArray[np.float64]:
     verdicts = [[toy.verdict_of(toy.OUTCOMES[i]) for i in one] for one in outcomes]
     return objective.advantages([toy.sample_set(one) for one in outcomes], verdicts).advantages
 
@@ -91,13 +92,6 @@ def micro_batches() -> float:
     return max(exact.relative_error(one, found[0]) for one in found)
 
 
-def zero_weight() -> float:
-    """Whether lambda = 0 gives the demonstration loss itself, even beside a broken diversity term: 0 when it does."""
-    demonstration = torch.tensor(1.25, requires_grad=True)
-    total = combined.combine(demonstration, torch.tensor(math.nan), 0.0).total
-    return float(abs(total.detach() - demonstration.detach()))
-
-
 def resumed() -> float:
     """Largest change of an advantage when the objective's state goes through JSON between two batches."""
     rng = np.random.default_rng(4)
@@ -105,7 +99,7 @@ def resumed() -> float:
     one, two = _objective("semantic"), _objective("semantic")
     _advantages(one, first)
     _advantages(two, first)
-    fresh = combined.DiversityObjective(two.reward, two.gate, SAMPLES)
+    fresh = diversity_objective.DiversityObjective(two.reward, two.gate, SAMPLES)
     fresh.load_state_dict(json.loads(json.dumps(two.state_dict())))
     return float(np.abs(_advantages(one, second) - _advantages(fresh, second)).max())
 
@@ -134,7 +128,7 @@ def junk_threshold(pairwise: bool, set_size: SetSize, samples: int = 3) -> float
     demonstration = -(torch.tensor(shares) * logq[:3]).sum()
     gain, loss = (torch.autograd.grad(x, logits, retain_graph=True)[0][3] for x in (scalar, demonstration))
     similarity = sum(float(w) * credit.similarity for w, credit in zip(weights, credits_, strict=True))
-    predicted = 1.0 / combined.junk_monitor(1.0, similarity)
+    predicted = 1.0 / diversity_objective.off_support_gain(1.0, similarity)
     return abs(float(loss / gain) / predicted - 1.0)
 
 
@@ -145,7 +139,6 @@ def invariance_lines() -> list[Line]:
         below(SECTION, "advantages do not see the batch's other prompts", other_prompts(), ROUNDING),
         below(SECTION, "what is subtracted does not see its own sample", own_sample(), ROUNDING),
         below(SECTION, "1, 2, 4 and 8 micro-batches", micro_batches(), ROUNDING),
-        zero(SECTION, "lambda = 0 is the demonstration loss itself", zero_weight()),
         zero(SECTION, "state through a checkpoint", resumed()),
     ]
     thresholds: tuple[tuple[str, bool, SetSize], ...] = (

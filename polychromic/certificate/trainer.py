@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset, disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
@@ -80,6 +80,8 @@ def policy(seed: int = 0) -> Any:
 @dataclass(frozen=True)
 class Colors:
     """The toy task: a finished completion with a word is right; the order of its words does not matter."""
+
+    judges: ClassVar[bool] = True
 
     name: str = "colors"
 

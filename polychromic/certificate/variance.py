@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from polychromic.certificate import exact, toy
 from polychromic.certificate.lines import Line, below
 from polychromic.objective import baseline
-from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.credit import Credit, SetSize
+from polychromic.objective.diversity_objective import DiversityObjective
 
 PROMPTS = 6
 SAMPLES = 4

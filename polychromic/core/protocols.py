@@ -1,10 +1,15 @@
-"""Every contract of the house on one screen. Shelves implement them; nothing inherits from them."""
+"""Every contract of the house on one screen. Shelves implement them; nothing inherits from them.
+
+A kind says itself what it is and needs, as class variables or, where its options decide, as properties. Nothing else
+keeps a list of kinds: settings are checked, metrics compared and rewards certified by these facts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from polychromic.core.facts import Meaning
 from polychromic.core.nouns import (
     Completion,
     Decoding,
@@ -24,6 +29,12 @@ def silent(work: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
+NEEDS = ("encoder", "verifier", "demonstrations")
+"""What a kind may need: an encoder of texts, a task that judges completions, demonstrations."""
+Form = Literal["labels", "pairs", "set function"]
+"""What a reward's evidence is: it decides for which sizes of sets the credit can be computed."""
+
+
 @runtime_checkable
 class Sampler(Protocol):
     """Draws completions."""
@@ -34,10 +45,37 @@ class Sampler(Protocol):
 
 
 @runtime_checkable
-class Task(Protocol):
-    """Prompts whose completions can be judged."""
+class StreamingSampler(Sampler, Protocol):
+    """A sampler that hands over each set when it is there, so that none is lost when it breaks off."""
 
-    name: str
+    def each(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> Iterator[SampleSet]:
+        """One set of ``n`` independent completions for each prompt, in the order in which they are done."""
+        ...
+
+
+def drawn(
+    sampler: Sampler, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
+) -> Iterator[list[SampleSet]]:
+    """The prompts' sets as they come: one at a time where the sampler can, else all together."""
+    if isinstance(sampler, StreamingSampler):
+        yield from ([one] for one in sampler.each(prompts, n, decoding, seed))
+    else:
+        yield sampler.sample(prompts, n, decoding, seed)
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Prompts, demonstrations, and a checker of completions."""
+
+    @property
+    def name(self) -> str:
+        """What files and tables call it."""
+        ...
+
+    @property
+    def judges(self) -> bool:
+        """Whether ``verify`` can tell right from wrong; False for free answers, whose verdicts are all ABSENT."""
+        ...
 
     def prompts(self, split: str) -> Sequence[Prompt]:
         """The prompts of ``split`` ("train", "validation" or "test"); splits are disjoint."""
@@ -70,7 +108,7 @@ def verdicts_on(task: Task, prompts: Sequence[Prompt], completions: Sequence[Com
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Texts to unit vectors."""
+    """Texts to unit vectors; ``name`` tells one encoder from another in signatures."""
 
     name: str
 
@@ -78,10 +116,24 @@ class Embedder(Protocol):
         """Float32 array of shape [len(texts), d] with rows of length 1; equal texts give equal rows."""
         ...
 
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads."""
+        ...
+
 
 @runtime_checkable
 class Reward(Protocol):
     """What makes a set of completions worth having, as evidence the objective turns into credit."""
+
+    @property
+    def form(self) -> Form:
+        """Which of the three kinds of evidence it gives."""
+        ...
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without, of ``NEEDS``."""
+        ...
 
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:
         """Labels, distances or a set function over the set's completions; ``verdicts`` when a task judges them."""
@@ -92,18 +144,37 @@ class Reward(Protocol):
 class Gate(Protocol):
     """Which completions count."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot do without, of ``NEEDS``."""
+        ...
+
     def validity(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> tuple[float, ...]:
         """One number in [0, 1] for each completion; 0 removes it from the set's value."""
         ...
 
 
 @runtime_checkable
-class Metric(Protocol):
-    """A number about sets of completions, as one Measurement for each prompt."""
+class Metric(Meaning, Protocol):
+    """A number about sets of completions, as one Measurement for each prompt; what it means is a ``Meaning``."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot be computed without, of ``NEEDS``."""
+        ...
 
     @property
     def signature(self) -> str:
         """Everything that changes the number, such as ``distinct|n:2|tok:words|k:16|scope:prompt``."""
+        ...
+
+    @classmethod
+    def defaults(cls, n: int) -> Sequence[Mapping[str, Any]]:
+        """Options of its instances where an evaluation of ``n`` samples a prompt names no metrics; often none."""
+        ...
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with every option fixed that it takes from the sets, such as k; itself when there is none."""
         ...
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:

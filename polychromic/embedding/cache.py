@@ -63,8 +63,7 @@ class CachedEmbedder:
 
     def cut(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the encoder reads."""
-        count = getattr(self.inner, "cut", None)
-        return int(count(texts)) if count is not None else 0
+        return self.inner.cut(texts)
 
     def _find(self, key: Keys) -> NDArray[np.float32]:
         if key in self._memory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Likelihood:
     ``threshold`` is the ``quantile`` of the demonstrations' own values (see ``threshold_of``) unless it is given.
     ``truncated``: whether a completion that was cut off at the token limit may count.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("demonstrations",)
 
     reference: Reference
     quantile: float = 0.05

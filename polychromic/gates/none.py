@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polychromic.core.nouns import SampleSet, Verdict
 
@@ -15,6 +15,8 @@ class NoGate:
 
     ``truncated``: whether a completion that was cut off at the token limit may count.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     truncated: Literal["invalid", "valid"] = "invalid"
 

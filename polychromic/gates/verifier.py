@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import SampleSet, Verdict
@@ -16,6 +16,8 @@ class Verifier:
 
     ``truncated``: whether a completion that was cut off at the token limit may count.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ("verifier",)
 
     truncated: Literal["invalid", "valid"] = "invalid"
 

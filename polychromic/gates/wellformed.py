@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import SampleSet, Verdict
@@ -17,6 +17,8 @@ class Wellformed:
     ``ngram`` is the length in words of what may not repeat. ``truncated``: whether a completion that was cut off at
     the token limit may count.
     """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     max_repetition: float = 0.5
     ngram: int = 3

@@ -26,7 +26,7 @@ class ScheduleOptions:
     ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
     demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
     |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
-    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.calibration``).
+    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
     ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
@@ -106,7 +106,7 @@ class WeightSchedule:
         if demonstration > 0 and diversity > 0 and math.isfinite(demonstration) and math.isfinite(diversity):
             self.log_ratio = _follow(self.log_ratio, math.log(demonstration / diversity))
 
-    def looks(self, step: int, steps_between: int) -> bool:
+    def measure_gradients_at(self, step: int, steps_between: int) -> bool:
         """Whether the gradients are looked at in ``step``, when only every ``steps_between``-th step has both.
 
         It is the first such step of every ``monitor_every`` steps.

@@ -9,9 +9,9 @@ from typing import Any
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Decoding
-from polychromic.objective.calibration import needed
 from polychromic.objective.credit import MAX_SUBSETS, SetSize, evaluations
 from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions
+from polychromic.objective.set_value import samples_needed
 from polychromic.settings.catalog import split
 from polychromic.settings.schema import Kind, PolychromicSection
 
@@ -110,7 +110,7 @@ def _refuse_rival(section: PolychromicSection) -> None:
 
 def _refuse_schedule(section: PolychromicSection, surroundings: Surroundings) -> None:
     options = ScheduleOptions.parse(section.schedule)
-    least = needed(section.set_size, section.n_generations)
+    least = samples_needed(section.set_size, section.n_generations)
     if options.calibrated == DEMONSTRATIONS and surroundings.repeated is not None and surroundings.repeated < least:
         raise UnsoundObjectiveError(
             f"polychromic.schedule.calibrated: demonstrations takes {least} demonstrations of one prompt to know what "

@@ -25,7 +25,7 @@ COMPACT_BELOW = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Generation:
     """One drawn sequence: its tokens with the end token when one was drawn, and their summed log-probability."""
 
     token_ids: tuple[int, ...]
@@ -34,7 +34,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class StopTokens:
     """The tokens that end a completion, and the one that fills rows."""
 
     eos: tuple[int, ...]
@@ -42,17 +42,17 @@ class Ends:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GenerationRequest:
     """``n`` draws for each prompt, how they are drawn and end, the seed that decides them, and what bounds them."""
 
     n: int
     decoding: Decoding
-    ends: Ends
+    stop_tokens: StopTokens
     seed: int
     constraint: Constraint | None = None
 
 
-def generate(model: nn.Module, prompts: Sequence[Sequence[int]], request: Request) -> list[list[Draw]]:
+def generate(model: nn.Module, prompts: Sequence[Sequence[int]], request: GenerationRequest) -> list[list[Generation]]:
     """``request.n`` independent draws for each prompt of token ids, in order.
 
     The distribution is the model's at ``decoding.temperature`` (0: the likeliest token), cut to what the constraint
@@ -95,16 +95,16 @@ def context_of(model: nn.Module) -> int:
 class _Loop:
     """The running rows of one call, and what every row has drawn so far."""
 
-    def __init__(self, model: nn.Module, request: Request, generator: torch.Generator) -> None:
+    def __init__(self, model: nn.Module, request: GenerationRequest, generator: torch.Generator) -> None:
         self.model, self.generator = model, generator
-        self.n, self.decoding, self.ends = request.n, request.decoding, request.ends
+        self.n, self.decoding, self.stop_tokens = request.n, request.decoding, request.stop_tokens
         self.constraint = request.constraint
         self.room = context_of(model)
         self.length = 0
 
     def prefill(self, prompts: Sequence[Sequence[int]], device: torch.device) -> None:
         """Reads all prompts, left-padded, once each; then makes ``n`` rows of every prompt's cache."""
-        ids, mask = left_padded(prompts, self.ends.pad, device)
+        ids, mask = left_padded(prompts, self.stop_tokens.pad, device)
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         out = self.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
         self.cache: Any = out.past_key_values
@@ -114,9 +114,9 @@ class _Loop:
         self.mask = mask.repeat_interleave(n, dim=0)
         self.position = positions[:, -1:].repeat_interleave(n, dim=0)
         self.rows = torch.arange(rows, device=device)
-        self.eos = torch.tensor(self.ends.eos, device=device)
+        self.eos = torch.tensor(self.stop_tokens.eos, device=device)
         limit = self.decoding.max_new_tokens
-        self.tokens = torch.full((rows, limit), self.ends.pad, device=device)
+        self.tokens = torch.full((rows, limit), self.stop_tokens.pad, device=device)
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
         self.logprob = torch.zeros(rows, device=device)
@@ -146,7 +146,7 @@ class _Loop:
         token, logprob = draw(logits, self.decoding, self.generator)
         if self.paths:
             self.paths.take(token, rows)
-        token = torch.where(self.running, token, self.ends.pad)
+        token = torch.where(self.running, token, self.stop_tokens.pad)
         self.tokens[self.rows, self.length] = token
         self.logprob[self.rows] += torch.where(self.running, logprob, 0.0)
         self.lengths[self.rows] += self.running
@@ -165,12 +165,12 @@ class _Loop:
         if keep.numel():
             self.cache.batch_select_indices(keep)
 
-    def draws(self) -> list[Draw]:
+    def draws(self) -> list[Generation]:
         """Every row's result, in row order."""
         table = zip(
             self.tokens.tolist(), self.lengths.tolist(), self.finished.tolist(), self.logprob.tolist(), strict=True
         )
-        return [Draw(tuple(tokens[:length]), done, logprob) for tokens, length, done, logprob in table]
+        return [Generation(tuple(tokens[:length]), done, logprob) for tokens, length, done, logprob in table]
 
 
 def draw(logits: Tensor, decoding: Decoding, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ for the completion's tokens, and for large vocabularies only a chunk of them at 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -51,6 +52,13 @@ def fed_tokens(model: nn.Module, prompts: Sequences, completions: Sequence[Seque
     """The tokens that a call of ``completion_logprobs`` feeds to the model: what its memory and time go with."""
     together = _together(causal_lm(model), prompts, completions)
     return sum(map(tokens_in, prompts, completions, together))
+
+
+def mean_logprobs(model: nn.Module, prompt: Sequence[int], completions: Sequences) -> list[float]:
+    """Log-likelihood per token of completions of one prompt at temperature 1, in nats; -inf for an empty one."""
+    with torch.no_grad():
+        total = completion_logprobs(model, [prompt], [completions], 1.0)[0].tolist()
+    return [value / len(ids) if ids else -math.inf for value, ids in zip(total, completions, strict=True)]
 
 
 def causal_lm(model: nn.Module) -> Any:

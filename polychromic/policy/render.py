@@ -7,7 +7,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt
-from polychromic.policy.generate import Draw, Ends
+from polychromic.policy.generate import Generation, StopTokens
 
 
 def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
@@ -43,7 +43,7 @@ def training_row(example: Example) -> dict[str, Any]:
     }
 
 
-def ends_of(model: Any, tokenizer: Any) -> Ends:
+def stop_tokens_of(model: Any, tokenizer: Any) -> StopTokens:
     """All end tokens of model and tokenizer (there may be several), and the padding token.
 
     Raises:
@@ -56,10 +56,10 @@ def ends_of(model: Any, tokenizer: Any) -> Ends:
     if not eos:
         raise InputError("the model names no end-of-sequence token, so no completion could ever be finished")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(eos)
-    return Ends(tuple(sorted(eos)), pad)
+    return StopTokens(tuple(sorted(eos)), pad)
 
 
-def completions(tokenizer: Any, draws: Sequence[Draw]) -> tuple[Completion, ...]:
+def completions(tokenizer: Any, draws: Sequence[Generation]) -> tuple[Completion, ...]:
     """Draws as completions, with the text a reader would see (no special tokens)."""
     texts = tokenizer.batch_decode([draw.token_ids for draw in draws], skip_special_tokens=True)
     return tuple(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polychromic.core.errors import RecordError
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Measurement
-from polychromic.records.jsonl import read_rows
+from polychromic.records.jsonl import read_json, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,26 @@ def read_measurements(path: str | Path) -> list[StoredMeasurement]:
         RecordError: a row lacks a field, or a value is missing without a reason.
     """
     return [_checked(path, line, row) for line, row in read_rows(path)]
+
+
+def facts_path(measurements: str | Path) -> Path:
+    """The file beside a measurements file that says what its metrics mean."""
+    return Path(measurements).with_suffix(".json")
+
+
+def read_facts(measurements: str | Path) -> dict[str, MetricFacts]:
+    """What the metrics of a measurements file mean, by signature; empty for a file that does not say.
+
+    Raises:
+        RecordError: the facts are wrong.
+    """
+    path = facts_path(measurements)
+    rows = read_json(path).get("metrics", []) if path.exists() else []
+    try:
+        found = [MetricFacts.from_row(row) for row in rows if not isinstance(row, str)]
+    except InputError as error:
+        raise RecordError(f"{path}: metrics: {error}") from None
+    return {facts.signature: facts for facts in found}
 
 
 def _checked(path: str | Path, line: int, row: dict[str, Any]) -> StoredMeasurement:

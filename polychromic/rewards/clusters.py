@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class Clusters:
     Not labels: which group a completion is in depends on the others, and labels made from the whole set would let a
     completion change the worth of sets it is not in.
     """
+
+    form: ClassVar[str] = "set function"
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
 
     embedder: Embedder
     threshold: float = 0.15

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Distances, SampleSet, SetFunction, Verdict
+from polychromic.core.protocols import Form
 from polychromic.diversity.ngrams import (
     distinct,
     expectation_adjusted_distinct,
@@ -27,6 +28,8 @@ class Lexical:
     latter two are pooled over the valid completions and multiplied by their share of the set.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     statistic: Literal["jaccard", "distinct", "ead"] = "jaccard"
     n: int = 2
     tokenizer_name: str = "words"
@@ -38,6 +41,11 @@ class Lexical:
             raise InputError(f"lexical: statistic must be jaccard, distinct or ead, not {self.statistic!r}")
         if self.n < 1 or self.vocabulary < 2:
             raise InputError(f"lexical: n must be at least 1 and vocabulary 2, not {self.n} and {self.vocabulary}")
+
+    @property
+    def form(self) -> Form:
+        """``pairs`` for ``jaccard``, else ``set function``."""
+        return "pairs" if self.statistic == "jaccard" else "set function"
 
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Distances | SetFunction:
         """Distances of all pairs for ``jaccard``, else a set function in [0, 1]."""

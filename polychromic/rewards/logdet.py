@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from polychromic.diversity.vendi import log_determinant
 @dataclass(frozen=True)
 class LogDeterminant:
     """``log det(I + scale K) / (size log(1 + scale))`` of the valid completions' cosine similarities ``K``."""
+
+    form: ClassVar[str] = "set function"
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
 
     embedder: Embedder
     scale: float = 1.0

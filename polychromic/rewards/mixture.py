@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Distances, Evidence, Labels, SampleSet, SetFunction, Verdict
-from polychromic.core.protocols import Embedder, Reward
+from polychromic.core.protocols import Embedder, Form, Reward
 from polychromic.settings.catalog import build
 
 
@@ -24,6 +24,7 @@ class Mixture:
     parts: Sequence[str | Mapping[str, Any]] = ("answers", "lexical")
     weights: Sequence[float] | None = None
     embedder: Embedder | None = None
+    _mixed: tuple[tuple[float, Reward], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         weights = self.weights if self.weights is not None else (1.0,) * len(self.parts)
@@ -33,10 +34,19 @@ class Mixture:
         built: list[Reward] = [build("rewards", part, embedder=self.embedder) for part in self.parts]
         object.__setattr__(self, "_mixed", tuple(zip(shares, built, strict=True)))
 
+    @property
+    def form(self) -> Form:
+        """``pairs`` when every part gives pairs, else ``set function``."""
+        return "pairs" if all(reward.form == "pairs" for _, reward in self._mixed) else "set function"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What its parts need."""
+        return tuple(sorted({need for _, reward in self._mixed for need in reward.needs}))
+
     def evidence(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Evidence:
         """Distances when every part gives distances, else a set function in [0, 1]."""
-        mixed: tuple[tuple[float, Reward], ...] = self._mixed  # type: ignore[attr-defined]
-        weighted = [(share, reward.evidence(samples, verdicts)) for share, reward in mixed]
+        weighted = [(share, reward.evidence(samples, verdicts)) for share, reward in self._mixed]
         pairs = [share * np.asarray(one.rows) for share, one in weighted if isinstance(one, Distances)]
         if len(pairs) == len(weighted):
             return Distances(tuple(map(tuple, np.sum(pairs, axis=0).tolist())))

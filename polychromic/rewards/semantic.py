@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ class Semantic:
 
     The cap keeps two opposed texts from being worth more than two unrelated ones.
     """
+
+    form: ClassVar[str] = "pairs"
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
 
     embedder: Embedder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from polychromic.diversity.vendi import vendi_of_kernel
 @dataclass(frozen=True)
 class Vendi:
     """Vendi score of the valid completions' embeddings over the size of the set (2210.02410); ``q`` is its order."""
+
+    form: ClassVar[str] = "set function"
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
 
     embedder: Embedder
     q: float = 1.0

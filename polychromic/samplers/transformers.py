@@ -11,8 +11,8 @@ import torch
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 from polychromic.policy.constraint import Constraint
-from polychromic.policy.generate import Request, generate
-from polychromic.policy.render import completions, ends_of, prompt_ids
+from polychromic.policy.generate import GenerationRequest, generate
+from polychromic.policy.render import completions, prompt_ids, stop_tokens_of
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ class Transformers:
     def _draw(
         self, prompts: Sequence[Sequence[int]], n: int, decoding: Decoding, seed: int
     ) -> Iterator[tuple[Completion, ...]]:
-        ends = ends_of(self.model, self.tokenizer)
+        ends = stop_tokens_of(self.model, self.tokenizer)
         constraint = None
         if self.schema is not None:
             constraint = Constraint(self.tokenizer, self.model.config.vocab_size, ends.eos, self.schema)
-        for group in generate_in_memory(self.model, prompts, Request(n, decoding, ends, seed, constraint)):
+        for group in generate_in_memory(self.model, prompts, GenerationRequest(n, decoding, ends, seed, constraint)):
             yield completions(self.tokenizer, group)
 
 
-def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Request) -> list[Any]:
+def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: GenerationRequest) -> list[Any]:
     """``generate``, with half as many prompts, or draws of one, at a time whenever the device runs out of memory."""
     try:
         return generate(model, prompts, request)

@@ -1,46 +1,51 @@
-"""The folder is the registry: a file NAME.py of a shelf is the kind NAME, its public dataclass's fields the options.
+"""The folder is the registry: a file on a shelf holds kinds, and a kind's dataclass fields are its options.
 
-What kinds and options there are is read from the source; a shelf's file is imported only when it is built.
+A kind is a public frozen dataclass with the shelf's method. Its name is the ``kind`` that it states
+(``kind: ClassVar[str] = "jaccard"``), else that of its file, so one file may hold several. Only the file of the kind
+that is asked for is imported, and no file on a shelf imports torch before it is used.
 """
 
 from __future__ import annotations
 
-import ast
 import dataclasses
+import functools
 import importlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
-import polychromic
 from polychromic.core.errors import InputError, SettingsError
-from polychromic.settings.fields import ANYTHING, FieldType, class_fields, classes, nearest, source_of, tree_of
+from polychromic.settings.fields import FieldType, field_types, nearest
+
+
+class Shelf(NamedTuple):
+    """A shelf's package, the method that tells its kinds from helpers in the same file, and what one kind is called."""
+
+    package: str
+    method: str
+    noun: str
+
 
 SHELVES = {
-    "samplers": ("polychromic.samplers", "sample"),
-    "rewards": ("polychromic.rewards", "evidence"),
-    "gates": ("polychromic.gates", "validity"),
-    "tasks": ("polychromic.tasks", "verify"),
-    "metrics": ("polychromic.metrics", "measure"),
-    "scorers": ("polychromic.analysis.scorers", "scores"),
-    "demonstration": ("polychromic.objective.demonstration", ""),
+    "samplers": Shelf("polychromic.samplers", "sample", "sampler"),
+    "rewards": Shelf("polychromic.rewards", "evidence", "reward"),
+    "gates": Shelf("polychromic.gates", "validity", "gate"),
+    "tasks": Shelf("polychromic.tasks", "verify", "task"),
+    "metrics": Shelf("polychromic.metrics", "measure", "metric"),
+    "scorers": Shelf("polychromic.code.scorers", "scores", "scorer"),
+    "demonstration": Shelf("polychromic.objective.demonstration", "loss", "demonstration loss"),
 }
-"""Shelf: its package, and the method that tells its dataclass from helpers in the same file."""
 PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
 """Fields that the wiring fills; no YAML may. A task takes no parts, so there the same names are options."""
-BUILT_IN = {"demonstration": "nll"}
-"""Kinds without a file: the negative log-likelihood is the trainer's own loss."""
-
-Entry = tuple[Path, ast.ClassDef]
+_STATED = re.compile(r'^    kind: ClassVar\[str\] = "(\w+)"', re.MULTILINE)
 
 
 def kinds(shelf: str) -> list[str]:
-    """The kinds on a shelf, sorted."""
-    package, _ = _shelf(shelf)
-    folder = Path(polychromic.__path__[0]).joinpath(*package.split(".")[1:])
-    names = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
-    found = {name for name in names if not name.startswith("_") and _entry(shelf, name) is not None}
-    return sorted(found | ({BUILT_IN[shelf]} if shelf in BUILT_IN else set()))
+    """The kinds on a shelf, sorted; imports all its files."""
+    homes = _homes(_shelf(shelf).package)
+    return sorted(name for name, module in homes.items() if name in _kinds_in(shelf, importlib.import_module(module)))
 
 
 def parts_on(shelf: str) -> frozenset[str]:
@@ -48,20 +53,13 @@ def parts_on(shelf: str) -> frozenset[str]:
     return frozenset() if shelf == "tasks" else PARTS
 
 
-def options(shelf: str, kind: str) -> dict[str, FieldType] | None:
-    """The options a YAML may set on a kind, with their types; None when they cannot be told from the source.
+def options(shelf: str, kind: str) -> dict[str, FieldType]:
+    """The options a YAML may set on a kind, with their types.
 
     Raises:
         SettingsError: there is no such kind on the shelf.
     """
-    entry = _entry(shelf, kind)
-    if entry is None and BUILT_IN.get(shelf) == kind:
-        return {}
-    if entry is None:
-        raise SettingsError(f"{kind!r} is no kind of {shelf}{nearest(kind, kinds(shelf))}")
-    path, node = entry
-    found = _fields(path, node)
-    return None if found is None else {name: kind for name, kind in found.items() if name not in parts_on(shelf)}
+    return {name: type_ for name, type_ in field_types(kind_class(shelf, kind)).items() if name not in parts_on(shelf)}
 
 
 def split(value: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -88,8 +86,6 @@ def check(shelf: str, value: str | Mapping[str, Any]) -> None:
     for name, option in given.items():
         if name in parts_on(shelf):
             raise SettingsError(f"{name}: is filled in by the program and cannot be set")
-        if allowed is None:
-            continue
         if name not in allowed:
             hint = nearest(name, allowed) if allowed else "; it has no options"
             raise SettingsError(f"{name}: unknown option of {kind}{hint}")
@@ -109,11 +105,6 @@ def build(shelf: str, value: str | Mapping[str, Any], **parts: Any) -> Any:
     kind, given = split(value)
     cls = kind_class(shelf, kind)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    unknown = [name for name in given if name not in fields]
-    if unknown:
-        raise SettingsError(
-            f"{unknown[0]}: unknown option of {kind}{nearest(unknown[0], set(fields) - parts_on(shelf))}"
-        )
     taken = {name: part for name, part in parts.items() if name in fields and part is not None}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -134,79 +125,45 @@ def kind_class(shelf: str, kind: str) -> Any:
     Raises:
         SettingsError: there is no such kind on the shelf.
     """
-    entry = _entry(shelf, kind)
-    if entry is None:
-        raise SettingsError(f"{kind!r} is no kind of {shelf}{nearest(kind, kinds(shelf))}")
-    module = importlib.import_module(f"{_shelf(shelf)[0]}.{kind}")
-    return getattr(module, entry[1].name)
+    module = _homes(_shelf(shelf).package).get(kind)
+    found = _kinds_in(shelf, importlib.import_module(module)) if module is not None else {}
+    if kind not in found:
+        raise SettingsError(f"unknown {_shelf(shelf).noun} {kind!r}{nearest(kind, kinds(shelf))}")
+    return found[kind]
 
 
-def _shelf(shelf: str) -> tuple[str, str]:
+def _shelf(shelf: str) -> Shelf:
     if shelf not in SHELVES:
         raise SettingsError(f"there is no shelf {shelf!r}{nearest(shelf, SHELVES)}")
     return SHELVES[shelf]
 
 
-def _entry(shelf: str, kind: str) -> Entry | None:
-    """The file and class of a kind; None when the name is no kind."""
-    package, method = _shelf(shelf)
-    if not kind.isidentifier() or kind.startswith("_"):
-        return None
-    path = source_of(f"{package}.{kind}")
-    if path is None:
-        return None
-    found = [(path, node) for node in classes(path).values()]
-    if path.name == "__init__.py":
-        found += _exported(path)
-    public = [(file, node) for file, node in found if _is_dataclass(node) and not node.name.startswith("_")]
-    if method:
-        public = [(file, node) for file, node in public if _has_method(file, node, method)]
-    return public[0] if len(public) == 1 else None
+@functools.cache
+def _homes(package: str) -> dict[str, str]:
+    """The module that may hold a kind, by the kind's name: the names of a shelf's files, and those stated in them."""
+    home: dict[str, str] = {}
+    for path in _files(package):
+        name = path.parent.name if path.stem == "__init__" else path.stem
+        home |= dict.fromkeys([name, *_STATED.findall(path.read_text(encoding="utf-8"))], f"{package}.{name}")
+    return home
 
 
-def _exported(init: Path) -> list[Entry]:
-    """The classes a folder's ``__init__`` takes from its own files."""
-    found = []
-    for node in tree_of(init).body:
-        if not isinstance(node, ast.ImportFrom) or not node.module:
-            continue
-        source = source_of(node.module)
-        if source is not None and source != init and init.parent in source.parents:
-            found += [(source, classes(source)[name.name]) for name in node.names if name.name in classes(source)]
-    return found
+def _files(package: str) -> Iterator[Path]:
+    for folder in importlib.import_module(package).__path__:
+        yield from sorted([*Path(folder).glob("[!_]*.py"), *Path(folder).glob("[!_]*/__init__.py")])
 
 
-def _is_dataclass(node: ast.ClassDef) -> bool:
-    return any(ast.unparse(mark).partition("(")[0].endswith("dataclass") for mark in node.decorator_list)
-
-
-def _has_method(path: Path, node: ast.ClassDef, method: str) -> bool:
-    """Whether the class defines or inherits the method; a base that cannot be read is believed to have it."""
-    if any(isinstance(item, ast.FunctionDef) and item.name == method for item in node.body):
-        return True
-    return any(base is None or _has_method(*base, method) for base in _bases(path, node))
-
-
-def _bases(path: Path, node: ast.ClassDef) -> list[Entry | None]:
-    return [_class_named(path, ast.unparse(base)) for base in node.bases]
-
-
-def _class_named(path: Path, name: str) -> Entry | None:
-    """The class of that name as the file knows it: its own, or imported from a file that can be found."""
-    if name in classes(path):
-        return path, classes(path)[name]
-    for node in tree_of(path).body:
-        if isinstance(node, ast.ImportFrom) and node.module and name in {part.name for part in node.names}:
-            source = source_of(node.module)
-            return (source, classes(source)[name]) if source is not None and name in classes(source) else None
-    return None
-
-
-def _fields(path: Path, node: ast.ClassDef) -> dict[str, FieldType] | None:
-    found: dict[str, FieldType] = {}
-    for base in _bases(path, node):
-        inherited = None if base is None else _fields(*base)
-        if inherited is None:
-            return None
-        found |= inherited
-    return found | {name: kind or ANYTHING for name, kind in class_fields(node)}
+def _kinds_in(shelf: str, module: ModuleType) -> dict[str, Any]:
+    """The kinds of one file, or of what a folder's ``__init__`` takes from its own files, by name."""
+    own = [
+        cls
+        for name, cls in vars(module).items()
+        if isinstance(cls, type)
+        and not name.startswith("_")
+        and f"{cls.__module__}.".startswith(f"{module.__name__}.")
+        and dataclasses.is_dataclass(cls)
+        and callable(getattr(cls, _shelf(shelf).method, None))
+    ]
+    stated = {str(vars(cls)["kind"]): cls for cls in own if "kind" in vars(cls)}
+    unnamed = [cls for cls in own if "kind" not in vars(cls)]
+    return stated | ({module.__name__.rpartition(".")[2]: unnamed[0]} if len(unnamed) == 1 else {})

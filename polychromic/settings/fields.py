@@ -1,15 +1,17 @@
 """The fields of a configuration class, read from its source without importing it (so without importing torch).
 
 This is how ``training:``, ``lora:`` and ``quantization:`` are checked against the very versions of TRL, PEFT and
-transformers that are installed, and the options of a kind against its dataclass, in milliseconds.
+transformers that are installed, in milliseconds. A kind's own file is light and imported: its options are its fields.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import functools
 import importlib.util
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +129,30 @@ def tree_of(path: Path) -> ast.Module:
 def classes(path: Path) -> dict[str, ast.ClassDef]:
     """The top-level classes of a file by name."""
     return {node.name: node for node in tree_of(path).body if isinstance(node, ast.ClassDef)}
+
+
+def field_types(cls: Any) -> dict[str, FieldType]:
+    """What each field of an imported dataclass accepts, by name; fields that are not set on building are left out."""
+    hints: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        hints |= _annotations(base)
+    return {field.name: _of_annotation(hints[field.name]) for field in dataclasses.fields(cls) if field.init}
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """A class's own annotations, aliases resolved where all its names can be; those for type checkers cannot."""
+    try:
+        return inspect.get_annotations(cls, eval_str=True)
+    except NameError:
+        return inspect.get_annotations(cls)
+
+
+def _of_annotation(annotation: Any) -> FieldType:
+    written = annotation.__name__ if type(annotation) is type else str(annotation)
+    try:
+        return accepted(ast.parse(written, mode="eval").body)
+    except SyntaxError:
+        return ANYTHING
 
 
 def class_fields(node: ast.ClassDef) -> Iterator[tuple[str, FieldType]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis import ceiling, controls
-from polychromic.analysis.measurements import read_table
+from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
@@ -134,7 +134,8 @@ def _headroom(folder: str | Path | None, baseline: str | None) -> list[str]:
     path = Path(folder or ".") / "measurements.jsonl"
     if folder is None or not path.exists():
         return []
-    table = read_table(row for _, row in read_rows(path))
+    rows = [row for _, row in read_rows(path)]
+    table = read_table(rows, known_facts(path, rows))
     if baseline is not None and baseline not in table.models:
         raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
     models = [baseline] if baseline else list(table.models)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.best_of_n import advice, choice, differing_temperature, ground
-from polychromic.analysis.candidates import Candidates
 from polychromic.analysis.resampling import Plan
+from polychromic.code.best_of_n import advice, choice, differing_temperature, ground
+from polychromic.code.candidates import Candidates
+from polychromic.code.verifier import Judging
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.jsonl import read_json, write_json
 from polychromic.records.samples import StoredSet, group_sets, read_sets
 from polychromic.records.verdicts import read_verdicts, verdicts_of
 from polychromic.settings.catalog import build, kinds, split
-from polychromic.tasks.judging import Judging
 
 Scorers = Sequence[str | dict[str, Any]]
 

@@ -10,7 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.code_results import KS, ByTask, regression, summary
+from polychromic.code.extraction import answer_part
+from polychromic.code.json_programs import SCHEMA, structured
+from polychromic.code.results import KS, ByTask, regression, summary
+from polychromic.code.verifier import sandbox_facts
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
@@ -24,9 +27,6 @@ from polychromic.settings.fields import nearest
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
 from polychromic.stages.models import NamedModel, named_model
-from polychromic.tasks.judging import sandbox_facts
-from polychromic.tasks.replies import answer_part
-from polychromic.tasks.structured import SCHEMA, structured
 
 EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
 """What may change when an experiment is taken up again."""

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.measurements import known_facts
 from polychromic.core.errors import InputError
+from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
 from polychromic.records.jsonl import read_rows, write_json, write_rows
+from polychromic.records.measurements import facts_path, read_facts
 
 LIKELY_BASELINES = ("sft", "baseline")
 
@@ -36,10 +39,11 @@ def run(
         chosen = replace(settings, baseline=chosen.baseline, base=chosen.base)
     if chosen.base == chosen.baseline:
         chosen = replace(chosen, base=None)
+    facts = known_facts(folder / "measurements.jsonl", rows)
     verdicts = folder / "verdicts.jsonl"
     judged = [row for _, row in read_rows(verdicts)] if verdicts.exists() else []
     path = folder / "comparison.json"
-    write_json(path, compare(rows, chosen, judged, versions()))
+    write_json(path, compare(rows, facts, chosen, judged, versions()))
     return path
 
 
@@ -57,6 +61,7 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         RecordError: a row is wrong.
     """
     merged: list[dict[str, Any]] = []
+    facts: dict[str, MetricFacts] = {}
     owner: dict[str, str] = {}
     for name, path in files.items():
         rows = [row for _, row in read_rows(path)]
@@ -66,7 +71,10 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
             if owner.setdefault(model, name) != name:
                 raise InputError(f"{path}: holds a model {model!r}, which {files[owner[model]]} holds too")
         merged += rows
-    write_rows(Path(folder) / "measurements.jsonl", merged)
+        facts |= read_facts(path)
+    whole = Path(folder) / "measurements.jsonl"
+    write_rows(whole, merged)
+    write_json(facts_path(whole), {"metrics": [each.to_row() for each in facts.values()]})
     return Path(folder)
 
 

@@ -60,7 +60,7 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     manifest = _open(evaluation, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
-    if getattr(task, "judges", True):
+    if task.judges:
         _verify(task, folder, progress)
     _measure(evaluation, task, folder, progress)
     _compare(evaluation, folder, manifest, progress)
@@ -182,7 +182,7 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     from polychromic.stages import audit as auditor
 
     section, path = evaluation.section, manifest.folder / AUDIT
-    if not getattr(task, "judges", True):
+    if not task.judges:
         return
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
     inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}

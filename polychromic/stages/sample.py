@@ -9,7 +9,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
-from polychromic.core.protocols import Progress, Sampler, silent
+from polychromic.core.protocols import Progress, Sampler, drawn, silent
 from polychromic.core.seeds import child_seed
 from polychromic.records import costs
 from polychromic.records.jsonl import AppendLog
@@ -139,9 +139,7 @@ def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[list[StoredSet]
     """The part's sets, all together; one by one from an engine that can, so that none is lost when it breaks off."""
     child = child_seed(seed, part.model.name, str(part.decoding.temperature), part.indices[0], part.prompts[0].id)
     engine, adapter = engines.of(part.model), engines.adapter(part.model)
-    asked = (part.prompts, len(part.indices), part.decoding, child)
-    found = ([one] for one in engine.each(*asked)) if hasattr(engine, "each") else iter([engine.sample(*asked)])
-    for sets in found:
+    for sets in drawn(engine, part.prompts, len(part.indices), part.decoding, child):
         yield [StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices) for one in sets]
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, Task, silent, verdicts_on
-from polychromic.records.costs import spending
+from polychromic.records import costs
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import read_sets
-from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row
+from polychromic.records.verdicts import Key, read_verdicts, verdict_keys, verdict_row
 
+VERDICTS = "verdicts.jsonl"
 ROWS_PER_WRITE = 256
+
+Verifier = Callable[[Sequence[int]], Iterator[tuple[int, Verdict]]]
+"""Given the places of samples without a verdict, each of them with its verdict, in any order."""
 
 
 def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
@@ -21,23 +27,43 @@ def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
         MissingResourceError: the folder has no samples.
         RecordError: a row is wrong.
     """
-    samples, path = Path(folder) / "samples.jsonl", Path(folder) / "verdicts.jsonl"
+    samples = Path(folder) / "samples.jsonl"
     if not samples.exists():
         raise MissingResourceError(f"{samples}: there are no samples; draw some with `polychromic sample`")
-    sets = read_sets(samples)
+    every = [
+        (key, stored.samples.prompt, completion)
+        for stored in read_sets(samples)
+        for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
+    ]
+
+    def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
+        for start in range(0, len(places), ROWS_PER_WRITE):
+            batch = places[start : start + ROWS_PER_WRITE]
+            _, prompts, completions = zip(*(every[place] for place in batch), strict=True)
+            yield from zip(batch, verdicts_on(task, prompts, completions), strict=True)
+
+    complete(folder, [key for key, _, _ in every], verified, progress)
+    return Path(folder) / VERDICTS
+
+
+def complete(folder: str | Path, keys: Sequence[Key], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+    """A verdict for each key, in order: those of the folder's file, and those found now, written as they are found."""
+    path, meter = Path(folder) / VERDICTS, costs.Meter()
     with AppendLog(path) as log:
-        judged = read_verdicts(path)
-        missing = [
-            (key, stored.samples.prompt, completion)
-            for stored in sets
-            for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
-            if key not in judged
-        ]
-        for start in range(0, len(missing), ROWS_PER_WRITE):
-            batch = missing[start : start + ROWS_PER_WRITE]
-            keys, prompts, completions = zip(*batch, strict=True)
-            with spending(folder, "verify"):
-                verdicts = verdicts_on(task, prompts, completions)
-            log.append(verdict_row(key, verdict) for key, verdict in zip(keys, verdicts, strict=True))
-            progress("verify", start + len(batch), len(missing))
-    return path
+        known = read_verdicts(path)
+        missing = [place for place, key in enumerate(keys) if key not in known]
+        waiting: list[Key] = []
+        done = 0
+        try:
+            for place, verdict in verified(missing):
+                known[keys[place]] = verdict
+                waiting.append(keys[place])
+                done += 1
+                if len(waiting) >= ROWS_PER_WRITE or done == len(missing):
+                    full, waiting = waiting, []  # first, so that an interruption does not write them twice
+                    log.append(verdict_row(key, known[key]) for key in full)
+                    costs.append(folder, [costs.Spent("verify", *meter.lap())])
+                    progress("verify", done, len(missing))
+        finally:
+            log.append(verdict_row(key, known[key]) for key in waiting)
+    return [known[key] for key in keys]

@@ -11,20 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from polychromic.analysis.code_results import KS, summary
+from polychromic.code.extraction import Extraction, PostProcessing, extract
+from polychromic.code.problems import Problem
+from polychromic.code.results import KS, summary
+from polychromic.code.task import CodeTask
+from polychromic.code.verifier import sandbox_facts, verify_completions
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
-from polychromic.records.jsonl import AppendLog, encode, scan_rows, write_json, write_rows
+from polychromic.records.jsonl import encode, scan_rows, write_json, write_rows
 from polychromic.records.samples import StoredSet, sample_rows
-from polychromic.records.verdicts import Key, read_verdicts, verdict_row
-from polychromic.tasks._coding import CodeTask
-from polychromic.tasks.judging import judge_each, sandbox_facts
-from polychromic.tasks.problems import Problem
-from polychromic.tasks.replies import Extraction, PostProcessing, extract
+from polychromic.stages import verify
 
 NAMED_ROWS = 5
-BATCH = 64
 
 
 class Sample(NamedTuple):
@@ -66,7 +65,13 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
         named = "; ".join(f"{count} x {reason}" for reason, count in reading.refused.items()) or "it is empty"
         raise InputError(f"{path}: no row can be used: {named}")
     _store(folder, reading.samples, model)
-    verdicts = _judged(folder / "verdicts.jsonl", reading.samples, task, model, progress)
+
+    def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
+        items = [(reading.samples[place].problem, reading.samples[place].extraction()) for place in places]
+        return ((places[index], verdict) for index, verdict in verify_completions(items, task.judging))
+
+    keys = [(model, sample.problem.id, sample.temperature, sample.number) for sample in reading.samples]
+    verdicts = verify.complete(folder, keys, verified, progress)
     by_task: dict[str, list[Verdict]] = {}
     for sample, verdict in zip(reading.samples, verdicts, strict=True):
         by_task.setdefault(sample.problem.id, []).append(verdict)
@@ -151,30 +156,3 @@ def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
     if path.exists() and path.read_bytes() != b"".join(map(encode, rows)):
         raise InputError(f"{folder}: holds the samples of another file; choose another folder with --out")
     write_rows(path, rows)
-
-
-def _judged(path: Path, samples: Sequence[Sample], task: CodeTask, model: str, progress: Progress) -> list[Verdict]:
-    """One verdict for each sample, written soon after it is found."""
-    keys: list[Key] = [(model, s.problem.id, s.temperature, s.number) for s in samples]
-    with AppendLog(path) as log:
-        known = read_verdicts(path)
-        missing = [number for number, key in enumerate(keys) if key not in known]
-        waiting: list[dict[str, Any]] = []
-        done = 0
-        try:
-            for place, verdict in _verdicts([samples[number] for number in missing], task):
-                known[keys[missing[place]]] = verdict
-                waiting.append(verdict_row(keys[missing[place]], verdict))
-                done += 1
-                if len(waiting) >= BATCH:
-                    full, waiting = waiting, []  # first, so that an interruption does not write them twice
-                    log.append(full)
-                    progress("verify", done, len(missing))
-        finally:
-            log.append(waiting)
-        progress("verify", done, len(missing))
-    return [known[key] for key in keys]
-
-
-def _verdicts(samples: Sequence[Sample], task: CodeTask) -> Iterator[tuple[int, Verdict]]:
-    return judge_each([(sample.problem, sample.extraction()) for sample in samples], task.judging)

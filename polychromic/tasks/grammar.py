@@ -66,6 +66,7 @@ class Grammar:
     skew: float = 1.5
 
     name: ClassVar[str] = "grammar"
+    judges: ClassVar[bool] = True
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """The prompts of ``split``, each once; raises InputError for an unknown split or too large a size."""

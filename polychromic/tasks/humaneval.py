@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
+from polychromic.code.problems import Problem, read_problems
+from polychromic.code.task import CodeTask
 from polychromic.core.errors import MissingResourceError
-from polychromic.tasks._coding import CodeTask
-from polychromic.tasks.problems import Problem, read_problems
 
 
 def packaged_file() -> Path:

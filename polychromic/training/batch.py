@@ -22,30 +22,30 @@ Tokens = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class PromptBook:
+class PromptIndex:
     """Which prompt of a task (with its id and payload) a sequence of token ids is, and the other way round."""
 
     known: Mapping[Tokens, Prompt] = field(default_factory=dict)
-    met: dict[str, Tokens] = field(default_factory=dict)
+    unknown: dict[str, Tokens] = field(default_factory=dict)
     """The tokens of the prompts that were looked up and not known, by id."""
 
     @classmethod
-    def of(cls, tokenizer: Any, prompts: Iterable[Prompt]) -> PromptBook:
-        """The book of these prompts."""
+    def of(cls, tokenizer: Any, prompts: Iterable[Prompt]) -> PromptIndex:
+        """The index of these prompts."""
         return cls({tuple(prompt_ids(tokenizer, prompt)): prompt for prompt in prompts})
 
-    def look_up(self, tokens: Tokens, tokenizer: Any) -> Prompt:
-        """The prompt; one without payload, named after its text, where the book does not have it."""
+    def prompt_of(self, tokens: Tokens, tokenizer: Any) -> Prompt:
+        """The prompt; one without payload, named after its text, where the index does not have it."""
         found = self.known.get(tokens)
         if found is not None:
             return found
         text = tokenizer.decode(list(tokens))
-        self.met[text] = tokens
+        self.unknown[text] = tokens
         return Prompt(text, text)
 
     def tokens(self, prompt: Prompt, tokenizer: Any) -> Sequence[int]:
         """The very tokens a prompt was looked up by; its text alone may be taken apart in another way."""
-        return self.met.get(prompt.id) or prompt_ids(tokenizer, prompt)
+        return self.unknown.get(prompt.id) or prompt_ids(tokenizer, prompt)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 transformers writes a checkpoint in place; when it is done, every file is flushed to disk and a MANIFEST.json with sizes
 and hashes seals the folder. Only sealed checkpoints whose files agree with their manifest are resumed from, newest
-first, and older ones are removed only after a newer one has been verified.
+first, and older ones are removed only after a newer one has been verified. What the objective has learnt is kept in
+``trainer_state.json`` and so in every checkpoint.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from polychromic.core.errors import InputError, RecordError
+from polychromic.objective.diversity_objective import DiversityObjective
+from polychromic.objective.schedule import WeightSchedule
 from polychromic.records.jsonl import read_json, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
@@ -48,7 +52,7 @@ def seal(folder: Path, **facts: Any) -> None:
     sync_folder(folder.parent)
 
 
-def flaw(folder: Path) -> str:
+def corruption_reason(folder: Path) -> str:
     """What is wrong with a checkpoint; empty when it is complete."""
     if not (folder / MANIFEST).is_file():
         return "it was never completed"
@@ -76,7 +80,7 @@ def newest_complete(root: Path) -> Found:
     rejected: list[str] = []
     damaged = 0
     for folder in checkpoints(root):
-        wrong = flaw(folder)
+        wrong = corruption_reason(folder)
         if not wrong:
             return Found(folder, tuple(rejected))
         rejected.append(f"{folder.name}: {wrong}")
@@ -102,11 +106,11 @@ def rotate(root: Path, limit: int) -> None:
     for folder in checkpoints(root):
         if kept >= max(limit, KEPT) and (folder / MANIFEST).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-        elif not flaw(folder):
+        elif not corruption_reason(folder):
             kept += 1
 
 
-class Sealing(TrainerCallback):  # type: ignore[misc]
+class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
     """Seals each checkpoint the trainer saves and takes over rotation (``save_total_limit``) from transformers."""
 
     def __init__(self, **facts: Any) -> None:
@@ -127,6 +131,30 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
             seal(folder, step=state.global_step, **self.facts)
             if self.limit:
                 rotate(root, self.limit)
+
+
+class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
+    """Saves the control variate and the weight schedule with every checkpoint, and takes them up on resuming."""
+
+    def __init__(self, objective: DiversityObjective | None = None, schedule: WeightSchedule | None = None) -> None:
+        self.objective, self.schedule = objective, schedule
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON, as transformers keeps it."""
+        saved = {}
+        if self.objective is not None and self.schedule is not None:
+            saved = {"objective": self.objective.state_dict(), "schedule": self.schedule.state_dict()}
+        return {"args": {}, "attributes": saved}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Takes up the state of the checkpoint that the run resumes from."""
+        stored = state.stateful_callbacks.get(type(self).__name__)
+        saved = stored.get("attributes") if isinstance(stored, dict) else None
+        if saved and state.global_step > 0 and self.objective is not None and self.schedule is not None:
+            self.objective.load_state_dict(saved["objective"])
+            self.schedule.load_state_dict(saved["schedule"])
 
 
 def _files(folder: Path) -> list[Path]:

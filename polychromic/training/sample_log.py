@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.records.samples import content_out
-from polychromic.training.term import DiversityTerm, Drawn
+from polychromic.training.term import DiversityTerm, Rollouts
 from polychromic.training.tracking import MetricsFile
 
 COLUMNS = ("step", "prompt_id", "prompt", "completion", "finished", "verdict", "answer", "credit", "advantage")
@@ -29,21 +29,21 @@ class SampleLog(MetricsFile):
         """Writes what was drawn last, once."""
         if self._log is None or self.term.latest is None:
             return
-        step, drawn = self.term.latest
+        step, rollouts = self.term.latest
         if step + 1 == self._written:
             return
         self._written = step + 1  # the number of the step in metrics.jsonl, which is written when it is done
-        rows = [{"step": self._written} | row for row in sample_table(drawn)[: self.count]]
+        rows = [{"step": self._written} | row for row in sample_table(rollouts)[: self.count]]
         self._log.append(rows)
         self.send("samples", COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
 
 
-def sample_table(drawn: Drawn) -> list[dict[str, Any]]:
+def sample_table(rollouts: Rollouts) -> list[dict[str, Any]]:
     """A row for each sample of a step, set by set; verdict and answer are None where no task judges."""
     rows = []
-    for place, samples in enumerate(drawn.sets):
+    for place, samples in enumerate(rollouts.sets):
         for index, completion in enumerate(samples.completions):
-            verdict = drawn.verdicts[place][index] if drawn.verdicts else None
+            verdict = rollouts.verdicts[place][index] if rollouts.verdicts else None
             rows.append(
                 {
                     "prompt_id": samples.prompt.id,
@@ -52,8 +52,8 @@ def sample_table(drawn: Drawn) -> list[dict[str, Any]]:
                     "finished": completion.finished,
                     "verdict": verdict and str(verdict.status),
                     "answer": verdict and verdict.answer,
-                    "credit": float(drawn.credit.credits[place, index]),
-                    "advantage": float(drawn.credit.advantages[place, index]),
+                    "credit": float(rollouts.credit.credits[place, index]),
+                    "advantage": float(rollouts.credit.advantages[place, index]),
                 }
             )
     return rows

@@ -18,16 +18,16 @@ from polychromic.core.errors import InputError, NumericalError, UnsoundObjective
 from polychromic.core.nouns import Completion, Decoding, SampleSet, Verdict
 from polychromic.core.protocols import Embedder, Task, verdicts_on
 from polychromic.core.seeds import child_seed
-from polychromic.objective.combined import DiversityObjective, GroupAdvantages
-from polychromic.objective.composition import CompositionWindow, gradient
+from polychromic.objective.diversity_objective import DiversityObjective, GroupAdvantages
+from polychromic.objective.gradient_balance import GradientWindow, gradient
 from polychromic.objective.surrogate import diversity_surrogate
-from polychromic.policy.generate import Ends, Request, context_of
+from polychromic.policy.generate import GenerationRequest, StopTokens, context_of
 from polychromic.policy.logprobs import completion_logprobs, fed_tokens
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
 from polychromic.samplers.transformers import generate_in_memory as generate
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import PromptBook, Tokens, Window, choose
+from polychromic.training.batch import PromptIndex, Tokens, Window, choose
 
 SCORED_TOKENS = 8192
 """Tokens scored with gradient at a time; more are scored in several backward passes."""
@@ -40,7 +40,7 @@ Verdicts = list[list[Verdict]] | None
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Rollouts:
     """The samples of a step: prompts' tokens, their sets, verdicts and credit [p, n], and what to log."""
 
     prompts: list[Tokens]
@@ -60,18 +60,18 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Part:
+class ScoringChunk:
     """What is scored at a time: these samples of these sets."""
 
     sets: slice
     samples: slice
 
-    def samples_of(self, drawn: Drawn) -> int:
+    def samples_of(self, rollouts: Rollouts) -> int:
         """How many samples it holds."""
-        return len(drawn.sets[self.sets]) * (self.samples.stop - self.samples.start)
+        return len(rollouts.sets[self.sets]) * (self.samples.stop - self.samples.start)
 
-    def halves(self) -> list[Part]:
-        """The part in two, by sets or else by samples; itself when it is one sample."""
+    def halves(self) -> list[ScoringChunk]:
+        """The chunk in two, by sets or else by samples; itself when it is one sample."""
         for name, whole in (("sets", self.sets), ("samples", self.samples)):
             middle = (whole.start + whole.stop) // 2
             if middle > whole.start:
@@ -80,7 +80,7 @@ class Part:
         return [self]
 
 
-def in_memory(model: nn.Module, work: Callable[[], float]) -> float | None:
+def run_or_none_on_oom(model: nn.Module, work: Callable[[], float]) -> float | None:
     """What the work gives; None when the device ran out of memory, with the model's gradients as they were before."""
     held = [(weights, None if weights.grad is None else weights.grad.clone()) for weights in model.parameters()]
     try:
@@ -101,19 +101,19 @@ class DiversityTerm:
     section: PolychromicSection
     objective: DiversityObjective
     tokenizer: Any
-    ends: Ends
-    book: PromptBook
+    stop_tokens: StopTokens
+    index: PromptIndex
     task: Task | None
     seed: int
     embedder: Embedder | None = None
     """What the reward embeds with, if it does; one that remembers, as it is given a step's texts beforehand."""
     bad_draws: int = 0
-    latest: tuple[int, Drawn] | None = None
+    latest: tuple[int, Rollouts] | None = None
     """The newest step with samples, and these."""
-    bound: int | None = None
+    max_scored_tokens: int | None = None
     """Tokens scored at a time since the device ran out of memory; None while it has not."""
 
-    def draw(self, model: Any, window: Window, step: int, *, rank: int = 0, ranks: int = 1) -> Drawn | None:
+    def draw(self, model: Any, window: Window, step: int, *, rank: int = 0, ranks: int = 1) -> Rollouts | None:
         """The step's samples with their advantages; None when there is no prompt or the draw failed.
 
         Raises:
@@ -126,7 +126,7 @@ class DiversityTerm:
         short = [prompt for prompt in window.prompts if len(prompt) + 1 < room]
         prompts = choose(short, share, child_seed(self.seed, "rank", rank), step)
         if not prompts:
-            self.objective.observe_nothing()
+            self.objective.sync_without_samples()
             return None
         began = time.perf_counter()
         seed = child_seed(self.seed, "diversity samples", step, rank)
@@ -136,7 +136,7 @@ class DiversityTerm:
             self.bad_draws += 1
             if self.bad_draws >= BAD_DRAWS:
                 raise
-            self.objective.observe_nothing()
+            self.objective.sync_without_samples()
             return None
         self.bad_draws = 0
         ended = time.perf_counter()
@@ -152,83 +152,84 @@ class DiversityTerm:
             seconds_sampling=ended - began,
             seconds_judging=time.perf_counter() - ended,
         )
-        self.latest = step, Drawn(prompts, sets, verdicts, found)
+        self.latest = step, Rollouts(prompts, sets, verdicts, found)
         return self.latest[1]
 
     def add_gradients(
         self,
         model: Any,
-        drawn: Drawn,
+        rollouts: Rollouts,
         weight: float,
         backward: Callable[[Tensor], None],
-        monitor: CompositionWindow | None,
+        monitor: GradientWindow | None,
     ) -> None:
         """Adds ``-weight * grad E[f]``, as estimated from the samples, to the gradients of ``model``.
 
-        A part for which the device has too little memory is scored in halves, and so are all that follow.
+        A chunk for which the device has too little memory is scored in halves, and so are all that follow.
 
         Raises:
             UnsoundObjectiveError: the log-probabilities are not those of the distribution that drew the samples.
             OutOfMemoryError: not even a single sample fits.
         """
 
-        def score(part: Part) -> float:
+        def score(chunk: ScoringChunk) -> float:
             with scoring_mode(model):
-                surrogate, gap = self._surrogate(model, drawn, part)
+                surrogate, gap = self._surrogate(model, rollouts, chunk)
                 term = -weight * surrogate
                 seen = None if monitor is None else gradient(term, monitor.parameters)
                 backward(term)
             if monitor is not None:
-                monitor.add_gradients(None, seen)  # only now, as a part that failed is scored again
-            return gap * part.samples_of(drawn)
+                monitor.add_gradients(None, seen)  # only now, as a chunk that failed is scored again
+            return gap * chunk.samples_of(rollouts)
 
-        pending, gap = self._parts(model, drawn), 0.0
+        pending, gap = self._chunks(model, rollouts), 0.0
         while pending:
-            found = in_memory(model, partial(score, pending[0]))
+            found = run_or_none_on_oom(model, partial(score, pending[0]))
             if found is None:
-                refuse_single(pending[0].samples_of(drawn))
-                self.bound = max(self._tokens(model, drawn, half) for half in pending[0].halves())
-                pending = [half for part in pending for half in part.halves()]
+                refuse_single(pending[0].samples_of(rollouts))
+                self.max_scored_tokens = max(self._tokens(model, rollouts, half) for half in pending[0].halves())
+                pending = [half for chunk in pending for half in chunk.halves()]
             else:
                 gap += found
                 del pending[0]
-        drawn.report["logprob_gap"] = gap / drawn.advantages.numel()
+        rollouts.report["logprob_gap"] = gap / rollouts.advantages.numel()
 
-    def _surrogate(self, model: Any, drawn: Drawn, part: Part) -> tuple[Tensor, float]:
-        """The part's share of the surrogate, and its gap of log-probabilities."""
-        sets = [samples.completions[part.samples] for samples in drawn.sets[part.sets]]
+    def _surrogate(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> tuple[Tensor, float]:
+        """The chunk's share of the surrogate, and its gap of log-probabilities."""
+        sets = [samples.completions[chunk.samples] for samples in rollouts.sets[chunk.sets]]
         tokens = [[completion.token_ids for completion in completions] for completions in sets]
-        prompts = drawn.prompts[part.sets]
+        prompts = rollouts.prompts[chunk.sets]
         logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature)
         gap = refuse_gap(logprobs, sets)
-        surrogate = diversity_surrogate(drawn.advantages[part.sets, part.samples], logprobs)
-        return len(prompts) / len(drawn.sets) * surrogate, gap
+        surrogate = diversity_surrogate(rollouts.advantages[chunk.sets, chunk.samples], logprobs)
+        return len(prompts) / len(rollouts.sets) * surrogate, gap
 
-    def _parts(self, model: Any, drawn: Drawn) -> list[Part]:
-        """The sets, halved into parts of at most ``SCORED_TOKENS``, one set at least unless memory bounds them."""
-        bound = self.bound or SCORED_TOKENS
-        parts: list[Part] = []
-        pending = [Part(slice(0, len(drawn.sets)), slice(0, self.section.n_generations))]
+    def _chunks(self, model: Any, rollouts: Rollouts) -> list[ScoringChunk]:
+        """The sets, halved into chunks of at most ``SCORED_TOKENS``, one set at least unless memory bounds them."""
+        most, chunks = self.max_scored_tokens or SCORED_TOKENS, []
+        pending = [ScoringChunk(slice(0, len(rollouts.sets)), slice(0, self.section.n_generations))]
         while pending:
-            part = pending.pop()
-            whole = part.samples_of(drawn) == 1 or (self.bound is None and part.sets.stop - part.sets.start == 1)
-            if whole or self._tokens(model, drawn, part) <= bound:
-                parts.append(part)
+            chunk = pending.pop()
+            one_set = self.max_scored_tokens is None and chunk.sets.stop - chunk.sets.start == 1
+            if one_set or chunk.samples_of(rollouts) == 1 or self._tokens(model, rollouts, chunk) <= most:
+                chunks.append(chunk)
             else:
-                pending += reversed(part.halves())
-        return parts
+                pending += reversed(chunk.halves())
+        return chunks
 
-    def _tokens(self, model: Any, drawn: Drawn, part: Part) -> int:
-        """The tokens that the model is fed for a part."""
-        tokens = [[one.token_ids for one in samples.completions[part.samples]] for samples in drawn.sets[part.sets]]
-        return fed_tokens(model, drawn.prompts[part.sets], tokens)
+    def _tokens(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> int:
+        """The tokens that the model is fed for a chunk."""
+        sets = [samples.completions[chunk.samples] for samples in rollouts.sets[chunk.sets]]
+        return fed_tokens(model, rollouts.prompts[chunk.sets], [[one.token_ids for one in some] for some in sets])
 
     def _sets(self, model: Any, prompts: Sequence[Tokens], seed: int) -> list[SampleSet]:
         section = self.section
         decoding = Decoding(temperature=section.temperature, max_new_tokens=section.max_new_tokens)
-        groups = generate(model, prompts, Request(section.n_generations, decoding, self.ends, seed))
+        groups = generate(model, prompts, GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed))
         return [
-            SampleSet(self.book.look_up(tokens, self.tokenizer), completions(self.tokenizer, draws), decoding, "policy")
+            SampleSet(
+                self.index.prompt_of(tokens, self.tokenizer), completions(self.tokenizer, draws), decoding, "policy"
+            )
             for tokens, draws in zip(prompts, groups, strict=True)
         ]
 
@@ -240,7 +241,7 @@ class DiversityTerm:
         """
         if self.task is None:
             return None
-        if not any(samples.prompt.payload for samples in sets):
+        if all(samples.prompt.id in self.index.unknown for samples in sets):
             raise InputError("no prompt of this step belongs to the task: were the demonstrations made from it?")
         prompts = [samples.prompt for samples in sets for _ in samples.completions]
         found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))

@@ -18,19 +18,19 @@ from trl import SFTConfig, SFTTrainer
 
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Embedder, Task
-from polychromic.objective.combined import lambda_eff
-from polychromic.objective.composition import CompositionWindow, cheap_subset
+from polychromic.objective.diversity_objective import lambda_eff
+from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
-from polychromic.training.means import Means, add_over_ranks, mean_over_ranks
-from polychromic.training.parts import (
+from polychromic.training.build import (
     build_schedule,
     build_term,
     demonstration_loss,
     loss_on_demonstrations,
     share_of_window,
 )
-from polychromic.training.state import ObjectiveState
+from polychromic.training.checkpoints import ObjectiveState
+from polychromic.training.logged_metrics import Means, add_over_ranks, mean_over_ranks
 from polychromic.training.term import DiversityTerm
 
 __all__ = ["PolychromicTrainer", "SFTConfig"]
@@ -61,7 +61,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.demonstration = demonstration_loss(section)
         self.term: DiversityTerm | None = None
         self._window: Window | None = None
-        self._monitor: CompositionWindow | None = None
+        self._monitor: GradientWindow | None = None
         if section.diversity_weight > 0:
             self.term = build_term(section, self, task=task, embedder=embedder, prompts=prompts)
         self.schedule = build_schedule(section, self, self.term)
@@ -111,29 +111,29 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         step, policy = self.state.global_step, self.accelerator.unwrap_model(model)
         model.train()
         with self.compute_loss_context_manager():
-            drawn = self.term.draw(
+            rollouts = self.term.draw(
                 policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
             )
-        self.means.update({"skipped_examples": window.skipped, "failed_draws": float(drawn is None)})
-        value = drawn.report["diversity_value"] if drawn else math.nan
+        self.means.update({"skipped_examples": window.skipped, "failed_draws": float(rollouts is None)})
+        value = rollouts.report["diversity_value"] if rollouts else math.nan
         value, tokens = mean_over_ranks(self.accelerator, [value, window.target_tokens])
         self._weight = weight = self.schedule.at(step, tokens)
         self.schedule.observe_value(value)
-        looks = self.schedule.looks(step, self.term.section.compute_every_n_steps)
-        self._monitor = CompositionWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if looks else None
-        if drawn is None:
+        measured = self.schedule.measure_gradients_at(step, self.term.section.compute_every_n_steps)
+        self._monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
+        if rollouts is None:
             return
         began = time.perf_counter()
         with self.compute_loss_context_manager():
             if weight:
-                self.term.add_gradients(policy, drawn, weight, self.accelerator.backward, self._monitor)
+                self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self._monitor)
         effective = lambda_eff(weight, tokens)
-        report = drawn.report | {"lambda": weight, "lambda_eff": effective}
-        report["junk_monitor"] = self.term.objective.junk(effective, drawn.report["similarity"])
+        report = rollouts.report | {"lambda": weight, "lambda_eff": effective}
+        report["junk_monitor"] = self.term.objective.off_support_gain(effective, rollouts.report["similarity"])
         target = math.nan if self.schedule.target is None else self.schedule.target
         self.means.update(report | {"diversity_target": target, "seconds_scoring": time.perf_counter() - began})
 
-    def _close_monitor(self, monitor: CompositionWindow) -> None:
+    def _close_monitor(self, monitor: GradientWindow) -> None:
         found, self._monitor = monitor.close(), None
         if self._weight:
             self.schedule.observe_norms(found.demonstration_norm, found.diversity_norm / abs(self._weight))

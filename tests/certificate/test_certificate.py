@@ -16,8 +16,8 @@ from polychromic.certificate.lines import Line, above, below
 from polychromic.cli import certify as cli
 from polychromic.core.nouns import Labels
 from polychromic.gates import verifier
-from polychromic.objective import baseline, combined, credit, surrogate
-from polychromic.objective.combined import DiversityObjective
+from polychromic.objective import baseline, credit, diversity_objective, surrogate
+from polychromic.objective.diversity_objective import DiversityObjective
 from polychromic.rewards import semantic
 from polychromic.stages import certify
 
@@ -105,7 +105,7 @@ def test_a_reference_that_sees_its_own_sample_is_seen(monkeypatch):
         right = original(evidence, validity, set_size)
         return dataclasses.replace(right, reference=np.full_like(right.values, right.values.mean()))
 
-    monkeypatch.setattr(combined, "group_credit", broken)
+    monkeypatch.setattr(diversity_objective, "group_credit", broken)
     assert worst("semantic") > 0.01
     assert red(invariances.invariance_lines()) == {"what is subtracted does not see its own sample"}
 
@@ -171,8 +171,10 @@ def test_a_gate_that_looks_at_the_rest_of_the_set_is_seen(monkeypatch):
 
 
 def test_a_wrong_threshold_is_seen(monkeypatch):
-    original = combined.junk_monitor
-    monkeypatch.setattr(combined, "junk_monitor", lambda effective, similarity: original(effective, similarity) / 2)
+    original = diversity_objective.off_support_gain
+    monkeypatch.setattr(
+        diversity_objective, "off_support_gain", lambda effective, similarity: original(effective, similarity) / 2
+    )
     assert sum("junk gains" in claim for claim in red(invariances.invariance_lines())) == 4
 
 

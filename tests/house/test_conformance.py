@@ -17,13 +17,13 @@ import yaml
 
 import polychromic
 from polychromic.cli import VERBS
-from polychromic.settings.catalog import BUILT_IN, SHELVES, build, kind_class, kinds, options, parts_on
+from polychromic.settings.catalog import SHELVES, build, kind_class, kinds, options, parts_on
 from polychromic.settings.load import load_settings, resolved, settings_from
 
 ROOT = Path(polychromic.__path__[0]).parent
 SHIPPED = ("demo", "experiments", "rivals")
 CONFIGS = sorted(path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name in SHIPPED)
-ON_SHELVES = [(shelf, kind) for shelf in SHELVES for kind in kinds(shelf) if BUILT_IN.get(shelf) != kind]
+ON_SHELVES = [(shelf, kind) for shelf in SHELVES for kind in kinds(shelf)]
 
 
 @pytest.mark.parametrize(("shelf", "kind"), ON_SHELVES, ids=lambda value: value)
@@ -31,13 +31,9 @@ def test_a_kind_is_a_frozen_dataclass_with_the_shelfs_method_and_defaults_for_it
     cls = kind_class(shelf, kind)
     assert dataclasses.is_dataclass(cls)
     assert cls.__dataclass_params__.frozen, f"{shelf}/{kind} can be changed after it is built"
-    method = SHELVES[shelf][1]
-    if method:
-        assert callable(getattr(cls, method))
+    assert callable(getattr(cls, SHELVES[shelf].method))
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    told = options(shelf, kind)
-    if told is not None:
-        assert set(told) == set(fields) - parts_on(shelf)
+    assert set(options(shelf, kind)) == set(fields) - parts_on(shelf)
     for name, field in fields.items():
         if name not in parts_on(shelf):
             given = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
@@ -118,7 +114,7 @@ def test_no_verb_imports_anything_heavy_before_it_runs():
         "heavy = {'torch', 'transformers', 'trl', 'peft', 'numpy', 'scipy', 'pydantic', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -132,7 +128,7 @@ def test_help_appears_at_once():
     seconds = []
     for _ in range(5):
         begun = used()
-        done = subprocess.run([sys.executable, "-m", "polychromic", "--help"], capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-m", "polychromic", "--help"], capture_output=True, text=True)
         seconds.append(used() - begun)
         assert done.returncode == 0
         assert all(verb in done.stdout for verb in VERBS)
@@ -141,7 +137,7 @@ def test_help_appears_at_once():
 
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, polychromic; print(len([n for n in sys.modules if n.split('.')[0] in ('torch', 'numpy')]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
 
 

@@ -246,6 +246,7 @@ def test_empty_texts_are_left_out_of_semantic_diversity() -> None:
 def test_collision_ratio_and_creativity_against_the_data() -> None:
     class Stripper:
         name = "stripper"
+        judges = True
 
         def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
             return Verdict(Status.PASSED, "", completion.text.strip())

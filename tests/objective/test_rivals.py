@@ -10,8 +10,8 @@ import pytest
 from polychromic.certificate import exact, toy
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Distances, Labels, SetFunction
-from polychromic.objective.combined import DiversityObjective
 from polychromic.objective.credit import group_credit
+from polychromic.objective.diversity_objective import DiversityObjective
 from polychromic.objective.rivals import NAMES, rival
 from polychromic.rewards.mixture import as_set_function
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polychromic.core.errors import SettingsError
-from polychromic.objective.composition import Composition, CompositionWindow, cheap_subset, composition, gradient
+from polychromic.objective.gradient_balance import GradientBalance, GradientWindow, cheap_subset, gradient
 from polychromic.objective.schedule import ScheduleOptions, WeightSchedule
 
 
@@ -67,10 +67,10 @@ def test_a_target_that_nobody_measured_is_no_target():
 
 def test_looks_are_the_first_diversity_step_of_every_stretch():
     made = schedule(monitor_every=10)
-    assert [step for step in range(0, 31, 3) if made.looks(step, 3)] == [0, 12, 21, 30]
-    assert [step for step in range(31) if made.looks(step, 1)] == [0, 10, 20, 30]
-    assert all(made.looks(step, 20) for step in range(0, 100, 20))
-    assert not schedule(monitor_every=0).looks(0, 1)
+    assert [step for step in range(0, 31, 3) if made.measure_gradients_at(step, 3)] == [0, 12, 21, 30]
+    assert [step for step in range(31) if made.measure_gradients_at(step, 1)] == [0, 10, 20, 30]
+    assert all(made.measure_gradients_at(step, 20) for step in range(0, 100, 20))
+    assert not schedule(monitor_every=0).measure_gradients_at(0, 1)
 
 
 def test_state_survives_json():
@@ -106,18 +106,24 @@ def two_terms(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return 3.0 * w[0] + 4.0 * w[1], 2.0 * w[1]
 
 
-def test_composition_by_hand():
+def balance_of(demonstration: torch.Tensor, diversity: torch.Tensor, parameters) -> GradientBalance:
+    window = GradientWindow(parameters)
+    window.add(demonstration, diversity)
+    return window.close()
+
+
+def test_balance_by_hand():
     w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-    found = composition(*two_terms(w), [w])
+    found = balance_of(*two_terms(w), [w])
     assert (found.demonstration_norm, found.diversity_norm) == (5.0, 2.0)
     assert found.ratio == pytest.approx(0.4)
     assert found.cosine == pytest.approx(0.8)
     assert w.grad is None
 
 
-def test_composition_of_a_window_is_that_of_the_summed_gradients():
+def test_balance_of_a_window_is_that_of_the_summed_gradients():
     w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-    window = CompositionWindow([w], add_ranks=lambda vector: vector / 2)
+    window = GradientWindow([w], add_ranks=lambda vector: vector / 2)
     demonstration, diversity = two_terms(w)
     window.add(demonstration, diversity)
     window.add(-demonstration + 10 * w[0], None)
@@ -126,13 +132,13 @@ def test_composition_of_a_window_is_that_of_the_summed_gradients():
     assert math.isnan(window.close().ratio)
 
 
-def test_composition_where_a_term_does_not_reach():
+def test_balance_where_a_term_does_not_reach():
     w, other = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
-    found = composition(w.sum(), other.sum(), [w])
+    found = balance_of(w.sum(), other.sum(), [w])
     assert found.diversity_norm == 0.0
     assert math.isnan(found.cosine)
     assert gradient(torch.tensor(1.0), [w]).tolist() == [0.0, 0.0]
-    assert math.isnan(Composition.of_products(torch.zeros(3)).ratio)
+    assert math.isnan(GradientBalance.of_products(torch.zeros(3)).ratio)
 
 
 def test_the_cheap_subset_is_nearest_the_loss_and_trainable():

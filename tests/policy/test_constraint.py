@@ -8,18 +8,18 @@ from collections import Counter
 import pytest
 import torch
 
+from polychromic.code.json_programs import SCHEMA, structured
 from polychromic.core.errors import InputError, MissingResourceError, UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
-from polychromic.objective.combined import refuse_sets
+from polychromic.objective.diversity_objective import refuse_sets
 from polychromic.objective.soundness import Surroundings, refuse_unsound
 from polychromic.policy import constraint
 from polychromic.policy.constraint import Constraint
 from polychromic.policy.load import load_base
-from polychromic.policy.render import ends_of
+from polychromic.policy.render import stop_tokens_of
 from polychromic.samplers.transformers import Transformers
 from polychromic.settings.schema import ModelSection, PolychromicSection
 from polychromic.stages.models import resolve
-from polychromic.tasks.structured import SCHEMA, structured
 
 pytest.importorskip("xgrammar", reason="the structured extra is not installed")
 
@@ -100,7 +100,7 @@ def test_samples_say_what_bound_them_and_training_refuses_them(policy):
 
 
 def test_a_schema_that_cannot_be_read_is_refused_in_one_line(policy):
-    ends = ends_of(policy.model, policy.tokenizer)
+    ends = stop_tokens_of(policy.model, policy.tokenizer)
     with pytest.raises(InputError, match=r'^schema: Unsupported type "nonsense"$'):
         Constraint(policy.tokenizer, policy.model.config.vocab_size, ends.eos, {"type": "nonsense"})
 

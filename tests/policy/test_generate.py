@@ -10,10 +10,10 @@ from scipy import stats
 
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding
-from polychromic.policy.generate import Ends, Request, generate, truncated
+from polychromic.policy.generate import GenerationRequest, StopTokens, generate, truncated
 
 PROMPTS = [[3, 4, 5, 6, 7], [8, 9], [10, 11, 12]]
-ENDS = Ends((1,), 0)
+ENDS = StopTokens((1,), 0)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def small(tiny_model_factory):
 
 
 def request(n=4, seed=7, ends=ENDS, **decoding):
-    return Request(n, Decoding(**({"max_new_tokens": 12} | decoding)), ends, seed)
+    return GenerationRequest(n, Decoding(**({"max_new_tokens": 12} | decoding)), ends, seed)
 
 
 def exact_logprob(model, prompt, tokens, temperature=1.0):
@@ -107,7 +107,7 @@ def test_the_seed_decides_and_global_randomness_is_untouched(model):
 
 
 def test_ends_after_the_first_of_several_end_tokens_and_keeps_it(model):
-    ends = Ends((1, 5, 9), 1)  # the padding token is an end token, too
+    ends = StopTokens((1, 5, 9), 1)  # the padding token is an end token, too
     seen = [one for group in generate(model, PROMPTS, request(40, ends=ends)) for one in group]
     assert {one.token_ids[-1] for one in seen if one.finished} == {1, 5, 9}
     for one in seen:

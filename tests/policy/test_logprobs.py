@@ -7,7 +7,7 @@ import torch
 
 from polychromic.core.nouns import Decoding
 from polychromic.policy import logprobs
-from polychromic.policy.generate import Ends, Request, generate
+from polychromic.policy.generate import GenerationRequest, StopTokens, generate
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.policy.sampling_mode import scoring_mode
 
@@ -77,7 +77,7 @@ def test_probabilities_of_all_completions_add_up_to_one(tiny_model_factory):
 
 
 def test_scores_are_those_the_samples_were_drawn_by(model):
-    request = Request(5, Decoding(temperature=0.8, max_new_tokens=10), Ends((1,), 0), 11)
+    request = GenerationRequest(5, Decoding(temperature=0.8, max_new_tokens=10), StopTokens((1,), 0), 11)
     drawn = generate(model, PROMPTS, request)
     found = completion_logprobs(model, PROMPTS, [[one.token_ids for one in group] for group in drawn], 0.8)
     torch.testing.assert_close(
@@ -114,7 +114,7 @@ def test_a_soft_cap_on_the_logits_is_scored_as_it_is_sampled():
         initializer_range=0.5,
     )
     capped = Gemma2ForCausalLM(config).eval()
-    drawn = generate(capped, PROMPTS, Request(3, Decoding(max_new_tokens=8), Ends((1,), 0), 1))
+    drawn = generate(capped, PROMPTS, GenerationRequest(3, Decoding(max_new_tokens=8), StopTokens((1,), 0), 1))
     found = completion_logprobs(capped, PROMPTS, [[one.token_ids for one in group] for group in drawn], 1.0)
     torch.testing.assert_close(
         found, torch.tensor([[one.logprob for one in group] for group in drawn]), atol=1e-4, rtol=0

@@ -4,8 +4,8 @@ import pytest
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Message, Prompt
-from polychromic.policy.generate import Draw
-from polychromic.policy.render import completions, ends_of, prompt_ids, training_row
+from polychromic.policy.generate import Generation
+from polychromic.policy.render import completions, prompt_ids, stop_tokens_of, training_row
 
 CHAT = Prompt("c", (Message("user", "1+2"), Message("assistant", "3"), Message("user", "2+2")))
 
@@ -43,11 +43,11 @@ def test_rows_for_the_trainer():
 def test_all_end_tokens_of_model_and_tokenizer_count(tokenizer, tiny_model_factory):
     model = tiny_model_factory()
     model.generation_config.eos_token_id = [5, 7]
-    ends = ends_of(model, tokenizer)
+    ends = stop_tokens_of(model, tokenizer)
     assert (ends.eos, ends.pad) == ((1, 5, 7), 0)
 
 
 def test_texts_have_no_special_tokens(tokenizer):
     ids = (*tokenizer("1+2")["input_ids"], 1)
-    (one,) = completions(tokenizer, [Draw(ids, True, -1.5)])
+    (one,) = completions(tokenizer, [Generation(ids, True, -1.5)])
     assert (one.text, one.token_ids, one.finished, one.logprob) == ("1+2", ids, True, -1.5)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from polychromic.core.nouns import Decoding
-from polychromic.policy.generate import Ends, Request, generate
+from polychromic.policy.generate import GenerationRequest, StopTokens, generate
 from polychromic.policy.sampling_mode import sampling_mode, scoring_mode
 
-REQUEST = Request(4, Decoding(max_new_tokens=12), Ends((1,), 0), 3)
+REQUEST = GenerationRequest(4, Decoding(max_new_tokens=12), StopTokens((1,), 0), 3)
 PROMPTS = [[3, 4, 5, 6], [7, 8]]
 
 

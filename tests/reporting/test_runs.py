@@ -6,7 +6,7 @@ import pytest
 
 from polychromic.reporting import runs
 from polychromic.stages import report
-from polychromic.training.means import NAMES
+from polychromic.training.logged_metrics import NAMES
 
 
 @pytest.fixture

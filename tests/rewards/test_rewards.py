@@ -150,7 +150,7 @@ def test_quality_multiplies_the_share_that_passed(axes, make_set):
         ({"kind": "lexical", "statistic": "rouge"}, "statistic"),
         ({"kind": "mixture", "parts": ["answers"], "weights": [1, 2]}, "one weight"),
         ({"kind": "mixture", "parts": ["answers"], "weights": [-1]}, "one weight"),
-        ({"kind": "mixture", "parts": ["nothing"]}, "no kind of rewards"),
+        ({"kind": "mixture", "parts": ["nothing"]}, "unknown reward 'nothing'"),
     ],
 )
 def test_options_that_cannot_be(entry, message, hashing):

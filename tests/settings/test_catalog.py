@@ -30,13 +30,13 @@ def test_building_takes_options_and_the_parts_it_has_fields_for():
 @pytest.mark.parametrize(
     ("shelf", "entry", "expected"),
     [
-        ("gates", "welformed", "'welformed' is no kind of gates; did you mean wellformed?"),
+        ("gates", "welformed", "unknown gate 'welformed'; did you mean wellformed?"),
         ("gates", {"kind": "wellformed", "ngrams": 3}, "ngrams: unknown option of wellformed; did you mean ngram?"),
         ("gates", {"kind": "wellformed", "ngram": "three"}, "ngram: must be an integer, got 'three'"),
         ("gates", {"ngram": 3}, "expected a kind's name"),
         ("gates", {"kind": "likelihood", "reference": 3}, "is filled in by the program"),
-        ("gates", "../gates", "is no kind of gates"),
-        ("gates", "_hidden", "is no kind of gates"),
+        ("gates", "../gates", "unknown gate '../gates'"),
+        ("gates", "_hidden", "unknown gate '_hidden'"),
         ("gate", "none", "there is no shelf 'gate'; did you mean gates?"),
         ("gates", {"kind": "wellformed", "ngram": 0}, "ngram"),
     ],
@@ -60,28 +60,18 @@ def test_split_and_check_agree_on_what_an_entry_is():
 
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
-    """A shelf of its own in a package ``house`` on the path."""
-    room = tmp_path / "house" / "things"
+    """A shelf of its own in a package on the path, of a name that no other test has imported."""
+    package = f"house_{tmp_path.name}"
+    room = tmp_path / package / "things"
     room.mkdir(parents=True)
-    monkeypatch.setattr(catalog, "SHELVES", {"things": ("house.things", "work")})
-    monkeypatch.setattr(
-        catalog,
-        "source_of",
-        lambda module: next(
-            (
-                path
-                for base in [tmp_path.joinpath(*module.split("."))]
-                for path in (base.with_suffix(".py"), base / "__init__.py")
-                if path.is_file()
-            ),
-            None,
-        ),
-    )
+    (room / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalog, "SHELVES", {"things": catalog.Shelf(f"{package}.things", "work", "thing")})
 
     def put(name, source):
         path = room / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(textwrap.dedent(source))
+        path.write_text(textwrap.dedent(source).replace("house.", f"{package}."))
 
     return put
 
@@ -105,7 +95,8 @@ def test_the_kind_of_a_file_with_several_dataclasses_is_the_one_with_the_shelfs_
     )
     shelf("helpers.py", "def f(): ...\n")
     assert set(options("things", "a")) == {"size", "name"}
-    with pytest.raises(SettingsError, match="'helpers' is no kind"):
+    assert kinds("things") == ["a"]
+    with pytest.raises(SettingsError, match="unknown thing 'helpers'"):
         options("things", "helpers")
 
 
@@ -135,12 +126,41 @@ def test_the_code_tasks_share_their_options():
     assert set(options("tasks", "humaneval")) - set(options("tasks", "functions18")) == {"file"}
 
 
-def test_options_inherited_from_elsewhere_are_left_to_the_class_itself(shelf):
-    shelf(
-        "c.py",
-        "from dataclasses import dataclass\nfrom x import Y\n@dataclass\nclass C(Y):\n    a: int = 1\n",
+def test_a_file_may_hold_several_kinds_which_state_their_names(shelf):
+    head = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom typing import ClassVar, Literal\n"
     )
-    assert options("things", "c") is None
+    body = """
+        Way = Literal["up", "down"]
+
+        @dataclass(frozen=True)
+        class First:
+            kind: ClassVar[str] = "first"
+            size: int = 1
+            def work(self): ...
+
+        @dataclass(frozen=True)
+        class Second(First):
+            kind: ClassVar[str] = "second"
+            way: Way = "up"
+
+        @dataclass(frozen=True)
+        class Third(First):
+            "The file's own name, as it states none."
+    """
+    shelf("several.py", head + textwrap.dedent(body))
+    assert kinds("things") == ["first", "second", "several"]
+    assert set(options("things", "second")) == {"size", "way"}
+    assert kind_class("things", "several").__name__ == "Third"
+    assert build("things", {"kind": "second", "way": "down"}).way == "down"
+    with pytest.raises(SettingsError, match="way: must be 'up' or 'down', got 'sideways'"):
+        check("things", {"kind": "second", "way": "sideways"})
+
+
+def test_only_the_file_of_the_kind_that_is_asked_for_is_imported(shelf):
+    shelf("broken.py", "raise RuntimeError('imported')\n")
+    shelf("whole.py", "from dataclasses import dataclass\n@dataclass\nclass W:\n    def work(self): ...\n")
+    assert options("things", "whole") == {}
 
 
 @pytest.mark.parametrize(

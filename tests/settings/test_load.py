@@ -89,7 +89,7 @@ def test_an_override_may_set_an_option_of_a_kind(write):
             "kind: answers",
             "kind: answer",
             9,
-            "polychromic.reward: 'answer' is no kind of rewards; did you mean answers?",
+            "polychromic.reward: unknown reward 'answer'; did you mean answers?",
         ),
         ("kind: answers", "kind: answers, k: 1", 9, "polychromic.reward.k: unknown option of answers"),
         ("{kind: answers}", "{answers: 1}", 9, "polychromic.reward: expected a kind's name or a mapping with a kind"),

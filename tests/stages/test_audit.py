@@ -22,6 +22,7 @@ class Lenient:
     """Accepts whatever is not empty; knows no right answer."""
 
     name = "lenient"
+    judges = True
 
     def prompts(self, split):
         return [Prompt(f"p{i}", f"Say {i}.") for i in range(20)]

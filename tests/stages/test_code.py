@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from polychromic.cli import commands
+from polychromic.code.json_programs import SCHEMA
 from polychromic.core.errors import InputError, MissingResourceError, SettingsError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.code import load_code
 from polychromic.stages import code
 from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.structured import SCHEMA
 
 ROOT = Path(__file__).parents[2]
 GOLD = {problem.entry_point: problem.gold for problem in Functions18().problems}
@@ -171,7 +171,7 @@ def test_only_and_enabled(tmp_path):
         (("output:", "outptu:"), r"outptu: unknown key|output: is missing"),
         (("name: base", "name: chat"), "two experiments have the same name"),
         (("parallel: 1", "paralel: 1"), "unknown option of server; did you mean parallel"),
-        (("kind: functions18", "kind: functions81"), "is no kind of tasks; did you mean functions18"),
+        (("kind: functions18", "kind: functions81"), "unknown task 'functions81'; did you mean functions18"),
         (("n: 2", "n: 0"), r"experiments\[0\].n: must be greater than or equal to 1"),
         (("  model: tiny\n", ""), None),
         (("task:", "baseline: nobody\ntask:"), "baseline 'nobody' is no experiment"),

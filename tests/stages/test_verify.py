@@ -17,6 +17,7 @@ class Long:
     """A task that takes texts of more than one letter for right, and counts what it is asked."""
 
     name = "long"
+    judges = True
     asked: list[str] = field(default_factory=list)
 
     def verify(self, prompt, completion):

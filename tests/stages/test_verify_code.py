@@ -12,7 +12,7 @@ from polychromic.cli import commands
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import AppendLog, read_json
 from polychromic.records.verdicts import read_verdicts
-from polychromic.stages import verify_code
+from polychromic.stages import verify, verify_code
 from polychromic.tasks.functions18 import Functions18
 
 TASK = Functions18()
@@ -92,9 +92,9 @@ def test_finished_verdicts_are_kept_and_only_the_missing_ones_made(tmp_path, mon
     whole = verdicts.read_bytes()
     verdicts.write_bytes(whole.splitlines(keepends=True)[0] + b'{"model": "s", "pro')
     judged = []
-    original = verify_code.judge_each
+    original = verify_code.verify_completions
     monkeypatch.setattr(
-        verify_code, "judge_each", lambda items, how: (judged.append(len(items)), original(items, how))[1]
+        verify_code, "verify_completions", lambda items, how: (judged.append(len(items)), original(items, how))[1]
     )
     verify_code.run(path, TASK, tmp_path / "out")
     assert judged == [1]
@@ -163,7 +163,7 @@ def test_an_interruption_while_writing_leaves_no_row_twice(tmp_path, monkeypatch
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify_code, "BATCH", 2)
+    monkeypatch.setattr(verify, "ROWS_PER_WRITE", 2)
     monkeypatch.setattr(AppendLog, "append", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify_code.run(samples, TASK, tmp_path / "out")

@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
+from polychromic.code.extraction import Extraction
+from polychromic.code.prompting import STRATEGIES
+from polychromic.code.verifier import Judging, finding, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status
 from polychromic.core.protocols import Task
 from polychromic.settings.catalog import build
 from polychromic.tasks.functions18 import Functions18
-from polychromic.tasks.judging import Judging, finding, judge_extracted
-from polychromic.tasks.replies import Extraction
-from polychromic.tasks.strategies import STRATEGIES
 
 NAMES = [
     "letter_grade",
@@ -66,7 +66,7 @@ def test_every_demonstration_passes_and_the_empty_answer_fails(strategy):
 def test_every_wrong_program_fails_and_behaves_unlike_the_gold():
     task = Functions18(distinct_by="behaviour")
     programs = [(p, Extraction(source, "as_given")) for p in task.problems for source in (p.gold, *p.wrong)]
-    verdicts = judge_extracted(programs, task.judging)
+    verdicts = [verdict for _, verdict in sorted(verify_completions(programs, task.judging))]
     answers: dict[str, str | None] = {}
     for (problem, extracted), verdict in zip(programs, verdicts, strict=True):
         assert verdict.passed == (extracted.source == problem.gold), (problem.id, verdict)
@@ -163,4 +163,4 @@ def test_a_foreign_prompt_is_absent_not_failed():
 
 def test_limits_that_make_no_sense_are_refused():
     with pytest.raises(InputError, match="cpu_seconds"):
-        judge_extracted([(Functions18().problems[0], Extraction("x = 1", "as_given"))], Judging(cpu_seconds=0))
+        list(verify_completions([(Functions18().problems[0], Extraction("x = 1", "as_given"))], Judging(cpu_seconds=0)))

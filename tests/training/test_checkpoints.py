@@ -5,7 +5,7 @@ import json
 import pytest
 
 from polychromic.core.errors import InputError
-from polychromic.training.checkpoints import MANIFEST, checkpoints, flaw, newest_complete, rotate, seal
+from polychromic.training.checkpoints import MANIFEST, checkpoints, corruption_reason, newest_complete, rotate, seal
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_damage_to_any_file_is_found(root, name, damage):
         path.write_bytes(content + b"}")
     else:
         path.unlink()
-    assert flaw(root / "checkpoint-20")
+    assert corruption_reason(root / "checkpoint-20")
     assert newest_complete(root).newest == root / "checkpoint-10"
 
 
@@ -63,9 +63,9 @@ def test_every_flipped_byte_is_found(tmp_path):
     content = path.read_bytes()
     for place in range(len(content)):
         path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
-        assert "has changed" in flaw(folder)
+        assert "has changed" in corruption_reason(folder)
     path.write_bytes(content)
-    assert flaw(folder) == ""
+    assert corruption_reason(folder) == ""
 
 
 def test_never_silently_from_the_beginning(root):
@@ -85,9 +85,9 @@ def test_unfinished_ones_alone_mean_the_beginning(tmp_path):
 def test_sealing_again_takes_new_content(root):
     folder = root / "checkpoint-20"
     (folder / "trainer_state.json").write_text('{"a": 1}')
-    assert flaw(folder)
+    assert corruption_reason(folder)
     seal(folder, step=20)
-    assert flaw(folder) == ""
+    assert corruption_reason(folder) == ""
     assert json.loads((folder / MANIFEST).read_text())["step"] == 20
 
 

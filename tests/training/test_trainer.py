@@ -1,12 +1,14 @@
 """The trainer: SFTTrainer to the bit without the term, and exactly the term's gradient with it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from trl import SFTTrainer
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
+from polychromic.core.nouns import Prompt, Status, Verdict
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.training import term as term_module
@@ -156,7 +158,7 @@ def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_g
     assert sum(size for size in crowded.sizes if size <= room) == 16
     assert closest(parts, whole) < 1e-6
     assert again.report["logprob_gap"] == pytest.approx(drawn.report["logprob_gap"], abs=1e-7)
-    assert trainer.term.bound is not None
+    assert trainer.term.max_scored_tokens is not None
 
 
 def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_trainer, monkeypatch):
@@ -179,7 +181,7 @@ def test_a_sample_that_does_not_fit_is_said_to_be_too_long(make_trainer, monkeyp
 
 def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_factory, monkeypatch):
     from polychromic.core.nouns import Decoding
-    from polychromic.policy.generate import Ends, Request
+    from polychromic.policy.generate import GenerationRequest, StopTokens
     from polychromic.samplers import transformers as engine
 
     real, sizes = engine.generate, []
@@ -191,7 +193,7 @@ def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_
         return real(model, prompts, request)
 
     monkeypatch.setattr(engine, "generate", tight)
-    request = Request(5, Decoding(max_new_tokens=4), Ends((1,), 0), 3)
+    request = GenerationRequest(5, Decoding(max_new_tokens=4), StopTokens((1,), 0), 3)
     found = engine.generate_in_memory(tiny_model_factory(), [[3, 4, 5]], request)
     assert sizes == [5, 2, 3, 1, 2]
     assert len(found) == 1
@@ -294,6 +296,33 @@ def test_the_encoder_is_asked_once_a_step_and_for_what_is_new(make_trainer, rewa
     assert len(asked) == calls
     texts = [text for some in asked for text in some]
     assert len(texts) == len(set(texts))
+
+
+def test_a_task_whose_prompts_carry_nothing_is_asked_all_the_same(make_trainer, task):
+    class Plain(type(task)):
+        def prompts(self, split):
+            return [replace(prompt, payload={}) for prompt in super().prompts(split)]
+
+        def verify(self, prompt, completion):
+            return Verdict(Status.PASSED, answer=completion.text)
+
+    asked = {prompt.id for prompt in task.prompts("train")}
+    trainer = make_trainer(own_task=Plain())
+    trainer.train()
+    judged = {samples.prompt.id for samples in trainer.term.latest[1].sets}
+    assert judged
+    assert judged <= asked
+    assert trainer.term.latest[1].verdicts[0][0].passed
+
+
+def test_demonstrations_of_another_task_are_refused(make_trainer, task):
+    class Elsewhere(type(task)):
+        def prompts(self, split):
+            return [Prompt("x", "x=")]
+
+    trainer = make_trainer(own_task=Elsewhere())
+    with pytest.raises(InputError, match="no prompt of this step belongs to the task"):
+        trainer.train()
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from polychromic.core.errors import InputError
-from polychromic.objective.targets import mean_over_targets, targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SLOPE = 0.01
 """How fast the log-sigmoid weight moves from 0 to 1 with the logits' difference, as in the paper's experiments."""
@@ -33,6 +32,10 @@ class Gem:
 
     def loss(self, logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
         """A scalar; logits [b, t, v], labels [b, t] with -100 where nothing is to be learnt."""
+        import torch
+
+        from polychromic.objective.targets import mean_over_targets, targets
+
         scores, wanted = targets(logits, labels)
         scores = scores.float()
         logp = torch.log_softmax(scores, dim=-1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from polychromic.core.errors import InputError
-from polychromic.objective.targets import mean_over_targets, targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class LabelSmoothing:
 
     def loss(self, logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
         """A scalar in nats per token; logits [b, t, v], labels [b, t] with -100 where nothing is to be learnt."""
+        import torch
+
+        from polychromic.objective.targets import mean_over_targets, targets
+
         scores, wanted = targets(logits, labels)
         logp = torch.log_softmax(scores.float(), dim=-1)
         right = logp.gather(-1, wanted[:, None])[:, 0]

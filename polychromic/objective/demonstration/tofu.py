@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from polychromic.core.errors import InputError
-from polychromic.objective.targets import mean_over_targets, targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Tofu:
 
     def loss(self, logits: Tensor, labels: Tensor, items: Tensor | int | None = None) -> Tensor:
         """A scalar; logits [b, t, v], labels [b, t] with -100 where nothing is to be learnt."""
+        import torch
+
+        from polychromic.objective.targets import mean_over_targets, targets
+
         scores, wanted = targets(logits, labels)
         scores = scores.float()
         logp = torch.log_softmax(scores.detach(), dim=-1).gather(-1, wanted[:, None])[:, 0]
@@ -38,6 +42,8 @@ class Tofu:
 
 def focal_factor(logp: Tensor, gamma: float) -> Tensor:
     """``(1-p)^gamma - gamma p (1-p)^(gamma-1) log p`` for ``gamma`` 0 or at least 1; 1 at p = 0, 0 at p = 1."""
+    import torch
+
     if gamma == 0.0:
         return torch.ones_like(logp)
     p = logp.exp()

@@ -38,6 +38,7 @@ class Countdown:
     test_size: int = 400
 
     name: ClassVar[str] = "countdown"
+    judges: ClassVar[bool] = True
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """The problems of ``split``, each once.

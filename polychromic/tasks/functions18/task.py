@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import yaml
 
-from polychromic.tasks._coding import CodeTask
-from polychromic.tasks.problems import Problem, call_inputs, tests_from_cases
+from polychromic.code.problems import Problem, call_inputs, tests_from_cases
+from polychromic.code.task import CodeTask
 
 
 @cache

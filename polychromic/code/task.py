@@ -1,0 +1,103 @@
+"""The code tasks' frame: problems as prompts and demonstrations, and many completions judged in one sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from polychromic.code.problems import Problem, in_split
+from polychromic.code.prompting import Strategy, content, demonstration
+from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, verify_completions
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
+
+
+@dataclass(frozen=True)
+class CodeTask:
+    """A task of programming problems; a task of the shelf adds its name and where the problems come from.
+
+    ``strategy`` is how a model is asked, ``post_processing`` how its program is found, ``distinct_by`` what makes two
+    right programs different. ``workers`` 0 means one for each core. All problems are in the split ``test`` unless
+    shares of them are set apart for training and validation; ``only`` names the ones that are asked, by id or function.
+    """
+
+    strategy: Strategy = "minimal"
+    post_processing: PostProcessing = "auto"
+    distinct_by: DistinctBy = "program"
+    cpu_seconds: float = 3.0
+    workers: int = 0
+    train_share: float = 0.0
+    validation_share: float = 0.0
+    only: tuple[str, ...] = ()
+
+    name: ClassVar[str]
+    judges: ClassVar[bool] = True
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems, in the order of their source."""
+        raise NotImplementedError
+
+    @property
+    def judging(self) -> Judging:
+        """How completions become verdicts."""
+        return Judging(self.strategy, self.post_processing, self.distinct_by, self.cpu_seconds, self.workers)
+
+    def prompts(self, split: str) -> tuple[Prompt, ...]:
+        """The problems of ``split`` as the strategy puts them."""
+        return prompts_of(self._split(split), self.name, self.strategy)
+
+    def examples(self, split: str) -> tuple[Example, ...]:
+        """The problems of ``split`` with their gold programs."""
+        return examples_of(self._split(split), self.name, self.strategy)
+
+    def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        """PASSED when the program meets every test; see ``judging`` for the detail and the canonical answer."""
+        return self.verify_many([prompt], [completion])[0]
+
+    def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
+        """The same for many completions in one sandbox, much faster than one at a time.
+
+        ABSENT for a prompt that is none of this task's.
+        """
+        known = {problem.id: problem for problem in self.problems}
+        verdicts = [Verdict(Status.ABSENT, "the prompt is none of this task's")] * len(prompts)
+        ours = [index for index, prompt in enumerate(prompts) if prompt.id in known]
+        items = [(known[prompts[index].id], completions[index]) for index in ours]
+        for place, verdict in verify_completions(items, self.judging) if items else ():
+            verdicts[ours[place]] = verdict
+        return verdicts
+
+    def _split(self, split: str) -> list[Problem]:
+        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)
+
+
+def chosen(problems: Sequence[Problem], split: str, shares: tuple[float, float], only: Sequence[str]) -> list[Problem]:
+    """The problems of ``split``, of those that ``only`` names by id or function when it names any.
+
+    Raises:
+        InputError: it names one that is not there, or the split or its shares are none.
+    """
+    known = {name for problem in problems for name in (problem.id, problem.entry_point)}
+    for name in only:
+        if name not in known:
+            raise InputError(f"only: there is no problem {name!r}")
+    asked = [problem for problem in problems if not only or {problem.id, problem.entry_point} & set(only)]
+    return [problem for problem in asked if in_split(problem.id, split, *shares)]
+
+
+def prompts_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Prompt, ...]:
+    """The problems as prompts of a strategy."""
+    return tuple(
+        Prompt(problem.id, content(problem, strategy), {"task": name, "entry_point": problem.entry_point})
+        for problem in problems
+    )
+
+
+def examples_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Example, ...]:
+    """The problems that have a gold program, with it as the strategy asks for it."""
+    solved = [problem for problem in problems if problem.gold]
+    golds = (demonstration(problem, strategy) for problem in solved)
+    prompts = prompts_of(solved, name, strategy)
+    return tuple(Example(prompt, gold) for prompt, gold in zip(prompts, golds, strict=True))

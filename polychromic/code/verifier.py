@@ -1,0 +1,206 @@
+"""From completions to verdicts: extraction, one sandbox for many programs, canonical answers."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from polychromic.code.extraction import Extraction, extract, prompt_preamble
+from polychromic.code.json_programs import extract_structured
+from polychromic.code.problems import MOST_INPUTS, Problem
+from polychromic.code.prompting import Strategy, answer_region, resolved
+from polychromic.code.python_ast import normalised
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Completion, Status, Verdict
+from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
+
+DistinctBy = Literal["program", "behaviour"]
+PostProcessing = Literal["auto", "ast", "completion", "none"]
+
+STATUS = {
+    Outcome.PASSED: Status.PASSED,
+    Outcome.TIMEOUT_CPU: Status.TIMED_OUT,
+    Outcome.TIMEOUT_WALL: Status.TIMED_OUT,
+    Outcome.EXCEPTION: Status.CRASHED,
+    Outcome.MEMORY: Status.CRASHED,
+    Outcome.OUTPUT_LIMIT: Status.CRASHED,
+    Outcome.KILLED: Status.CRASHED,
+    Outcome.EXITED: Status.CRASHED,
+    Outcome.HARNESS_ERROR: Status.ABSENT,
+    Outcome.NOT_JUDGED: Status.ABSENT,
+}
+"""Every other outcome is FAILED."""
+
+DETAIL = re.compile(r"(?P<outcome>[a-z_]+) \[(?P<rule>[a-z_]+)\](?: (?P<text>.*))?", re.DOTALL)
+MOST_DETAIL = 300
+
+
+class Judging(NamedTuple):
+    """How completions become verdicts: what was asked of the model, and what its programs may use."""
+
+    strategy: Strategy = "minimal"
+    post_processing: PostProcessing = "auto"
+    distinct_by: DistinctBy = "program"
+    cpu_seconds: float = 3.0
+    workers: int = 0
+
+
+class Finding(NamedTuple):
+    """What a verdict's detail says: the sandbox's outcome, the extraction rule and a few words more."""
+
+    outcome: str
+    rule: str
+    text: str
+
+    @property
+    def group(self) -> str:
+        """passed, compile, execution, wrong_answer or harness."""
+        return Outcome(self.outcome).group if self.outcome in list(Outcome) else "harness"
+
+
+def finding(verdict: Verdict) -> Finding | None:
+    """The outcome and rule in a verdict of ours; None for a verdict of another task."""
+    found = DETAIL.fullmatch(verdict.detail)
+    if found is None or found["outcome"] not in list(Outcome):
+        return None
+    return Finding(found["outcome"], found["rule"], found["text"] or "")
+
+
+def extraction(problem: Problem, completion: Completion, judging: Judging) -> Extraction:
+    """The program that a completion holds."""
+    if judging.strategy == "structured":
+        return extract_structured(completion.text, problem.prompt)
+    text = answer_region(completion.text, judging.strategy)
+    return extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing))
+
+
+def verify_completions(
+    items: Sequence[tuple[Problem, Completion | Extraction]], judging: Judging
+) -> Iterator[tuple[int, Verdict]]:
+    """``(index, verdict)`` as they are found, so that finished ones can be kept; equal programs are run once.
+
+    An item is a problem with a completion, or with a program that is extracted already.
+
+    Raises:
+        SandboxError: the sandbox cannot be trusted here.
+    """
+    found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
+    programs = [program(problem, extracted.source) for (problem, _), extracted in zip(items, found, strict=True)]
+    for index, judgement in open_sandbox(judging).judge_each(programs):
+        yield index, verdict(judgement, found[index], judging.distinct_by)
+
+
+def program(problem: Problem, source: str) -> Program:
+    """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
+    if problem.differential:
+        shown = problem.inputs[:MOST_INPUTS]
+        return Program(source, problem.entry_point, differential_tests(problem), inputs=shown)
+    setup = prompt_preamble(problem.prompt, problem.entry_point)
+    return Program(source, problem.entry_point, problem.tests, setup, problem.inputs)
+
+
+def differential_tests(problem: Problem) -> str:
+    """Tests that run the gold program beside the candidate, in the judge, and compare their outputs on every input.
+
+    Floats may differ by ``atol`` (1e-6 when it is 0) and one part in ten million.
+    """
+    return _DIFFERENTIAL.format(
+        gold=problem.gold,
+        entry=problem.entry_point,
+        inputs=list(problem.inputs),
+        atol=problem.atol or 1e-6,
+        residual=problem.id.endswith("/32") and problem.entry_point == "find_zero",
+    )
+
+
+_DIFFERENTIAL = """\
+import copy as _copy
+
+_SPACE = {{"__name__": "gold"}}
+exec({gold!r}, _SPACE)
+
+def _same(got, want):
+    if type(got) is not type(want) and not (isinstance(got, (int, float)) and isinstance(want, (int, float))):
+        return False
+    if isinstance(want, float) or isinstance(got, float):
+        return got == want or abs(got - want) <= {atol!r} + 1e-7 * abs(want) or (got != got and want != want)
+    if isinstance(want, (list, tuple)):
+        return len(got) == len(want) and all(map(_same, got, want))
+    if isinstance(want, dict):
+        return got.keys() == want.keys() and all(_same(got[key], want[key]) for key in want)
+    return got == want
+
+def check(candidate):
+    for arguments in {inputs!r}:
+        want = _SPACE[{entry!r}](*_copy.deepcopy(arguments))
+        got = candidate(*_copy.deepcopy(arguments))
+        if {residual!r}:  # several zeros are right: the polynomial's value decides
+            assert abs(_SPACE["poly"](*arguments, got)) <= 1e-4, arguments
+        else:
+            assert _same(got, want), arguments
+"""
+
+
+def verdict(judgement: Judgement, extracted: Extraction, distinct_by: DistinctBy) -> Verdict:
+    """The house's verdict; its detail holds outcome, rule and reason, its answer the behaviour and the program."""
+    outcome = judgement.outcome
+    words = extracted.rule if outcome is Outcome.EXTRACT_EMPTY else judgement.detail
+    detail = f"{outcome.value} [{extracted.rule}] {words}".strip()[:MOST_DETAIL]
+    return Verdict(STATUS.get(outcome, Status.FAILED), detail, canonical(judgement, extracted.source, distinct_by))
+
+
+def canonical(judgement: Judgement, source: str, distinct_by: DistinctBy) -> str | None:
+    """``behaviour`` or ``behaviour/program``: hashes of the outputs on the test inputs and of the normalised AST.
+
+    Right programs mostly behave the same on the tests, so by default the program tells them apart as well. None when
+    the program did not run far enough to have a behaviour.
+    """
+    shape = normalised(source)
+    if shape is None or (not judgement.passed and not judgement.outputs):
+        return None
+    behaviour = _digest("\0".join(judgement.outputs)) if judgement.outputs else "passed"
+    return behaviour if distinct_by == "behaviour" else f"{behaviour}/{_digest(shape)}"
+
+
+def behaviour(verdict: Verdict) -> str | None:
+    """The behaviour part of a code verdict's answer."""
+    return verdict.answer.partition("/")[0] if verdict.answer else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+_open: dict[tuple[int, float, int], Sandbox] = {}
+
+
+def open_sandbox(judging: Judging) -> Sandbox:
+    """The sandbox of this process for these limits, opened on first use and closed when the process ends.
+
+    Raises:
+        SandboxError: it cannot be trusted here.
+        InputError: ``cpu_seconds`` is not above 0, or ``workers`` is negative.
+    """
+    if judging.cpu_seconds <= 0 or judging.workers < 0:
+        raise InputError("cpu_seconds must be above 0 and workers at least 0 (0: one for each core)")
+    key = (os.getpid(), judging.cpu_seconds, judging.workers)
+    if key not in _open:
+        box = Sandbox(Limits(cpu_seconds=judging.cpu_seconds), judging.workers or None)
+        _open[key] = box.__enter__()
+    return _open[key]
+
+
+@atexit.register
+def close_sandboxes() -> None:
+    """Ends every sandbox that this process opened."""
+    for key in [key for key in _open if key[0] == os.getpid()]:
+        _open.pop(key).__exit__(None, None, None)
+
+
+def sandbox_facts(judging: Judging) -> dict[str, Any]:
+    """What a results file says about the sandbox: level, layers, self-test."""
+    return dict(open_sandbox(judging).report)

@@ -1,0 +1,188 @@
+"""Builds the term of one trainer: reward and gate off their shelves, with what the run can give them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from polychromic.core.errors import InputError, UnsoundObjectiveError
+from polychromic.core.nouns import Decoding, Prompt, SampleSet
+from polychromic.core.protocols import Embedder, Task
+from polychromic.embedding.cache import CachedEmbedder
+from polychromic.gates.likelihood import Likelihood, threshold_of
+from polychromic.objective.baseline import Moments
+from polychromic.objective.diversity_objective import DiversityObjective
+from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, WeightSchedule
+from polychromic.objective.set_value import samples_needed, value_of_sets
+from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
+from polychromic.policy.generate import Generation
+from polychromic.policy.logprobs import mean_logprobs
+from polychromic.policy.render import completions, stop_tokens_of
+from polychromic.policy.sampling_mode import sampling_mode
+from polychromic.settings import catalog
+from polychromic.settings.schema import PolychromicSection
+from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
+from polychromic.training.term import DiversityTerm
+
+THRESHOLD_ROWS = 256
+"""Demonstrations the likelihood gate's threshold is made from."""
+CALIBRATION_ROWS = 4096
+"""Demonstrations whose sets tell what the policy's sets are pulled towards."""
+
+
+class DemonstrationLoss(Protocol):
+    """A kind of the shelf of losses on demonstrations."""
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor, items: Any = None) -> torch.Tensor:
+        """A scalar; ``items`` are the targets of the whole window."""
+        ...
+
+
+def build_term(
+    section: PolychromicSection,
+    trainer: Any,
+    *,
+    task: Task | None,
+    embedder: Embedder | None,
+    prompts: Sequence[Prompt] | None,
+) -> DiversityTerm:
+    """The diversity term of ``section`` for ``trainer``; warns of settings that invite junk.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    remembering = CachedEmbedder(embedder) if embedder is not None else None
+    known = prompts if prompts is not None else task.prompts("train") if task else ()
+    tokenizer = trainer.processing_class
+    index, seed = PromptIndex.of(tokenizer, known), trainer.args.seed
+    objective = build_objective(section, trainer, index, task=task, embedder=remembering)
+    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+    embeds = remembering if needs_encoder(section.reward) else None
+    return DiversityTerm(section, objective, tokenizer, stop_tokens, index, task, seed, embeds)
+
+
+def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
+    """The schedule of ``section``; ``calibrated: demonstrations`` becomes what sets of the demonstrations are worth.
+
+    Raises:
+        UnsoundObjectiveError: no prompt has the demonstrations that this takes.
+    """
+    options = ScheduleOptions.parse(section.schedule)
+    if term is not None and options.calibrated == DEMONSTRATIONS:
+        sets = demonstration_sets(trainer.train_dataset, term, samples_needed(section.set_size, section.n_generations))
+        value = value_of_sets(term.objective, sets, term.verdicts(sets), section.n_generations)
+        options = replace(options, calibrated=value)
+    return WeightSchedule(section.diversity_weight, options)
+
+
+def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[SampleSet]:
+    """The demonstrations of every prompt that has at least ``least`` of them, as if the policy had drawn them.
+
+    Raises:
+        UnsoundObjectiveError: no prompt has so many.
+    """
+    shown: defaultdict[Tokens, list[Generation]] = defaultdict(list)
+    for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS)):
+        end = next((place for place, token in enumerate(target, start=1) if token in term.stop_tokens.eos), None)
+        shown[prompt].append(Generation(target[:end], end is not None, 0.0))
+    refuse_unsound(term.section, Surroundings(True, repeated=max(map(len, shown.values()), default=0)))
+    return [
+        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
+        for prompt, draws in shown.items()
+        if len(draws) >= least
+    ]
+
+
+def build_objective(
+    section: PolychromicSection, trainer: Any, index: PromptIndex, *, task: Task | None, embedder: Embedder | None
+) -> DiversityObjective:
+    """The objective of ``section``; warns of settings that invite junk.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    judged = task is not None and task.judges
+    for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
+        warnings.warn(warning, UserWarning, stacklevel=3)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    reference = _reference(model, trainer.processing_class, index)
+    reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
+    gate = catalog.build("gates", section.gate, task=task, reference=reference)
+    if isinstance(gate, Likelihood) and gate.threshold is None:
+        gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))
+    objective = DiversityObjective(reward, gate, section.set_size, section.baseline, section.rival)
+    if trainer.accelerator.num_processes > 1:
+        objective.add_ranks = _moments_over_ranks(trainer.accelerator)
+    return objective
+
+
+def demonstration_loss(section: PolychromicSection) -> DemonstrationLoss | None:
+    """The loss on demonstrations that ``section`` names; None for ``nll``, SFTTrainer's own."""
+    if catalog.split(section.demonstration_loss)[0] == "nll":
+        return None
+    chosen: DemonstrationLoss = catalog.build("demonstration", section.demonstration_loss)
+    return chosen
+
+
+def loss_on_demonstrations(
+    trainer: Any, chosen: DemonstrationLoss, model: Any, inputs: Mapping[str, Any], items: Any
+) -> tuple[torch.Tensor, Any]:
+    """A micro-batch's loss by ``chosen``, scaled as SFTTrainer scales its own, and the model's outputs.
+
+    One forward pass: SFTTrainer's ``compute_loss_func`` would take two.
+
+    Raises:
+        InputError: a mixture of experts, whose balance belongs to SFTTrainer's own loss.
+    """
+    if trainer.aux_loss_enabled:
+        raise InputError("polychromic.demonstration_loss: a mixture of experts has a loss of its own; allowed: nll")
+    outputs = model(**{name: value for name, value in inputs.items() if name != "labels"} | {"use_cache": False})
+    loss = chosen.loss(outputs.logits, inputs["labels"], items)
+    if trainer.args.average_tokens_across_devices and items is not None:
+        loss = loss * trainer.accelerator.num_processes
+    return loss, outputs
+
+
+def share_of_window(trainer: Any, items: Any) -> float:
+    """What the trainer still multiplies a micro-batch's loss with, so that a window's losses add up to its mean."""
+    normalised = trainer.loss_is_scaled_for_ga
+    if normalised is None:
+        normalised = trainer.compute_loss_func is not None or (trainer.model_accepts_loss_kwargs and items is not None)
+    return 1.0 if normalised else 1.0 / trainer.current_gradient_accumulation_steps
+
+
+def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:
+    def add(moments: Moments) -> Moments:
+        tensor = torch.tensor(moments, dtype=torch.float32, device=accelerator.device)
+        return np.asarray(accelerator.reduce(tensor, "sum").tolist())
+
+    return add
+
+
+def _reference(model: Any, tokenizer: Any, index: PromptIndex) -> Callable[[SampleSet], Sequence[float]]:
+    """Mean log-likelihood per token of each completion with the adapter switched off."""
+
+    def scores(samples: SampleSet) -> Sequence[float]:
+        tokens = [completion.token_ids for completion in samples.completions]
+        return _base_scores(model, index.tokens(samples.prompt, tokenizer), tokens)
+
+    return scores
+
+
+def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[float]:
+    if not hasattr(model, "disable_adapter"):
+        raise UnsoundObjectiveError("polychromic.gate: likelihood needs a LoRA adapter to switch off (peft_config)")
+    with sampling_mode(model), model.disable_adapter():
+        return mean_logprobs(model, prompt, tokens)
+
+
+def _threshold(model: Any, trainer: Any, quantile: float) -> float:
+    rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS))
+    return threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)
