@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from polychromic.analysis.headlines import pass_at_ks
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
-from polychromic.analysis.signatures import SIZE, meaning, of_kind
+from polychromic.core.facts import Role
 from polychromic.core.nouns import WITH_THE_FIRST
 
 EXPECTED = {NOT_MEASURED, WITH_THE_FIRST}
@@ -78,9 +79,7 @@ def _few_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
 
 def pass_curve(table: MeasurementTable, model: str, temperature: float) -> dict[int, float]:
     """pass@k by k, of one model at one temperature."""
-    cells = {
-        each.k: table.cell(model, temperature, each.signature) for each in of_kind(list(table.signatures), "passatk")
-    }
+    cells = {each.k: table.cell(model, temperature, each.signature) for each in pass_at_ks(table.facts.values())}
     return {k: cell.score for k, cell in cells.items() if cell is not None and math.isfinite(cell.score)}
 
 
@@ -106,7 +105,7 @@ def _flag(kind: str, level: str, text: str, model: str = "", temperature: float 
 def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
     found = []
     for (model, temperature, signature), cell in table.cells.items():
-        if meaning(signature).kind == "truncated" and cell.score > bounds.truncated:
+        if table.facts[signature].kind == "truncated" and cell.score > bounds.truncated:
             text = f"{model} at temperature {temperature:g}: {cell.score:.0%} of the samples were cut off at the limit."
             found.append(_flag("truncation", "warning", text, model, temperature))
     return found
@@ -147,11 +146,10 @@ def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 def _discordance_flags(comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds) -> list[dict[str, Any]]:
     few: dict[tuple[str, float, int], list[str]] = {}
     for row in comparisons:
-        known = meaning(row["metric"])
-        judged = row["prompts"] and known.headline and known.role != SIZE
+        judged = row["prompts"] and row["headline"] and row["role"] != Role.LENGTH
         if row["a"] == baseline and judged and row["discordant"] < bounds.discordant:
             place = (row["b"], row["temperature"], row["prompts"])
-            few.setdefault(place, []).append(f"{known.name} ({row['discordant']})")
+            few.setdefault(place, []).append(f"{row['title']} ({row['discordant']})")
     return [
         _flag(
             "discordant",
@@ -191,9 +189,8 @@ def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
             models = list(dict.fromkeys(key[0] for key, cell in cells.items() if set(cell.reasons) - EXPECTED))
             prompts = sum(len(cell.valid) for cell in cells.values())
             also = f", and {len(why) - 1} other reasons" if len(why) > 1 else ""
-            text = (
-                f"{meaning(signature).name}: not computed {sum(why.values())} times of {prompts} ({', '.join(models)})"
-            )
-            level = "warning" if meaning(signature).headline else "note"
+            facts = table.facts[signature]
+            text = f"{facts.title}: not computed {sum(why.values())} times of {prompts} ({', '.join(models)})"
+            level = "warning" if facts.headline else "note"
             found.append(_flag("missing", level, f"{text}: {why.most_common(1)[0][0]}{also}."))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from polychromic.analysis import ceiling, frontier, returns, significance, spread
+from polychromic.analysis.headlines import names, pass_at_ks, primary_diversity, primary_quality
 from polychromic.analysis.measurements import Cell, MeasurementTable, read_table
 from polychromic.analysis.resampling import (
     Array,
@@ -22,11 +23,11 @@ from polychromic.analysis.resampling import (
     permutation_p,
     scores,
 )
-from polychromic.analysis.signatures import QUALITY, meaning, names, of_kind, primary_diversity, primary_quality
 from polychromic.analysis.verdict import MODERATE, STRONG, WEAK, Thresholds, disagreement, judge, relative
 from polychromic.core.errors import InputError
+from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Comparison
-from polychromic.records.jsonl import plain
+from polychromic.records.jsonl import to_jsonable
 
 BLOCK = 64  # scores or pairs resampled in one matrix product: bounds the draws in memory
 FRONTIER_RESAMPLES = 2_000
@@ -61,32 +62,34 @@ class _Pair:
 
 def compare(
     rows: Iterable[Mapping[str, Any]],
+    facts: Mapping[str, MetricFacts],
     settings: CompareSettings,
     verdicts: Iterable[Mapping[str, Any]] = (),
     versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything ``comparison.json`` holds, from rows of ``measurements.jsonl`` and ``verdicts.jsonl``.
 
+    ``facts`` says what each signature means.
     Numbers that do not exist are None, with a reason beside them. Antisymmetric in baseline and variant.
 
     Raises:
         InputError: the baseline or base was not measured, a row is twice there, or a row lacks a field.
     """
-    table, judged = read_table(rows), list(verdicts)
+    table, judged = read_table(rows, facts), list(verdicts)
     for name in (settings.baseline, settings.base):
         if name is not None and name not in table.models:
             raise InputError(f"model {name!r} was not measured; there are {', '.join(table.models)}")
     pairs = _pairs(table, settings)
-    compared = _with_holm(_in_blocks(pairs, lambda block: _compare_block(block, settings)))
+    compared = _with_holm(_in_blocks(pairs, lambda block: _compare_block(table, block, settings)))
     reference = reference_temperature(table, settings)
     result = {
         "settings": {**asdict(settings), "temperature": reference, "prompts": len(table.prompts)},
         "models": list(table.models),
-        "signatures": {each: _signature(each, name) for each, name in names(list(table.signatures)).items()},
+        "signatures": {each: _signature(table.facts[each], name) for each, name in names(table.facts.values()).items()},
         "scores": _scores(table, settings),
         "comparisons": compared,
         "frontier": _frontier(table, settings, reference),
-        "verdicts": [_verdict(name, compared, settings, reference) for name in _variants(table, settings)],
+        "verdicts": [_verdict(name, table, compared, settings) for name in _variants(table, settings)],
         "returns": _returns(table, compared, judged, settings, reference),
         "spread": spread.sample_split(judged, settings.baseline, _variants(table, settings), reference),
         "seeds": spread.over_seeds(table, settings.baseline, reference, settings.plan),
@@ -94,7 +97,7 @@ def compare(
         "versions": dict(versions or {}),
     }
     _mention_temperature(result)
-    return dict(plain(result))
+    return dict(to_jsonable(result))
 
 
 def reference_temperature(table: MeasurementTable, settings: CompareSettings) -> float:
@@ -109,16 +112,12 @@ def reference_temperature(table: MeasurementTable, settings: CompareSettings) ->
     return 1.0 if 1.0 in allowed else allowed[len(allowed) // 2]
 
 
-def _signature(signature: str, name: str) -> dict[str, Any]:
-    known = meaning(signature)
-    return {
-        "name": name,
-        "role": known.role,
-        "direction": known.direction,
-        "headline": known.headline,
-        "kind": known.kind,
-        "k": known.k,
-    }
+def _signature(facts: MetricFacts, name: str) -> dict[str, Any]:
+    return {"name": name, **_told(facts), "kind": facts.kind, "k": facts.k}
+
+
+def _told(facts: MetricFacts) -> dict[str, Any]:
+    return {"role": facts.role, "direction": facts.direction, "headline": facts.headline}
 
 
 def _variants(table: MeasurementTable, settings: CompareSettings) -> list[str]:
@@ -190,7 +189,7 @@ def _pair(
     return _Pair(*key, (columns[0], columns[1], columns[2], columns[3]), int(keep.sum()), differing, binary, reason)
 
 
-def _compare_block(block: Sequence[_Pair], settings: CompareSettings) -> list[dict[str, Any]]:
+def _compare_block(table: MeasurementTable, block: Sequence[_Pair], settings: CompareSettings) -> list[dict[str, Any]]:
     stacked = Pairs(*(np.stack([pair.columns[part] for pair in block], axis=1) for part in range(4)))
     _, spans = paired_bootstrap(stacked, settings.plan)
     permuted = permutation_p(stacked, settings.plan)
@@ -214,7 +213,7 @@ def _compare_block(block: Sequence[_Pair], settings: CompareSettings) -> list[di
             test="McNemar, exact" if pair.binary else f"paired permutation, {settings.plan.resamples:,} resamples",
             reason=_reason(pair),
         )
-        rows.append(_row(comparison, pair, float(errors[i]), settings))
+        rows.append(_row(table.facts[pair.signature], (comparison, pair), float(errors[i]), settings))
     return rows
 
 
@@ -232,8 +231,13 @@ def _reason(pair: _Pair) -> str:
     return pair.reason
 
 
-def _row(comparison: Comparison, pair: _Pair, error: float, settings: CompareSettings) -> dict[str, Any]:
+def _row(
+    facts: MetricFacts, compared: tuple[Comparison, _Pair], error: float, settings: CompareSettings
+) -> dict[str, Any]:
+    comparison, pair = compared
     row = asdict(comparison) | {
+        "title": facts.title,
+        **_told(facts),
         "temperature": pair.temperature,
         "discordant": pair.discordant,
         "standard_error": error,
@@ -241,7 +245,7 @@ def _row(comparison: Comparison, pair: _Pair, error: float, settings: CompareSet
     }
     row["relative"] = relative(row)
     margin = settings.thresholds.tolerated_quality_loss * abs(comparison.score_a)
-    if meaning(pair.signature).role == QUALITY and margin > 0:
+    if facts.role == Role.QUALITY and margin > 0:
         row["equivalence"] = asdict(significance.equivalence(comparison.difference, error, pair.prompts, margin))
     return row
 
@@ -250,7 +254,7 @@ def _with_holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Corrects p over variants x metrics; a family is one temperature, one ``a``, headline metrics or the others."""
     families: dict[tuple[float, str, bool], list[dict[str, Any]]] = {}
     for row in rows:
-        family = (row["temperature"], row["a"], meaning(row["metric"]).headline > 0)
+        family = (row["temperature"], row["a"], row["headline"] > 0)
         families.setdefault(family, []).append(row)
     for family_rows in families.values():
         for row, corrected in zip(family_rows, significance.holm([row["p"] for row in family_rows]), strict=True):
@@ -260,8 +264,8 @@ def _with_holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _frontier(table: MeasurementTable, settings: CompareSettings, reference: float) -> dict[str, Any]:
     known = {key[2] for key, cell in table.cells.items() if key[0] == settings.baseline and cell.valid.any()}
-    signatures = [each for each in table.signatures if each in known]
-    quality, diversity = primary_quality(signatures), primary_diversity(signatures)
+    measured = [each for each in table.facts.values() if each.signature in known]
+    quality, diversity = primary_quality(measured), primary_diversity(measured)
     if quality is None or diversity is None:
         return {"reason": "a frontier needs pass@k and a diversity metric", "models": {}, "matched": [], "swept": []}
     plan = Plan(min(FRONTIER_RESAMPLES, settings.plan.resamples), settings.plan.seed, settings.plan.confidence)
@@ -285,23 +289,22 @@ def _returns(
 ) -> dict[str, Any]:
     """Where samples stop paying, and what diversity cost in quality, at the reference temperature."""
     rows = [row for row in compared if (row["a"], row["temperature"]) == (settings.baseline, reference)]
-    signatures = [row["metric"] for row in rows if np.isfinite(row["difference"])]
+    known = [table.facts[row["metric"]] for row in rows if np.isfinite(row["difference"])]
     return {
         "collapse": returns.collapse_points(judged, table.models, reference),
-        "efficiency": returns.efficiencies(rows, primary_diversity(signatures), primary_quality(signatures)),
+        "efficiency": returns.efficiencies(rows, primary_diversity(known), primary_quality(known)),
     }
 
 
-def _verdict(name: str, rows: list[dict[str, Any]], settings: CompareSettings, reference: float) -> dict[str, Any]:
-    own = {
-        row["metric"]: row
-        for row in rows
-        if (row["a"], row["b"], row["temperature"]) == (settings.baseline, name, reference)
-    }
-    signatures = [each for each, row in own.items() if np.isfinite(row["difference"])] or list(own)
-    diversity, quality = primary_diversity(signatures), primary_quality(signatures)
-    reaches = [each for each in of_kind(signatures, "passatk") if each.k > 1]
-    reach = min(reaches, key=lambda each: abs(each.k - 10)) if reaches else None
+def _verdict(
+    name: str, table: MeasurementTable, rows: list[dict[str, Any]], settings: CompareSettings
+) -> dict[str, Any]:
+    reference = reference_temperature(table, settings)
+    wanted = (settings.baseline, name, reference)
+    own = {row["metric"]: row for row in rows if (row["a"], row["b"], row["temperature"]) == wanted}
+    known = [table.facts[each] for each in [each for each, row in own.items() if np.isfinite(row["difference"])] or own]
+    diversity, quality = primary_diversity(known), primary_quality(known)
+    reach = min((each for each in pass_at_ks(known) if each.k > 1), key=lambda each: abs(each.k - 10), default=None)
     rows_of = [own[each.signature] if each else None for each in (diversity, reach, quality)]
     found = judge(rows_of[0], rows_of[1], rows_of[2], settings.thresholds)
     if found.level in (STRONG, MODERATE, WEAK):

@@ -14,7 +14,7 @@ import numpy as np
 
 from polychromic.analysis.measurements import MeasurementTable
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, scores
-from polychromic.analysis.signatures import Meaning
+from polychromic.core.facts import MetricFacts
 
 GRID = 33  # qualities at which two curves are compared
 BUYS, DOES_NOT, MAY, UNKNOWN = "yes", "no", "perhaps", "unknown"
@@ -38,8 +38,8 @@ def _as_they_are(statistics: Array) -> Array:
 
 def sweeps(
     table: MeasurementTable,
-    quality: Meaning,
-    diversity: Meaning,
+    quality: MetricFacts,
+    diversity: MetricFacts,
     plan: Plan,
     merge: Callable[[Array], Array] = _as_they_are,
 ) -> list[Sweep]:

@@ -6,12 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polychromic.analysis.resampling import Array, scores
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, SettingsError
+from polychromic.core.facts import MetricFacts, read_signature
+from polychromic.records.measurements import read_facts
+from polychromic.settings.catalog import kind_class
 
 Key = tuple[str, float, str]
 NOT_MEASURED = "not measured"
@@ -58,14 +62,22 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementTable:
-    """All cells, over one sorted list of prompt ids; ``asked`` says which of them each model has rows for."""
+    """All cells, over one sorted list of prompt ids.
+
+    ``facts`` says what each signature means, ``asked`` which prompts each model has rows for.
+    """
 
     prompts: tuple[str, ...]
     models: tuple[str, ...]
     temperatures: tuple[float, ...]
-    signatures: tuple[str, ...]
+    facts: Mapping[str, MetricFacts]
     cells: Mapping[Key, Cell]
     asked: Mapping[str, frozenset[str]]
+
+    @property
+    def signatures(self) -> tuple[str, ...]:
+        """The metrics' signatures, in order of appearance."""
+        return tuple(self.facts)
 
     def cell(self, model: str, temperature: float, signature: str) -> Cell | None:
         """One cell, None if it was not measured."""
@@ -76,11 +88,31 @@ class MeasurementTable:
         return sorted({temperature for name, temperature, _ in self.cells if name == model})
 
 
-def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
+def known_facts(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, MetricFacts]:
+    """What each metric of a measurements file means: as is stored beside it, else as our own shelf has it.
+
+    Raises:
+        InputError: neither knows a row's metric.
+        RecordError: what is stored is wrong.
+    """
+    facts = read_facts(path)
+    for signature in dict.fromkeys(str(row["signature"]) for row in rows if "signature" in row):
+        if signature in facts:
+            continue
+        kind, _ = read_signature(signature)
+        try:
+            facts[signature] = MetricFacts.of(kind_class("metrics", kind), signature)
+        except SettingsError as error:
+            raise InputError(f"{path}: what {signature} means is not stored beside it, and {error}") from None
+    return facts
+
+
+def read_table(rows: Iterable[Mapping[str, Any]], facts: Mapping[str, MetricFacts]) -> MeasurementTable:
     """The table of ``measurements.jsonl`` rows; models in order of appearance.
 
     Raises:
-        InputError: a row lacks a field, or two rows have the same model, temperature, prompt and signature.
+        InputError: a row lacks a field or its metric lacks facts, or two rows have the same model, temperature, prompt
+            and signature.
     """
     grouped: dict[Key, dict[str, tuple[float, float, str]]] = {}
     models: dict[str, None] = {}
@@ -106,9 +138,14 @@ def read_table(rows: Iterable[Mapping[str, Any]]) -> MeasurementTable:
     prompts = tuple(sorted({prompt for cell in grouped.values() for prompt in cell}))
     cells = {key: replace(_cell(found, prompts), texts=dict(texts[key])) for key, found in grouped.items()}
     temperatures = tuple(sorted({key[1] for key in grouped}))
-    signatures = tuple(dict.fromkeys(key[2] for key in grouped))
+    signatures = dict.fromkeys(key[2] for key in grouped)
+    unknown = [each for each in signatures if each not in facts]
+    if unknown:
+        raise InputError(f"measurements: nothing says what {unknown[0]!r} means")
     asked = {model: frozenset(p for key, cell in grouped.items() if key[0] == model for p in cell) for model in models}
-    return MeasurementTable(prompts, tuple(models), temperatures, signatures, cells, asked)
+    return MeasurementTable(
+        prompts, tuple(models), temperatures, {each: facts[each] for each in signatures}, cells, asked
+    )
 
 
 def _number(value: Any) -> float:

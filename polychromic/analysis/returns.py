@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polychromic.analysis.signatures import Meaning
+from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Status
 from polychromic.diversity.subsets import collapse_point, diversity_efficiency, pass_at_k
 
@@ -43,7 +43,7 @@ def _collapse(model: str, prompts: Sequence[Sequence[str]], bound: float) -> dic
 
 
 def efficiencies(
-    rows: Iterable[Mapping[str, Any]], diversity: Meaning | None, quality: Meaning | None
+    rows: Iterable[Mapping[str, Any]], diversity: MetricFacts | None, quality: MetricFacts | None
 ) -> list[dict[str, Any]]:
     """A row for each model compared with the baseline: diversity gained for each unit of quality given up.
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from polychromic.analysis.measurements import MeasurementTable
 from polychromic.analysis.resampling import Array, Plan, hierarchical_bootstrap, intervals
-from polychromic.analysis.signatures import meaning
 from polychromic.analysis.significance import variance_split
 
 SEED_MARK = "@"  # moderate@1, moderate@2: two training seeds of the variant "moderate"
@@ -70,7 +69,7 @@ def over_seeds(table: MeasurementTable, baseline: str, temperature: float, plan:
     for name, members in families.items():
         if name == family(baseline) or min(len(own), len(members)) < 2:
             continue
-        for signature in filter(lambda each: meaning(each).headline, table.signatures):
+        for signature in (each.signature for each in table.facts.values() if each.headline):
             sides = [_stack(table, side, temperature, signature) for side in (own, members)]
             if sides[0] is not None and sides[1] is not None:
                 rows.append(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polychromic.analysis.signatures import DIVERSITY, meaning
+from polychromic.core.facts import Role
 
 STRONG, MODERATE, WEAK = "strong", "moderate", "weak"
 WORSE, UNRESOLVED = "worse", "not resolvable"
@@ -41,7 +41,7 @@ def relative(row: Row, value: str | float = "difference") -> float:
     """A difference as a share of the score of ``a``, positive when ``b`` is better; NaN when that score is 0."""
     amount = row[value] if isinstance(value, str) else value
     score = row["score_a"]
-    direction = meaning(row["metric"]).direction or 1
+    direction = row["direction"] or 1
     return direction * amount / abs(score) if score and amount is not None else math.nan
 
 
@@ -65,7 +65,7 @@ def judge(diversity: Row | None, reach: Row | None, quality: Row | None, limits:
             found.append((level, row))
             reasoning.append(why)
         elif row is not None:
-            reasoning.append(f"{meaning(row['metric']).name}: not computed: {row['reason']}.")
+            reasoning.append(f"{row['title']}: not computed: {row['reason']}.")
     if not found:
         return Judged(UNRESOLVED, "No diversity metric could be compared.", tuple(reasoning))
     level, decisive = _decided(found)
@@ -92,13 +92,13 @@ def clear(row: Row, limits: Thresholds) -> int:
     corrected = row.get("p_holm")
     if None in (low, high) or corrected is None or not corrected < limits.significance:
         return 0
-    direction = meaning(row["metric"]).direction or 1
+    direction = row["direction"] or 1
     return direction if low > 0 else -direction if high < 0 else 0
 
 
 def _level(row: Row, strong: float, moderate: float, limits: Thresholds) -> tuple[str, str]:
     gain, sure = relative(row) if row["score_a"] else math.inf, clear(row, limits)
-    said = f"{meaning(row['metric']).name}: {described(row)}"
+    said = f"{row['title']}: {described(row)}"
     if sure > 0:
         level = STRONG if gain >= strong else MODERATE if gain >= moderate else WEAK
         bounds = f"strong from {strong:+.0%}, moderate from {moderate:+.0%}"
@@ -119,7 +119,7 @@ def _with_quality(level: str, quality: Row | None, limits: Thresholds) -> tuple[
     if quality is None or quality["difference"] is None:
         return level, "Quality was not measured: nothing says that the diversity did not cost correctness."
     loss = max(0.0, -relative(quality))
-    said = f"{meaning(quality['metric']).name}: {described(quality)}"
+    said = f"{quality['title']}: {described(quality)}"
     if level in (STRONG, MODERATE) and not loss <= limits.tolerated_quality_loss:
         return WEAK, f"{said}; more than the tolerated loss of {limits.tolerated_quality_loss:.0%}: weak at best."
     if level == STRONG and loss > limits.strong_quality_loss:
@@ -136,9 +136,9 @@ def _with_quality(level: str, quality: Row | None, limits: Thresholds) -> tuple[
 def disagreement(rows: Sequence[Row], limits: Thresholds) -> list[str]:
     """A sentence when headline diversity metrics clearly fell: a reader of the verdict should know. Else nothing."""
     fallen = [
-        f"{meaning(row['metric']).name} {described(row)}"
+        f"{row['title']} {described(row)}"
         for row in rows
-        if meaning(row["metric"]).role == DIVERSITY and meaning(row["metric"]).headline and clear(row, limits) < 0
+        if row["role"] == Role.DIVERSITY and row["headline"] and clear(row, limits) < 0
     ]
     return [f"Not every diversity metric agrees, clearly lower are: {'; '.join(fallen)}."] if fallen else []
 
@@ -160,7 +160,7 @@ def _is_number(value: float | None) -> bool:
 
 
 def _change(row: Row) -> str:
-    name = meaning(row["metric"]).name
+    name = row["title"]
     if not row["score_a"]:
         return f"{name} from 0 to {row['score_b']:.3f}"
     return f"{name} {row['difference'] / abs(row['score_a']):+.1%}"

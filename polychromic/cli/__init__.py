@@ -14,6 +14,7 @@ import polychromic
 VERBS = {
     "demo": "Train and compare on the embedded task, from nothing to a report.",
     "train": "Fine-tune one adapter from a configuration file.",
+    "harvest": "Draw a pool of right and different samples to learn from.",
     "sample": "Draw completions from one or more models.",
     "verify": "Judge samples with a task's checker.",
     "measure": "Compute every metric on samples.",

@@ -6,9 +6,10 @@ keeps a list of kinds: settings are checked, metrics compared and rewards certif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+from polychromic.core.facts import Meaning
 from polychromic.core.nouns import (
     Completion,
     Decoding,
@@ -154,37 +155,22 @@ class Gate(Protocol):
 
 
 @runtime_checkable
-class Metric(Protocol):
-    """A number about sets of completions, as one Measurement for each prompt."""
-
-    @property
-    def title(self) -> str:
-        """What a table calls it, options in braces, such as ``Distinct-{n}``."""
-        ...
-
-    @property
-    def role(self) -> str:
-        """``quality``, ``diversity``, ``length`` or ``other``, which has no say in a verdict."""
-        ...
-
-    @property
-    def direction(self) -> int:
-        """1: more is better (for diversity: more diverse), -1: less is, 0: neither."""
-        ...
-
-    @property
-    def headline(self) -> int:
-        """Its place among the few numbers that a report starts with; 0 when it is none of them."""
-        ...
+class Metric(Meaning, Protocol):
+    """A number about sets of completions, as one Measurement for each prompt; what it means is a ``Meaning``."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it cannot be computed without, of ``NEEDS``; where that is missing it is left out, and said to be."""
+        """What it cannot be computed without, of ``NEEDS``."""
         ...
 
     @property
     def signature(self) -> str:
         """Everything that changes the number, such as ``distinct|n:2|tok:words|k:16|scope:prompt``."""
+        ...
+
+    @classmethod
+    def defaults(cls, n: int) -> Sequence[Mapping[str, Any]]:
+        """Options of its instances where an evaluation of ``n`` samples a prompt names no metrics; often none."""
         ...
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
@@ -193,37 +179,4 @@ class Metric(Protocol):
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:
         """One measurement for each set, in order; NaN with a reason where it cannot be computed."""
-        ...
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """Picks among the candidates for one prompt without looking at whether they are right."""
-
-    def scores(self, candidates: Any) -> tuple[float, ...]:
-        """One number for each candidate, the largest is picked; NaN where it has nothing to go by."""
-        ...
-
-
-@runtime_checkable
-class DemonstrationLoss(Protocol):
-    """A loss on demonstrations."""
-
-    def loss(self, logits: Any, labels: Any, items: Any = None) -> Any:
-        """A scalar tensor; logits [b, t, v], labels [b, t] with -100 where nothing is learnt.
-
-        ``items`` is the number of targets in the whole accumulation window, by which the sum is divided.
-        """
-        ...
-
-
-@runtime_checkable
-class PostProcessing(Protocol):
-    """From what a model wrote to the program it meant."""
-
-    def program(self, text: str, entry_point: str, prompt: str) -> str:
-        """The source that should define ``entry_point``; empty when there is none. Never raises on model output.
-
-        ``prompt`` is the code the model was asked to complete, empty if there was none.
-        """
         ...

@@ -11,6 +11,8 @@ from typing import Any, Self
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
 
+Options = Sequence[Mapping[str, Any]]
+"""The options of a metric's instances."""
 Verdicts = Sequence[Sequence[Verdict]] | None
 
 
@@ -25,15 +27,6 @@ class Value:
     numerator: float
     denominator: float = 1.0
     detail: Mapping[str, float] = field(default_factory=dict)
-
-
-def sign(kind: str, **options: Any) -> str:
-    """``kind|option:value|...``; whole floats lose their point, None reads ``common``."""
-    parts = [kind]
-    for name, value in options.items():
-        shown = "common" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-        parts.append(f"{name}:{shown.replace('|', '/')}")
-    return "|".join(parts)
 
 
 def measure_each(
@@ -74,8 +67,21 @@ def size_of(k: int | None) -> int:
     return 1 if k is None else k
 
 
+class OnTheShelf:
+    """A metric with nothing to pin, and without a place in an evaluation that names no metrics."""
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric."""
+        return self
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """No options."""
+        return ()
+
+
 @dataclass(frozen=True)
-class FirstK:
+class FirstK(OnTheShelf):
     """A metric of the first ``k`` completions of each set; k of None is the number that most sets have."""
 
     k: int | None = None
@@ -138,3 +144,8 @@ def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
     answers = [verdict.answer for verdict in verdicts or ()]
     _refuse_nameless(sum(verdict.passed and verdict.answer is None for verdict in verdicts or ()))
     return answers
+
+
+def powers(n: int) -> list[int]:
+    """1, 2, 4, ... below ``n``, and ``n``: the k of curves."""
+    return sorted({2**i for i in range(n.bit_length()) if 2**i < n} | {n})

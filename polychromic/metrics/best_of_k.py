@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.subsets import best_of_k, pass_at_k
 from polychromic.metrics._sets import (
     FirstK,
+    Options,
     UnmeasurableError,
     Value,
     Verdicts,
     at_least,
     measure_each,
     passes,
-    sign,
     size_of,
 )
 
@@ -29,16 +30,35 @@ class BestOfK(FirstK):
     """Chance in [0, 1] that the pick of a scorer among k samples is right; ties share their place.
 
     Scorers: the sample's ``logprob`` or ``mean_logprob`` (per token), the ``score`` a foreign file came with (in the
-    payload's ``scores``), or the ``long``est or ``short``est text. The detail holds what a perfect scorer would reach
+    payload's ``scores``), or the ``long``est or ``short``est text; None is the score where there are scores, else the
+    mean log-probability. The detail holds what a perfect scorer would reach
     (``oracle``, pass@k), the gap to it, and the selection efficiency ``(bo@k - pass@1) / (pass@k - pass@1)``.
     """
 
-    scorer: Scorer = "mean_logprob"
+    title: ClassVar[str] = "best-of-{k}"
+    role: ClassVar[Role] = Role.QUALITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("verifier",)
+
+    scorer: Scorer | None = None
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with its k and scorer fixed to what these sets have in common."""
+        metric = super().pinned(sets)
+        if metric.scorer is not None:
+            return metric
+        return replace(metric, scorer="score" if any(map(_given, sets)) else "mean_logprob")
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``best_of_k|k:K|scorer:SCORER``."""
-        return sign("best_of_k", k=self.k, scorer=self.scorer)
+        return write_signature("best_of_k", k=self.k, scorer=self.scorer)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN where a sample has no score."""
@@ -57,11 +77,16 @@ class BestOfK(FirstK):
         return Value(picked, detail=detail)
 
 
-def _scores(samples: SampleSet, scorer: Scorer) -> list[float]:
+def _given(samples: SampleSet) -> Any:
+    """The scores that a foreign file came with, None without."""
+    return samples.prompt.payload.get("scores")
+
+
+def _scores(samples: SampleSet, scorer: Scorer | None) -> list[float]:
     if scorer in ("long", "short"):
         return [len(text) * (1.0 if scorer == "long" else -1.0) for text in samples.texts]
     if scorer == "score":
-        given = samples.prompt.payload.get("scores") or [None] * len(samples.completions)
+        given = _given(samples) or [None] * len(samples.completions)
     else:
         given = [completion.logprob for completion in samples.completions]
         if scorer == "mean_logprob":

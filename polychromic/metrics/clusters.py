@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.kernels import clusters
-from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._sets import Options, Value, Verdicts
 from polychromic.metrics._texts import OfVectors, embedder_name
 
 
@@ -16,13 +17,24 @@ from polychromic.metrics._texts import OfVectors, embedder_name
 class Clusters(OfVectors):
     """Single-linkage clusters of the first k completions at a cosine distance of ``threshold``, in [1, k]."""
 
+    title: ClassVar[str] = "clusters"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
+
     threshold: float = 0.3
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``clusters|threshold:T|k:K|encoder:NAME|scope:prompt``."""
         name = embedder_name(self.embedder)
-        return sign("clusters", threshold=self.threshold, k=self.k, encoder=name, scope="prompt")
+        return write_signature("clusters", threshold=self.threshold, k=self.k, encoder=name, scope="prompt")
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""

@@ -5,21 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Completion, Example, Measurement, SampleSet, Verdict
 from polychromic.core.protocols import Task
 from polychromic.diversity.answers import collision
-from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, all_answers, measure_each, sign
+from polychromic.metrics._sets import OnTheShelf, Options, UnmeasurableError, Value, Verdicts, all_answers, measure_each
 
 
 @dataclass(frozen=True)
-class Collision:
+class Collision(OnTheShelf):
     """Probability in [0, 1] that two different samples are equal, or its ratio to that of the data (1 = as diverse).
 
     ``by`` compares the checker's answers or the stripped texts; samples without one are left out. Relative to the data,
     the score over prompts is ``sum C(model) / sum C(data)``, which needs two demonstrations or more for a prompt.
     """
+
+    title: ClassVar[str] = "collision probability"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = -1
+    headline: ClassVar[int] = 0
 
     by: Literal["answer", "text"] = "answer"
     relative_to: Literal["nothing", "data"] = "nothing"
@@ -27,9 +33,19 @@ class Collision:
     task: Task | None = None
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """A verifier to compare by answer, demonstrations to compare with the data."""
+        return ("verifier",) * (self.by == "answer") + ("demonstrations",) * (self.relative_to == "data")
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({},)
+
+    @property
     def signature(self) -> str:
         """``collision|by:BY|relative_to:WHAT``."""
-        return sign("collision", by=self.by, relative_to=self.relative_to)
+        return write_signature("collision", by=self.by, relative_to=self.relative_to)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN for fewer than two labelled samples or demonstrations."""

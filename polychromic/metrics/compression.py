@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.compression import byte_count, compression_ratio
-from polychromic.metrics._sets import FirstK, UnmeasurableError, Value, Verdicts, first_texts, sign, size_of
+from polychromic.metrics._sets import FirstK, Options, UnmeasurableError, Value, Verdicts, first_texts, size_of
 from polychromic.metrics._texts import measure_grams
 
 FLOOR = 64
@@ -23,12 +24,23 @@ class Compression(FirstK):
     samples that most sets have. NaN for fewer bytes; numbers of different budgets may not be compared.
     """
 
+    title: ClassVar[str] = "compression ratio"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = -1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ()
+
     budget: int | None = None
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``compression|zlib:9|k:K|bytes:BUDGET|scope:prompt``."""
-        return sign("compression", zlib=9, k=self.k, bytes=self.budget, scope="prompt")
+        return write_signature("compression", zlib=9, k=self.k, bytes=self.budget, scope="prompt")
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and budget fixed to what these sets have in common."""

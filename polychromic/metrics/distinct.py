@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import distinct
-from polychromic.metrics._sets import Verdicts, sign
+from polychromic.metrics._sets import Options, Verdicts
 from polychromic.metrics._texts import OfNgrams
 
 
@@ -18,10 +20,21 @@ class Distinct(OfNgrams):
     Confounded by length and by k: only equal k may be compared, with the length beside it. See ``rarefied_distinct``.
     """
 
+    title: ClassVar[str] = "Distinct-{n}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 4
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"n": 1, "k": n}, {"n": 2, "k": n})
+
     @property
     def signature(self) -> str:
         """``distinct|n:N|tok:TOK|k:K|scope:prompt``."""
-        return sign("distinct", n=self.n, tok=self.tok, k=self.k, scope="prompt")
+        return write_signature("distinct", n=self.n, tok=self.tok, k=self.k, scope="prompt")
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts n-grams, empty texts and characters."""

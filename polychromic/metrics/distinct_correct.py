@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.answers import distinct_at_k, label_counts
-from polychromic.metrics._sets import FirstK, Value, Verdicts, at_least, measure_each, right_answers, sign, size_of
+from polychromic.metrics._sets import (
+    FirstK,
+    Options,
+    Value,
+    Verdicts,
+    at_least,
+    measure_each,
+    powers,
+    right_answers,
+    size_of,
+)
 
 
 @dataclass(frozen=True)
@@ -18,10 +30,21 @@ class DistinctCorrect(FirstK):
     the same divided by k. ``k`` of None is the number of samples that most sets have.
     """
 
+    title: ClassVar[str] = "distinct and correct@{k}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("verifier",)
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return [{"k": k} for k in powers(n) if k > 1 or n == 1]
+
     @property
     def signature(self) -> str:
         """``distinct_correct|k:K``."""
-        return sign("distinct_correct", k=self.k)
+        return write_signature("distinct_correct", k=self.k)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the right samples and their different answers."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import expectation_adjusted_distinct
-from polychromic.metrics._sets import Verdicts, sign
+from polychromic.metrics._sets import Options, Verdicts
 from polychromic.metrics._texts import OfNgrams
 
 
@@ -21,13 +23,24 @@ class Ead(OfNgrams):
     For comparison with published numbers; it still falls with length. ``vocabulary`` is V (30522: BERT's, as there).
     """
 
+    title: ClassVar[str] = "EAD-{n}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ()
+
     n: int = 1
     vocabulary: int = 30_522
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``ead|n:N|tok:TOK|vocabulary:V|k:K|scope:prompt``."""
-        return sign("ead", n=self.n, tok=self.tok, vocabulary=self.vocabulary, k=self.k, scope="prompt")
+        return write_signature("ead", n=self.n, tok=self.tok, vocabulary=self.vocabulary, k=self.k, scope="prompt")
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts n-grams, empty texts and characters."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from polychromic.core.errors import InputError
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import jaccard_distances, tokenizer
-from polychromic.metrics._sets import FirstK, Value, Verdicts, first_texts, sign, size_of
+from polychromic.metrics._sets import FirstK, Value, Verdicts, first_texts, size_of
 from polychromic.metrics._texts import measure_grams
 
 
@@ -18,6 +20,12 @@ class Jaccard(FirstK):
 
     In [0, 1]; high = diverse.
     """
+
+    title: ClassVar[str] = "lexical distance (orders 1 to {n})"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ()
 
     n: int = 2
     tok: str = "words"
@@ -30,7 +38,7 @@ class Jaccard(FirstK):
     @property
     def signature(self) -> str:
         """``jaccard|n:N|tok:TOK|k:K|scope:prompt``."""
-        return sign("jaccard", n=self.n, tok=self.tok, k=self.k, scope="prompt")
+        return write_signature("jaccard", n=self.n, tok=self.tok, k=self.k, scope="prompt")
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN for fewer than two completions."""

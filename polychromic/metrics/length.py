@@ -5,26 +5,38 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.ngrams import words
-from polychromic.metrics._sets import UnmeasurableError, Value, Verdicts, measure_each, sign
+from polychromic.metrics._sets import OnTheShelf, Options, UnmeasurableError, Value, Verdicts, measure_each
 
 
 @dataclass(frozen=True)
-class Length:
+class Length(OnTheShelf):
     """Mean length of a completion, at least 0, in tokens (with the end token), words or characters.
 
     ``unit`` of None: tokens when every sample has them, else words. The detail holds the spread and the empty texts.
     """
 
+    title: ClassVar[str] = "length in {unit}"
+    role: ClassVar[Role] = Role.LENGTH
+    direction: ClassVar[int] = 0
+    headline: ClassVar[int] = 7
+    needs: ClassVar[tuple[str, ...]] = ()
+
     unit: Literal["tokens", "words", "chars"] | None = None
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({},)
 
     @property
     def signature(self) -> str:
         """``length|unit:UNIT``."""
-        return sign("length", unit=self.unit)
+        return write_signature("length", unit=self.unit)
 
     def pinned(self, sets: Sequence[SampleSet]) -> Length:
         """The same metric with its unit fixed to what these sets can be measured in."""

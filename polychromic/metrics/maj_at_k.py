@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.answers import majority_at_k
 from polychromic.metrics._sets import (
     FirstK,
+    Options,
     UnmeasurableError,
     Value,
     Verdicts,
@@ -16,7 +19,6 @@ from polychromic.metrics._sets import (
     at_least,
     measure_each,
     passes,
-    sign,
     size_of,
 )
 
@@ -29,10 +31,21 @@ class MajAtK(FirstK):
     measurement says so. ``k`` of None is the number of samples that most sets have.
     """
 
+    title: ClassVar[str] = "maj@{k}"
+    role: ClassVar[Role] = Role.QUALITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("verifier",)
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
+
     @property
     def signature(self) -> str:
         """``maj_at_k|k:K``."""
-        return sign("maj_at_k", k=self.k)
+        return write_signature("maj_at_k", k=self.k)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts right samples and votes."""

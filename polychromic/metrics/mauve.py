@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Example, Measurement, SampleSet
 from polychromic.core.seeds import child_seed
-from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._sets import Value, Verdicts
 from polychromic.metrics._texts import OfVectors, embedder_name, with_the_first
 
 LEAST = 100
@@ -30,6 +31,12 @@ class Mauve(OfVectors):
     models and the demonstrations have. One number without an interval, which stands with the first prompt.
     """
 
+    title: ClassVar[str] = "MAUVE"
+    role: ClassVar[Role] = Role.QUALITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("encoder", "demonstrations")
+
     texts: int | None = None
     seed: int = 0
     demonstrations: Sequence[Example] = ()
@@ -38,7 +45,7 @@ class Mauve(OfVectors):
     def signature(self) -> str:
         """``mauve|k:K|texts:N|seed:SEED|encoder:NAME|human:demonstrations|scope:corpus``."""
         parts = {"k": self.k, "texts": self.texts, "seed": self.seed, "encoder": embedder_name(self.embedder)}
-        return sign("mauve", **parts, human="demonstrations", scope="corpus")
+        return write_signature("mauve", **parts, human="demonstrations", scope="corpus")
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and number of texts fixed to what these sets have in common."""

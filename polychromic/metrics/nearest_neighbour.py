@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.kernels import nearest_neighbour_distances
-from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._sets import Options, Value, Verdicts
 from polychromic.metrics._texts import OfVectors, embedder_name
 
 
@@ -19,10 +20,21 @@ class NearestNeighbour(OfVectors):
     Sees what the mean distance hides: two tight bunches far apart.
     """
 
+    title: ClassVar[str] = "nearest-neighbour distance"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
+
     @property
     def signature(self) -> str:
         """``nearest_neighbour|k:K|encoder:NAME|scope:prompt``."""
-        return sign("nearest_neighbour", k=self.k, encoder=embedder_name(self.embedder), scope="prompt")
+        return write_signature("nearest_neighbour", k=self.k, encoder=embedder_name(self.embedder), scope="prompt")
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.kernels import ROUNDING, greedy_partition
 from polychromic.diversity.novelty import PATIENCE, distinct_k, utility_k
 from polychromic.metrics._sets import (
+    Options,
     Value,
     Verdicts,
     all_answers,
     first_texts,
     measure_each,
     passes,
-    sign,
     size_of,
 )
 from polychromic.metrics._texts import OfVectors, embedder_name
@@ -33,6 +34,11 @@ class Noveltybench(OfVectors):
     answer or text belongs to no class: failing is no novelty.
     """
 
+    title: ClassVar[str] = "NoveltyBench {score}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+
     score: Literal["distinct", "utility"] = "distinct"
     same_by: Literal["answer", "text", "embedding"] = "text"
     patience: float = PATIENCE
@@ -43,6 +49,17 @@ class Noveltybench(OfVectors):
             raise InputError("noveltybench: utility needs same_by answer or text")
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """A verifier for answers and utility, an encoder for embeddings."""
+        judged = self.same_by == "answer" or self.score == "utility"
+        return ("verifier",) * judged + ("encoder",) * (self.same_by == "embedding")
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n, "same_by": "text"}, {"k": n, "same_by": "answer", "score": "utility"})
+
+    @property
     def signature(self) -> str:
         """``noveltybench|score:SCORE|same_by:WHAT|k:K`` with patience, threshold and encoder where they matter."""
         options: dict[str, Any] = {"score": self.score, "same_by": self.same_by, "k": self.k}
@@ -50,7 +67,7 @@ class Noveltybench(OfVectors):
             options["patience"] = self.patience
         if self.same_by == "embedding":
             options |= {"threshold": self.threshold, "encoder": embedder_name(self.embedder)}
-        return sign("noveltybench", **options)
+        return write_signature("noveltybench", **options)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the classes."""

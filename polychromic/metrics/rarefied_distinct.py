@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.ngrams import rarefied_distinct
-from polychromic.metrics._sets import UnmeasurableError, Verdicts, first_texts, sign, size_of
+from polychromic.metrics._sets import Options, UnmeasurableError, Verdicts, first_texts, size_of
 from polychromic.metrics._texts import OfNgrams, gram_sizes
 
 FLOOR = 8
@@ -26,12 +27,23 @@ class RarefiedDistinct(OfNgrams):
     that most sets have. Numbers of different m may not be compared, and their signatures differ.
     """
 
+    title: ClassVar[str] = "rarefied Distinct-{n}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ()
+
     m: int | None = None
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``rarefied_distinct|n:N|tok:TOK|k:K|m:M|scope:prompt``."""
-        return sign("rarefied_distinct", n=self.n, tok=self.tok, k=self.k, m=self.m, scope="prompt")
+        return write_signature("rarefied_distinct", n=self.n, tok=self.tok, k=self.k, m=self.m, scope="prompt")
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and m fixed to what these sets have in common."""

@@ -6,19 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import ClassVar, Literal
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Verdict
 from polychromic.diversity.ngrams import tokenizer
 from polychromic.diversity.self_bleu import self_bleu, self_bleu_scores
 from polychromic.metrics._sets import (
     FirstK,
+    Options,
     UnmeasurableError,
     Value,
     Verdicts,
     first_texts,
     measure_each,
-    sign,
     size_of,
 )
 
@@ -32,15 +33,26 @@ class SelfBleu(FirstK):
     for fewer than k samples, and for fewer than two texts that are not empty.
     """
 
+    title: ClassVar[str] = "Self-BLEU-{n}"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = -1
+    headline: ClassVar[int] = 5
+    needs: ClassVar[tuple[str, ...]] = ()
+
     n: int = 4
     smooth: str = "method1"
     tok: str = "words"
     scope: Literal["prompt", "corpus"] = "prompt"
 
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
+
     @property
     def signature(self) -> str:
         """``self_bleu|n:N|smooth:METHOD|tok:TOK|k:K|scope:SCOPE``."""
-        return sign("self_bleu", n=self.n, smooth=self.smooth, tok=self.tok, k=self.k, scope=self.scope)
+        return write_signature("self_bleu", n=self.n, smooth=self.smooth, tok=self.tok, k=self.k, scope=self.scope)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts tokens and empty texts."""

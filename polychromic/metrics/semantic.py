@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.kernels import MeanDistance, mean_distance
-from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._sets import Options, Value, Verdicts
 from polychromic.metrics._texts import OfVectors, embedder_name, lonely, with_the_first
 
 
@@ -21,12 +22,23 @@ class Semantic(OfVectors):
     questions alone make texts differ. That is one number without an interval, which stands with the first prompt.
     """
 
+    title: ClassVar[str] = "semantic diversity"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
+
     scope: Literal["prompt", "corpus"] = "prompt"
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
 
     @property
     def signature(self) -> str:
         """``semantic|k:K|encoder:NAME|scope:SCOPE``."""
-        return sign("semantic", k=self.k, encoder=embedder_name(self.embedder), scope=self.scope)
+        return write_signature("semantic", k=self.k, encoder=embedder_name(self.embedder), scope=self.scope)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
+from polychromic.core.facts import Role, write_signature
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.vendi import Moment, vendi
-from polychromic.metrics._sets import Value, Verdicts, sign
+from polychromic.metrics._sets import Options, Value, Verdicts
 from polychromic.metrics._texts import OfVectors, embedder_name, lonely, with_the_first
 
 
@@ -21,6 +22,12 @@ class Vendi(OfVectors):
     stands with the first prompt.
     """
 
+    title: ClassVar[str] = "Vendi score (q {q})"
+    role: ClassVar[Role] = Role.DIVERSITY
+    direction: ClassVar[int] = 1
+    headline: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ("encoder",)
+
     q: float = 1.0
     scope: Literal["prompt", "corpus"] = "prompt"
 
@@ -28,10 +35,17 @@ class Vendi(OfVectors):
         if not self.q >= 0:
             raise InputError(f"the order q of a Vendi score must be at least 0, not {self.q}")
 
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        return ({"k": n},)
+
     @property
     def signature(self) -> str:
         """``vendi|q:Q|k:K|encoder:NAME|scope:SCOPE``."""
-        return sign("vendi", q=float(self.q), k=self.k, encoder=embedder_name(self.embedder), scope=self.scope)
+        return write_signature(
+            "vendi", q=float(self.q), k=self.k, encoder=embedder_name(self.embedder), scope=self.scope
+        )
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; NaN without an encoder."""

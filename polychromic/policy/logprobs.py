@@ -7,6 +7,7 @@ completion's tokens, and for large vocabularies only a chunk of them at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,13 @@ def completion_logprobs(
     token_logprobs = _head_logprobs(causal_lm(model), hidden[scored], target[scored], temperature)
     rows = torch.zeros(target.shape, device=device).masked_scatter(scored, token_logprobs).sum(dim=1)
     return rows.view(len(prompts), n)
+
+
+def mean_logprobs(model: nn.Module, prompt: Sequence[int], completions: Sequences, pad: int) -> list[float]:
+    """Log-likelihood per token of completions of one prompt at temperature 1, in nats; -inf for an empty one."""
+    with torch.no_grad():
+        total = completion_logprobs(model, [prompt], [completions], 1.0, pad=pad)[0].tolist()
+    return [value / len(ids) if ids else -math.inf for value, ids in zip(total, completions, strict=True)]
 
 
 def causal_lm(model: nn.Module) -> Any:

@@ -35,7 +35,7 @@ def _pass_curves(comparison: Comparison, colours: Mapping[str, str], temperature
         points = sorted(
             (known[row["signature"]]["k"], row["score"], *row["interval"])
             for row in tables.at(comparison["scores"], temperature)
-            if row["model"] == model and known[row["signature"]]["kind"] == "passatk" and _whole(row)
+            if row["model"] == model and known[row["signature"]]["kind"] == "pass_at_k" and _whole(row)
         )
         if len(points) > 1:
             k, value, low, high = zip(*points, strict=True)
@@ -61,7 +61,7 @@ def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots
     known = comparison["signatures"]
     lengths = [each for each, facts in known.items() if facts["kind"] == "length"]
     lexical = [
-        each for each in tables.headline_signatures(comparison) if known[each]["kind"] in ("distinct", "selfbleu")
+        each for each in tables.headline_signatures(comparison) if known[each]["kind"] in ("distinct", "self_bleu")
     ]
     if not lengths or not lexical:
         return None
@@ -109,7 +109,7 @@ def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Fig
 
 def _differences(comparison: Comparison, colours: Mapping[str, str], temperature: float) -> plots.Figure | None:
     known = comparison["signatures"]
-    wanted = [each for each in tables.headline_signatures(comparison) if known[each]["role"] != "size"]
+    wanted = [each for each in tables.headline_signatures(comparison) if known[each]["role"] != "length"]
     baseline, base = comparison["settings"]["baseline"], comparison["settings"]["base"]
     rows = {
         (row["metric"], row["b"]): row

@@ -84,7 +84,7 @@ def headline_signatures(comparison: Comparison) -> list[str]:
             kinds.setdefault(facts["kind"], []).append(signature)
     for kind in sorted(kinds, key=lambda each: known[kinds[each][0]]["headline"]):
         ordered = sorted(kinds[kind], key=lambda each: known[each]["k"])
-        if kind == "distinctcorrect" or known[ordered[0]]["role"] != "quality":
+        if kind == "distinct_correct" or known[ordered[0]]["role"] != "quality":
             chosen.append(ordered[-1])
         else:
             near = min(ordered, key=lambda each: abs(known[each]["k"] - 10))

@@ -40,6 +40,38 @@ class ModelSection(Section):
     trust_remote_code: bool = False
 
 
+class HarvestSection(Section):
+    """The model's own right and different samples as a second source to learn from.
+
+    Reward, gate, temperature and token limit are those of the section ``polychromic``.
+    """
+
+    path: str | None = Field(
+        default=None, description="folder of a pool drawn before; None: drawn into the run's folder before training"
+    )
+    source: str = Field(default="base", alias="from", description="who draws: base, or the folder of a finished run")
+    n: int = Field(default=16, ge=2, description="samples a prompt")
+    prompts: int | None = Field(default=None, ge=1, description="how many prompts, chosen by the seed; None: all")
+    set_size: int | Literal["shapley"] = Field(
+        default="shapley", description="of the credit: shapley weighs each different answer once, 1 as often as drawn"
+    )
+    share: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="of the rows learnt from; None: 0.8, or what lambda amounts to"
+    )
+    weight: float | None = Field(
+        default=None, gt=0.0, alias="lambda", description="in place of share: the online term's lambda for the harvest"
+    )
+    engine: Kind = "transformers"
+
+    @model_validator(mode="after")
+    def _one_strength(self) -> HarvestSection:
+        if self.share is not None and self.weight is not None:
+            raise ValueError("give share or lambda, not both: they are two units of one strength")
+        if isinstance(self.set_size, int) and not 1 <= self.set_size <= self.n:
+            raise ValueError(f"set_size must lie between 1 and n ({self.n}), or be shapley")
+        return self
+
+
 class DataSection(Section):
     """Demonstrations: a task of the shelf, or JSONL files (or a hub dataset) of the user's."""
 
@@ -51,6 +83,7 @@ class DataSection(Section):
     max_examples: int | None = Field(default=None, ge=1)
     skip_bad_rows: bool = False
     completion_only_loss: bool = True
+    harvest: HarvestSection | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
+from polychromic.metrics._sets import usual_size
 from polychromic.records.artefacts import file_digest, signature, versions
-from polychromic.records.costs import spending
+from polychromic.records.costs import timed
+from polychromic.records.evaluation import Folder, opened
 from polychromic.records.foreign import is_native, read_foreign
 from polychromic.records.jsonl import read_json, write_json, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row
 from polychromic.records.samples import StoredSet, group_sets, read_sets, sample_rows
-from polychromic.records.verdicts import Key, read_verdicts, verdict_row, verdicts_of
-from polychromic.settings.catalog import build
+from polychromic.records.verdicts import VerdictKey, read_verdicts, verdict_row, verdicts_of
+from polychromic.settings.catalog import build, kind_class, kinds
 
 Kind = str | Mapping[str, Any]
 ENCODE_TEXTS = 1024
@@ -48,35 +51,11 @@ class Score:
     reason: str
 
 
-def default_metrics(n: int, task_has_verifier: bool, scorer: str = "mean_logprob") -> list[Kind]:
-    """The metrics of an evaluation that names none, for ``n`` samples a prompt; the judged ones need a verifier.
-
-    ``scorer`` picks for best-of-k.
-    """
-    judged: list[Kind] = []
-    if task_has_verifier:
-        ks = sorted({2**i for i in range(n.bit_length()) if 2**i < n} | {n})
-        judged += [{"kind": "pass_at_k", "k": k} for k in ks]
-        judged += [{"kind": "distinct_correct", "k": k} for k in ks if k > 1 or n == 1]
-        judged += [
-            {"kind": "pass_hat_k", "k": min(4, n)},
-            {"kind": "g_pass_at_k", "k": n, "tau": 0.5},
-            {"kind": "maj_at_k", "k": n},
-            {"kind": "best_of_k", "k": n, "scorer": scorer},
-            {"kind": "distinct_at_k", "k": n, "by": "answer"},
-            {"kind": "noveltybench", "score": "utility", "same_by": "answer", "k": n},
-            "expected_draws",
-            "collision",
-            "creativity",
-        ]
-    lexical: list[Kind] = [
-        *({"kind": "distinct", "n": order, "k": n} for order in (1, 2)),
-        *({"kind": kind, "k": n} for kind in ("rarefied_distinct", "ead", "ngram_entropy", "compression", "self_bleu")),
-        {"kind": "distinct_at_k", "k": n, "by": "text"},
-        {"kind": "noveltybench", "same_by": "text", "k": n},
-    ]
-    semantic: list[Kind] = [{"kind": kind, "k": n} for kind in ("semantic", "nearest_neighbour", "clusters", "vendi")]
-    return [*judged, *lexical, *semantic, "length", "truncated"]
+def default_metrics(n: int) -> list[Kind]:
+    """The metrics of an evaluation of ``n`` samples a prompt that names none, headlines first."""
+    named = ((kind, kind_class("metrics", kind)) for kind in kinds("metrics"))
+    ranked = sorted(named, key=lambda each: (each[1].headline or math.inf, list(Role).index(each[1].role), each[0]))
+    return [{"kind": kind, **options} for kind, metric in ranked for options in metric.defaults(n)]
 
 
 def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embedder | None:
@@ -94,39 +73,40 @@ def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embe
     return None if encoder == NO_ENCODER else CachedEmbedder(load_encoder(encoder), folder)
 
 
-def run(folder: str | Path, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
+def run(folder: Folder, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
     """The path of ``measurements.jsonl`` of an evaluation folder; nothing is done when it is up to date.
 
     Raises:
         MissingResourceError: the folder has no samples.
         RecordError: a row is wrong.
     """
-    folder, measuring = Path(folder), measuring or Measuring()
-    samples, path, about = (folder / name for name in ("samples.jsonl", "measurements.jsonl", "measurements.json"))
-    if not samples.exists():
-        raise MissingResourceError(f"{samples}: there are no samples; draw some with `polychromic sample`")
-    sets, verdicts = read_sets(samples), read_verdicts(folder / "verdicts.jsonl")
+    folder, measuring = opened(folder), measuring or Measuring()
+    path, about = folder.measurements, folder.path / "measurements.json"
+    if not folder.samples.exists():
+        raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
+    sets, verdicts = folder.sets(), folder.judged()
     metrics = pinned_metrics(sets, bool(verdicts), measuring)
     names = [metric.signature for metric in metrics]
     made_of = signature(
         {
             "metrics": names,
-            "samples": file_digest(samples),
-            "verdicts": file_digest(folder / "verdicts.jsonl") if verdicts else "",
+            "samples": file_digest(folder.samples),
+            "verdicts": file_digest(folder.verdicts) if verdicts else "",
             "demonstrations": [[example.prompt.id, example.demonstration] for example in measuring.demonstrations],
             "versions": versions(),
         }
     )
     if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
         return path
-    with spending(folder, "measure"):
+    with timed(folder.path, "measure"):
         found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
-    write_json(about, {"signature": made_of, "metrics": names, "versions": versions()})
+    facts = [MetricFacts.of(metric, metric.signature).to_row() for metric in metrics]
+    write_json(about, {"signature": made_of, "metrics": facts, "versions": versions()})
     return path
 
 
-def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[Key, Verdict]]:
+def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[VerdictKey, Verdict]]:
     """The sample sets and verdicts of a file: our own ``samples.jsonl`` with its neighbour, or anyone's generations.
 
     Raises:
@@ -146,7 +126,7 @@ def adopt(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         InputError: two files hold a model of the same name.
     """
     sets: list[StoredSet] = []
-    verdicts: dict[Key, Verdict] = {}
+    verdicts: dict[VerdictKey, Verdict] = {}
     for model, path in files.items():
         found, judged = read_any(path, model)
         twice = {stored.model for stored in found} & {stored.model for stored in sets}
@@ -163,22 +143,25 @@ def adopt(files: Mapping[str, str | Path], folder: str | Path) -> Path:
 def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring) -> list[Metric]:
     """The metrics, built and fixed to what all the sets have in common, so that models are measured alike."""
     drawn = [stored.samples for stored in sets]
-    sizes = [len(item.completions) for item in drawn]
-    usual = max(sorted(set(sizes)), key=sizes.count, default=1)
-    scorer = "score" if any(item.prompt.payload.get("scores") for item in drawn) else "mean_logprob"
-    kinds = default_metrics(usual, judged, scorer) if measuring.metrics is None else measuring.metrics
+    named = measuring.metrics
     parts = {
         "embedder": measuring.embedder,
         "task": measuring.task,
         "demonstrations": tuple(measuring.demonstrations) or None,
     }
-    metrics = [build("metrics", kind, **parts) for kind in kinds]
-    pinned = [metric.pinned(drawn) if hasattr(metric, "pinned") else metric for metric in metrics]
+    wanted = default_metrics(usual_size(drawn)) if named is None else named
+    metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
+    if named is None and not judged:
+        metrics = [metric for metric in metrics if "verifier" not in metric.needs]
+    pinned = [metric.pinned(drawn) for metric in metrics]
     return list({metric.signature: metric for metric in pinned}.values())
 
 
 def measure(
-    sets: Sequence[StoredSet], verdicts: Mapping[Key, Verdict], metrics: Sequence[Metric], progress: Progress = silent
+    sets: Sequence[StoredSet],
+    verdicts: Mapping[VerdictKey, Verdict],
+    metrics: Sequence[Metric],
+    progress: Progress = silent,
 ) -> list[StoredMeasurement]:
     """One measurement for each model, temperature, metric and prompt; without any verdict the judged ones say so."""
     _encode_ahead(sets, metrics, progress)

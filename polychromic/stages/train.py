@@ -5,23 +5,22 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.core.errors import InputError, RecordError
-from polychromic.core.nouns import Example
-from polychromic.core.protocols import Embedder, Progress, Task, silent
+from polychromic.core.errors import InputError
+from polychromic.core.protocols import Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
-from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run
-from polychromic.records.conversations import conversation, read_examples, refuse
-from polychromic.records.jsonl import write_bytes
+from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.harvest import read_pool
+from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved, resolved_yaml
-from polychromic.settings.schema import DataSection, Settings
+from polychromic.settings.schema import Settings
+from polychromic.stages.demonstrations import Data, load_data, mixed
 from polychromic.stages.models import resolve
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -29,19 +28,6 @@ SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
 LOOKED_AT = 256
 """Demonstrations whose length is looked at before a model is loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """What a run learns from: demonstrations, the task that judges samples (if any), and the rows left out.
-
-    ``held_out`` are the demonstrations whose loss is only watched.
-    """
-
-    examples: Sequence[Example]
-    task: Task | None
-    skipped: int
-    held_out: Sequence[Example] = ()
 
 
 def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
@@ -59,10 +45,10 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
+    refuse_early(settings)
     run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
-    refuse_early(settings)
     data = load_data(settings.data)
     for warning in refuse_early(settings, data):
         warnings.warn(warning, stacklevel=2)
@@ -72,8 +58,34 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     with only_process(path):
         open_run(path, resolved(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+        if settings.data.harvest is not None:
+            data = _with_harvest(settings, run_folder, data, embedder, progress)
         _train(settings, run_folder, data, embedder, progress)
     return run_folder
+
+
+def _with_harvest(
+    settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress
+) -> Data:
+    """The data with the run's pool mixed in, which is drawn now unless the settings name one.
+
+    Raises:
+        InputError: the pool is another than the one this run began with.
+    """
+    from polychromic.stages import harvest
+
+    section = settings.data.harvest
+    assert section is not None
+    where = Path(section.path) if section.path else folder.path / "harvest"
+    if section.path is None:
+        harvest.run(harvest.Harvest(settings, data, embedder), where, progress)
+    pool = read_pool(where)
+    began_with = read_json(folder.run_json).get("harvest", {}).get("digest", pool.digest)
+    if began_with != pool.digest:
+        raise InputError(f"{where}: the pool is not the one this run began with; choose another experiment.name")
+    lesson = mixed(data.examples, pool, section, _target_tokens(settings, data), settings.experiment.seed)
+    update_run(folder, harvest={"digest": pool.digest, **asdict(pool.account), **lesson.facts})
+    return replace(data, lesson=lesson)
 
 
 def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
@@ -88,6 +100,12 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
         )
+    if settings.data.harvest is not None:
+        from polychromic.stages.harvest import refuse_unsound_credit
+
+        task = None if data is None else data.task
+        judged = settings.data.task is not None if data is None else task is not None and task.judges
+        refuse_unsound_credit(settings, judged=judged)
     if data is None:
         return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
@@ -106,49 +124,6 @@ def _target_tokens(settings: Settings, data: Data) -> float:
     tokenizer = load_tokenizer(model.name_or_path, model.revision)
     texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
     return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
-
-
-def load_data(section: DataSection) -> Data:
-    """The demonstrations of a configuration.
-
-    Raises:
-        InputError: a bad row, or no demonstration at all.
-        MissingResourceError: there is no such file or dataset.
-    """
-    task: Task | None = None
-    bad: list[RecordError] = []
-    collect = bad.append if section.skip_bad_rows else refuse
-    if section.task is not None:
-        task = catalog.build("tasks", section.task)
-        examples: Sequence[Example] = task.examples(section.split)
-    elif section.train_file is not None:
-        examples = read_examples(section.train_file, collect)
-    else:
-        examples = _from_hub(section, bad)
-    examples = list(examples)[: section.max_examples]
-    if not examples:
-        raise InputError("data: there is no demonstration to learn from")
-    held_out = list(read_examples(section.eval_file, collect)) if section.eval_file else []
-    if section.eval_file and not held_out:
-        raise InputError(f"data.eval_file: {section.eval_file} holds no demonstration")
-    if bad:
-        warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
-    return Data(examples, task, len(bad), held_out)
-
-
-def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
-    from datasets import load_dataset
-
-    found = []
-    for line, values in enumerate(load_dataset(section.dataset, split=section.split)):
-        try:
-            found.append(conversation(values, line).example)
-        except ValueError as error:
-            wrong = RecordError(f"{section.dataset}:{line}: {error}")
-            if not section.skip_bad_rows:
-                raise wrong from None
-            bad.append(wrong)
-    return found
 
 
 def _train(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> None:
@@ -203,14 +178,14 @@ def _trainer(settings: Settings, folder: RunFolder, policy: Any, data: Data, emb
     return PolychromicTrainer(
         model=policy.model,
         args=_arguments(settings, folder),
-        train_dataset=Dataset.from_list([training_row(example) for example in data.examples]),
+        train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
         peft_config=LoraConfig(**{**LORA, **settings.lora}),
         polychromic=settings.polychromic,
         task=data.task,
         embedder=embedder,
-        prompts=[example.prompt for example in data.examples],
+        prompts=[example.prompt for example in (*data.examples, *data.rows)],
     )
 
 
@@ -269,7 +244,8 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
 
 def _embedder(settings: Settings) -> Embedder | None:
     section = settings.polychromic
-    if section.diversity_weight == 0 or not needs_encoder(section.reward):
+    samples = section.diversity_weight > 0 or settings.data.harvest is not None
+    if not samples or not needs_encoder(section.reward):
         return None
     from polychromic.embedding.encoder import load_encoder
 

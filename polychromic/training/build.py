@@ -23,7 +23,7 @@ from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, Weig
 from polychromic.objective.set_value import samples_needed, value_of_sets
 from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
 from polychromic.policy.generate import Generation
-from polychromic.policy.logprobs import completion_logprobs
+from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
@@ -181,8 +181,7 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
     if not hasattr(model, "disable_adapter"):
         raise UnsoundObjectiveError("polychromic.gate: likelihood needs a LoRA adapter to switch off (peft_config)")
     with sampling_mode(model), model.disable_adapter():
-        total = completion_logprobs(model, [prompt], [tokens], 1.0, pad=pad)[0].tolist()
-    return [value / len(ids) if ids else -float("inf") for value, ids in zip(total, tokens, strict=True)]
+        return mean_logprobs(model, prompt, tokens, pad)
 
 
 def _threshold(model: Any, trainer: Any, quantile: float) -> float:

@@ -2,11 +2,19 @@
 
 import pytest
 
+from polychromic.analysis import comparison
 from polychromic.analysis.ceiling import proposal
-from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.comparison import CompareSettings
+from polychromic.analysis.measurements import known_facts
 from polychromic.analysis.resampling import Plan
 
 PLAN = Plan(resamples=999)
+
+
+def compare(rows, *more):
+    """What the stage does with a file of these rows that says nothing about its metrics."""
+    rows = list(rows)
+    return comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more)
 
 
 def rows(model, values, signature="pass_at_k|k:1", count=60):

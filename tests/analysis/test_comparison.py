@@ -6,13 +6,23 @@ import math
 import numpy as np
 import pytest
 
-from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis import comparison
+from polychromic.analysis.comparison import CompareSettings
+from polychromic.analysis.measurements import known_facts
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError
+from polychromic.core.facts import Role
 from polychromic.core.nouns import WITH_THE_FIRST
+from polychromic.settings.catalog import kind_class, kinds
 
 MODELS = {"base": (-1.0, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
 QUICK = Plan(resamples=1000)
+
+
+def compare(rows, *more):
+    """What the stage does with a file of these rows that says nothing about its metrics."""
+    rows = list(rows)
+    return comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more)
 
 
 def row(model, prompt, value, signature="pass_at_k|k:1", temperature=1.0, reason=""):
@@ -92,10 +102,22 @@ def test_a_number_about_all_prompts_has_no_interval_no_p_and_no_say():
     assert not any("one number" in flag["text"] or "of 1 prompts" in flag["text"] for flag in found["flags"])
 
 
+DIVERSITY = [kind for kind in kinds("metrics") if kind_class("metrics", kind).role == Role.DIVERSITY]
+
+
+@pytest.mark.parametrize("kind", DIVERSITY)
+def test_a_verdict_rests_on_any_diversity_metric(kind):
+    metric = kind_class("metrics", kind)()
+    rows = [row("sft", f"p{i}", 1.0 + i % 3, metric.signature) for i in range(40)]
+    rows += [row("new", f"p{i}", (1.0 + i % 3) * (1 + 0.4 * metric.direction), metric.signature) for i in range(40)]
+    (verdict,) = compare(rows, CompareSettings("sft", plan=QUICK))["verdicts"]
+    assert (verdict["level"], verdict["metrics"]) == ("strong", [metric.signature])
+
+
 def test_a_model_against_its_copy():
     rows = [row(model, f"p{i}", i % 2) for model in ("sft", "copy") for i in range(30)]
-    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
-    only = comparison["comparisons"][0]
+    found = compare(rows, CompareSettings("sft", plan=QUICK))
+    only = found["comparisons"][0]
     assert (only["difference"], only["interval"], only["p"]) == (0.0, [0.0, 0.0], 1.0)
     assert only["minimum_detectable_effect"] is None
     assert "no prompt differs" in only["reason"]
@@ -105,26 +127,26 @@ def test_missing_values_are_dropped_pairwise_and_said():
     rows = [row("sft", f"p{i}", 1.0 if i < 10 else 0.0) for i in range(20)]
     rows += [row("new", f"p{i}", 1.0) for i in range(15)]
     rows += [row("new", f"p{i}", None, reason="n < k") for i in range(15, 20)]
-    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
-    only = comparison["comparisons"][0]
+    found = compare(rows, CompareSettings("sft", plan=QUICK))
+    only = found["comparisons"][0]
     assert only["prompts"] == 15
     assert only["score_a"] == pytest.approx(10 / 15)
     assert only["test"] == "McNemar, exact"
     assert only["p"] == pytest.approx(2 * 0.5**5)
     assert "5 of 20 prompts left out" in only["reason"]
-    assert any(flag["kind"] == "missing" and "n < k" in flag["text"] for flag in comparison["flags"])
+    assert any(flag["kind"] == "missing" and "n < k" in flag["text"] for flag in found["flags"])
 
 
 def test_nothing_computed_is_null_with_a_reason():
     rows = [row(model, f"p{i}", None, reason="no encoder") for model in ("sft", "new") for i in range(5)]
-    comparison = compare(rows, CompareSettings("sft", plan=QUICK))
-    assert comparison["scores"][0]["score"] is None
-    assert comparison["scores"][0]["reason"] == "no encoder (5 prompts)"
-    only = comparison["comparisons"][0]
+    found = compare(rows, CompareSettings("sft", plan=QUICK))
+    assert found["scores"][0]["score"] is None
+    assert found["scores"][0]["reason"] == "no encoder (5 prompts)"
+    only = found["comparisons"][0]
     assert only["difference"] is None
     assert only["p"] is None
     assert "no encoder" in only["reason"]
-    json.dumps(comparison, allow_nan=False)
+    json.dumps(found, allow_nan=False)
 
 
 def test_disjoint_prompts_are_refused_not_compared():
@@ -171,8 +193,8 @@ def test_corpus_ratio_is_a_ratio_of_sums():
 
 
 def test_too_few_resamples_for_holm_are_flagged(rows):
-    comparison = compare(rows, CompareSettings("sft", "base", Plan(resamples=300)))
-    assert any(flag["kind"] == "resamples" for flag in comparison["flags"])
+    found = compare(rows, CompareSettings("sft", "base", Plan(resamples=300)))
+    assert any(flag["kind"] == "resamples" for flag in found["flags"])
 
 
 def test_different_prompt_sets_are_flagged():

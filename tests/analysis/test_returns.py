@@ -5,7 +5,13 @@ import math
 import pytest
 
 from polychromic.analysis.returns import collapse_points, efficiencies
-from polychromic.analysis.signatures import meaning
+from polychromic.core.facts import MetricFacts
+from polychromic.settings.catalog import kind_class
+
+
+def meaning(signature):
+    return MetricFacts.of(kind_class("metrics", signature.partition("|")[0]), signature)
+
 
 DIVERSITY, QUALITY = meaning("distinct_correct|k:8"), meaning("pass_at_k|k:1")
 

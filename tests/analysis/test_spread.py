@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from polychromic.analysis.measurements import read_table
+from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.analysis.resampling import Plan
 from polychromic.analysis.spread import family, over_seeds, sample_split
 
@@ -59,7 +59,8 @@ def seeds(name, means, prompts=50):
 
 
 def test_several_seeds_speak_about_the_method():
-    table = read_table([*seeds("sft", [1.0, 1.2, 0.9]), *seeds("new", [1.5, 2.5, 2.0])])
+    rows = [*seeds("sft", [1.0, 1.2, 0.9]), *seeds("new", [1.5, 2.5, 2.0])]
+    table = read_table(rows, known_facts("/nowhere/measurements.jsonl", rows))
     (row,) = over_seeds(table, "sft@0", 1.0, Plan(2000))
     assert (row["a"], row["b"], row["seeds"]) == ("sft", "new", [3, 3])
     assert row["difference"] == pytest.approx(2.0 - 3.1 / 3)
@@ -68,7 +69,8 @@ def test_several_seeds_speak_about_the_method():
 
 
 def test_one_seed_cannot():
-    table = read_table([*seeds("sft", [1.0]), *seeds("new", [2.0, 2.5])])
+    rows = [*seeds("sft", [1.0]), *seeds("new", [2.0, 2.5])]
+    table = read_table(rows, known_facts("/nowhere/measurements.jsonl", rows))
     assert over_seeds(table, "sft@0", 1.0, Plan(100)) == []
 
 

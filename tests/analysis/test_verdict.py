@@ -3,14 +3,21 @@
 import pytest
 
 from polychromic.analysis.verdict import Thresholds, clear, disagreement, judge
+from polychromic.core.facts import MetricFacts
+from polychromic.settings.catalog import kind_class
 
 LIMITS = Thresholds()
 
 
 def row(metric, a, change, half, p_holm=0.001, smallest=0.05):
     difference = change * a
+    facts = MetricFacts.of(kind_class("metrics", metric.partition("|")[0]), metric)
     return {
         "metric": metric,
+        "title": facts.title,
+        "role": facts.role,
+        "direction": facts.direction,
+        "headline": facts.headline,
         "a": "sft",
         "b": "new",
         "score_a": a,

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from polychromic.cli.compare import command
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.facts import MetricFacts, Role
 from polychromic.stages import compare
 
 
@@ -63,6 +64,33 @@ def test_foreign_samples_are_measured_and_compared(tmp_path):
     rows = [json.loads(line) for line in (out / "measurements.jsonl").read_text().splitlines()]
     wide = [r["numerator"] for r in rows if r["model"] == "wide" and r["signature"] == "distinct_at_k|k:4|by:text"]
     assert wide == [4.0] * 30
+
+
+def test_a_verdict_rests_on_the_metric_that_was_asked_for(tmp_path):
+    a, b = generations(tmp_path / "narrow.jsonl", 1), generations(tmp_path / "wide.jsonl", 4)
+    said = invoke(a, b, "--metric", "jaccard", "--resamples", 500)
+    assert "STRONG: wide is much more diverse than narrow: lexical distance (orders 1 to 2)" in said
+
+
+def test_a_metric_means_what_its_file_says(tmp_path):
+    """Also one that is not on our shelf, as long as the file comes with its facts."""
+    files = {}
+    for name, shift in (("old", 0.0), ("new", 5.0)):
+        rows = [json.loads(line) for line in measured(tmp_path / "rows.jsonl", name, shift).read_text().splitlines()]
+        files[name] = write(tmp_path / f"{name}.jsonl", [row | {"signature": "shouting|k:4"} for row in rows])
+    with pytest.raises(
+        InputError, match=r"what shouting\|k:4 means is not stored beside it, and unknown metric 'shouting'"
+    ):
+        compare.run(compare.merge(files, tmp_path / "without"), "old")
+    facts = MetricFacts("shouting|k:4", "shouting", "shouts", Role.DIVERSITY, -1, 0, {"k": "4"})
+    for path in files.values():
+        path.with_suffix(".json").write_text(json.dumps({"metrics": [facts.to_row()]}))
+    found = json.loads(compare.run(compare.merge(files, tmp_path / "with"), "old").read_text())
+    assert found["verdicts"][0]["level"] == "worse"
+    assert found["signatures"]["shouting|k:4"]["name"] == "shouts"
+    files["new"].with_suffix(".json").write_text(json.dumps({"metrics": [{"signature": "shouting|k:4"}]}))
+    with pytest.raises(RecordError, match=r"new.json: metrics: not the facts of a metric"):
+        compare.merge(files, tmp_path / "with")
 
 
 def test_equal_stems_are_told_apart(tmp_path):

@@ -13,7 +13,7 @@ from polychromic.cli import commands
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import read_rows, write_rows
-from polychromic.records.measurements import read_measurements
+from polychromic.records.measurements import read_facts, read_measurements
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import verdict_keys, verdict_row
 from polychromic.stages import measure
@@ -194,13 +194,26 @@ def test_missing_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("judged", [False, True])
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
 def test_default_metrics_are_all_buildable(n: int, judged: bool) -> None:
-    kinds = measure.default_metrics(n, judged)
-    names = [kind if isinstance(kind, str) else kind["kind"] for kind in kinds]
-    assert ("pass_at_k" in names) == judged
-    metrics = measure.pinned_metrics([], judged, measure.Measuring(kinds))
+    metrics = measure.pinned_metrics([stored(n)], judged, measure.Measuring())
     signatures = [metric.signature for metric in metrics]
-    assert len(set(signatures)) == len(kinds)
-    assert not judged or f"distinct_correct|k:{n}" in signatures
+    assert len(set(signatures)) == len(signatures)
+    assert ("pass_at_k|k:1" in signatures) == judged
+    assert (f"distinct_correct|k:{n}" in signatures) == judged
+    assert f"semantic|k:{n}|encoder:none|scope:prompt" in signatures
+
+
+def stored(n: int) -> StoredSet:
+    return StoredSet(SampleSet(Prompt("p", "Say."), (Completion("a"),) * n, Decoding()), "", 0, tuple(range(n)))
+
+
+def test_what_the_metrics_mean_is_kept_beside_the_numbers(tmp_path: Path) -> None:
+    path = measure.run(folder_of(tmp_path, {"sft": ["A", "b"]}), measure.Measuring(["jaccard", "pass_at_k"]))
+    facts = read_facts(path)
+    assert list(facts) == ["jaccard|n:2|tok:words|k:2|scope:prompt", "pass_at_k|k:1"]
+    assert [(each.title, each.role, each.direction) for each in facts.values()] == [
+        ("lexical distance (orders 1 to 2)", "diversity", 1),
+        ("pass@1", "quality", 1),
+    ]
 
 
 def test_the_verb(tmp_path: Path) -> None:

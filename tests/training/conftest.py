@@ -46,7 +46,17 @@ def task():
 def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
     """A trainer of the tiny policy; ``weight`` is lambda, ``section`` its other settings, the rest TRL's arguments."""
 
-    def make(weight=1.0, section=None, model=None, rows=None, kind=None, dropout=0.0, embedder=None, **arguments):
+    def make(
+        weight=1.0,
+        section=None,
+        model=None,
+        rows=None,
+        kind=None,
+        dropout=0.0,
+        embedder=None,
+        own_task=None,
+        **arguments,
+    ):
         from datasets import Dataset, disable_progress_bars
 
         from polychromic.policy.render import training_row
@@ -79,7 +89,11 @@ def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
         }
         trainer_class = kind or PolychromicTrainer
         extra = (
-            {"polychromic": PolychromicSection(diversity_weight=weight, **chosen), "task": task, "embedder": embedder}
+            {
+                "polychromic": PolychromicSection(diversity_weight=weight, **chosen),
+                "task": own_task or task,
+                "embedder": embedder,
+            }
             if issubclass(trainer_class, PolychromicTrainer)
             else {}
         )

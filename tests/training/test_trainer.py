@@ -1,12 +1,14 @@
 """The trainer: SFTTrainer to the bit without the term, and exactly the term's gradient with it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from trl import SFTTrainer
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
+from polychromic.core.nouns import Prompt, Status, Verdict
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.training import term as term_module
@@ -294,6 +296,33 @@ def test_the_encoder_is_asked_once_a_step_and_for_what_is_new(make_trainer, rewa
     assert len(asked) == calls
     texts = [text for some in asked for text in some]
     assert len(texts) == len(set(texts))
+
+
+def test_a_task_whose_prompts_carry_nothing_is_asked_all_the_same(make_trainer, task):
+    class Plain(type(task)):
+        def prompts(self, split):
+            return [replace(prompt, payload={}) for prompt in super().prompts(split)]
+
+        def verify(self, prompt, completion):
+            return Verdict(Status.PASSED, answer=completion.text)
+
+    asked = {prompt.id for prompt in task.prompts("train")}
+    trainer = make_trainer(own_task=Plain())
+    trainer.train()
+    judged = {samples.prompt.id for samples in trainer.term.latest[1].sets}
+    assert judged
+    assert judged <= asked
+    assert trainer.term.latest[1].verdicts[0][0].passed
+
+
+def test_demonstrations_of_another_task_are_refused(make_trainer, task):
+    class Elsewhere(type(task)):
+        def prompts(self, split):
+            return [Prompt("x", "x=")]
+
+    trainer = make_trainer(own_task=Elsewhere())
+    with pytest.raises(InputError, match="no prompt of this step belongs to the task"):
+        trainer.train()
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):

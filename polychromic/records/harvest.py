@@ -1,0 +1,144 @@
+"""A harvest's pool: ``harvest.jsonl``, a row for each completion that has credit, and ``harvest.json`` beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polychromic.core.errors import MissingResourceError, RecordError
+from polychromic.core.nouns import Example, Prompt
+from polychromic.records.artefacts import file_digest
+from polychromic.records.jsonl import read_json, read_rows, to_jsonable, write_json, write_rows
+from polychromic.records.samples import content_in, content_out
+
+POOL, ABOUT = "harvest.jsonl", "harvest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Harvested:
+    """A completion worth learning from: ``credit`` (above 0) is that of all its equal copies, ``copies`` of ``n``.
+
+    ``answer`` is the canonical answer, None where nobody judged; ``model`` and ``adapter`` (a digest) say who drew it.
+    """
+
+    example: Example
+    credit: float
+    copies: int
+    n: int
+    answer: str | None = None
+    model: str = ""
+    adapter: str = ""
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HarvestAccount:
+    """What a harvest drew and kept. ``mass`` is the mean over prompts of the mean credit of their samples.
+
+    ``unfinished`` samples were cut off at the token limit; ``kept`` are the rows of the pool.
+    """
+
+    prompts: int
+    prompts_without: int
+    samples: int
+    valid: int
+    unfinished: int
+    kept: int
+    mass: float
+    made_of: str = ""
+
+    def lines(self) -> list[str]:
+        """The account as a person reads it."""
+        return [
+            f"{self.samples} samples of {self.prompts} prompts: {self.valid} valid, {self.kept} different kept; "
+            f"{self.prompts_without} prompts without any, {self.unfinished} samples cut off at the token limit",
+            f"mean credit {self.mass:.4g}",
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool as read: its rows, its account, and the digest of its file."""
+
+    rows: tuple[Harvested, ...]
+    account: HarvestAccount
+    digest: str
+
+
+def write_pool(folder: Path, rows: Iterable[Harvested], account: HarvestAccount) -> Path:
+    """The path of ``harvest.jsonl``, written with its account, whole or not at all."""
+    path = folder / POOL
+    write_rows(path, map(_row, rows))
+    write_json(folder / ABOUT, asdict(account))
+    return path
+
+
+def read_account(folder: Path) -> HarvestAccount | None:
+    """The account of a folder's pool; None when the folder has none.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    path = folder / ABOUT
+    if not path.exists():
+        return None
+    try:
+        return HarvestAccount(**read_json(path))
+    except TypeError as error:
+        raise RecordError(f"{path}: not the account of a harvest: {error}") from None
+
+
+def read_pool(where: str | Path) -> Pool:
+    """The pool in a folder.
+
+    Raises:
+        MissingResourceError: there is none.
+        RecordError: ``file:line: reason`` for a row that is none of a pool.
+    """
+    folder = Path(where)
+    path, account = folder / POOL, read_account(folder)
+    if account is None or not path.exists():
+        raise MissingResourceError(f"{folder}: holds no harvest; `polychromic harvest CONFIG --out {folder}` makes one")
+    return Pool(tuple(_checked(path, line, row) for line, row in read_rows(path)), account, file_digest(path))
+
+
+def _row(kept: Harvested) -> dict[str, Any]:
+    prompt = kept.example.prompt
+    return {
+        "prompt_id": prompt.id,
+        "prompt": content_out(prompt),
+        "payload": to_jsonable(prompt.payload),
+        "completion": kept.example.demonstration,
+        "answer": kept.answer,
+        "credit": kept.credit,
+        "copies": kept.copies,
+        "n": kept.n,
+        "model": kept.model,
+        "adapter": kept.adapter,
+        "temperature": kept.temperature,
+    }
+
+
+def _checked(path: Path, line: int, row: dict[str, Any]) -> Harvested:
+    try:
+        prompt = Prompt(str(row["prompt_id"]), content_in(row["prompt"]), row.get("payload") or {})
+        credit, text = float(row["credit"]), row["completion"]
+        if not isinstance(text, str) or not text or not 0.0 < credit < math.inf:
+            raise ValueError("a row needs a completion and a credit above 0")
+        return Harvested(
+            Example(prompt, text),
+            credit,
+            int(row["copies"]),
+            int(row["n"]),
+            row.get("answer"),
+            str(row.get("model", "")),
+            str(row.get("adapter", "")),
+            float(row.get("temperature", 1.0)),
+        )
+    except KeyError as error:
+        raise RecordError(f"{path}:{line}: the row has no {error.args[0]!r}") from None
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{path}:{line}: not a row of a harvest: {error}") from None
