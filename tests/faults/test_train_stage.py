@@ -5,8 +5,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from polychromic.settings.load import load_settings
 from polychromic.stages import train
 from polychromic.training import checkpoints
 from polychromic.training.faults import StoppedError, only_process
+from tests import processes
 
 KILLED = """
 import os, signal, sys
@@ -91,10 +90,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_pa
     from polychromic.settings.load import resolved_yaml
 
     path.write_text(resolved_yaml(settings))
-    here = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], env=os.environ | {"PYTHONPATH": str(here)}, cwd=here, check=False
-    )
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    done = processes.run(script, path, environment=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     folder = train.run(settings)
     assert read_json(folder.run_json)["resumed_from"] == "checkpoint-4"

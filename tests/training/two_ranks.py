@@ -1,6 +1,6 @@
-"""Run by torchrun: two steps of the real trainer with and without the term; gradients and weights are written down.
+"""Run on two ranks: two steps of the real trainer with and without the term; gradients and weights are written down.
 
-torchrun --nproc_per_node 2 two_ranks.py OUT
+torchrun --nproc_per_node 2 two_ranks.py OUT, or ``tests.processes.two_ranks``.
 """
 
 import importlib.util
