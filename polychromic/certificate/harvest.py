@@ -111,14 +111,16 @@ def unevenness(set_size: SetSize, weigh: str = "credit") -> float:
 
 def harvest_lines() -> list[Line]:
     """The harvest's claims, and the mistakes that must be seen."""
-    section, seen = "harvest", "harvest: mistakes"
+    claims, seen = "harvest", "harvest: mistakes"
     worst = max(first_step_error(size) for size in (1, 2, SAMPLES, "shapley"))
+    undivided = unevenness("shapley", "duplicates not divided")
+    kept = unevenness("shapley", "wrong answers kept")
     return [
-        below(section, "its first step is the gradient of the objective, every set size", worst, 1e-10),
-        below(section, "an M-step with Shapley credit lowers E[f] of no set size", worst_loss("shapley"), 1e-12),
-        below(section, "Shapley: its fixed point is the objective's greatest, all answers alike", unevenness("shapley"), 1e-6),
-        above(seen, "duplicates not divided by their number: the fixed point stays uneven", unevenness("shapley", "duplicates not divided"), 0.05),
-        above(seen, "wrong answers kept: an M-step gains nothing", unevenness("shapley", "wrong answers kept"), 0.05),
-        above(seen, "another sample's credit: the first step is not the gradient", first_step_error("shapley", 1), 0.05),
-        above(seen, "one large set size instead of Shapley: an M-step can lower E[f]", loss_near_certainty(5), 0.01),
-    ]  # fmt: skip
+        below(claims, "its first step is the gradient of the objective, every set size", worst, 1e-10),
+        below(claims, "an M-step with Shapley credit lowers E[f] of no set size", worst_loss("shapley"), 1e-12),
+        below(claims, "Shapley rests where all answers are alike, at the greatest E[f]", unevenness("shapley"), 1e-6),
+        above(seen, "duplicates not divided by their number: it rests uneven", undivided, 0.05),
+        above(seen, "wrong answers kept: it rests uneven", kept, 0.05),
+        above(seen, "another sample's credit: no gradient", first_step_error("shapley", 1), 0.05),
+        above(seen, "one large set size: an M-step can lower E[f]", loss_near_certainty(5), 0.01),
+    ]
