@@ -11,7 +11,7 @@ from typing import Any
 from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.records.artefacts import file_digest
-from polychromic.records.jsonl import plain, read_json, read_rows, write_json, write_rows
+from polychromic.records.jsonl import read_json, read_rows, to_jsonable, write_json, write_rows
 from polychromic.records.samples import content_in, content_out
 
 POOL, ABOUT = "harvest.jsonl", "harvest.json"
@@ -110,7 +110,7 @@ def _row(kept: Harvested) -> dict[str, Any]:
     return {
         "prompt_id": prompt.id,
         "prompt": content_out(prompt),
-        "payload": plain(prompt.payload),
+        "payload": to_jsonable(prompt.payload),
         "completion": kept.example.demonstration,
         "answer": kept.answer,
         "credit": kept.credit,

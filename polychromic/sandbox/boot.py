@@ -34,7 +34,7 @@ def command(module: str, descriptor: int, paths: list[str]) -> list[str]:
 
 
 def config_of(limits: Limits, paths: list[str], unsafe: str) -> dict[str, Any]:
-    """What a worker has to know, as plain data."""
+    """What a worker has to know, as plain data (``limits_from`` reads the limits)."""
     return {"limits": asdict(limits), "paths": paths, "unsafe": unsafe}
 
 

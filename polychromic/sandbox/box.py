@@ -34,9 +34,7 @@ class Sandbox:
     def __init__(
         self, limits: Limits | None = None, workers: int | None = None, confinement: Confinement = "required"
     ) -> None:
-        self.limits = limits or Limits()
-        if self.limits.cpu_seconds <= 0 or self.limits.memory_bytes <= 0 or self.limits.output_bytes <= 0:
-            raise InputError(f"limits must be above 0: {self.limits}")
+        self.limits = _checked(limits or Limits())
         self.size = max(1, workers or len(os.sched_getaffinity(0)))
         self.confinement = confinement
         self.report: dict[str, Any] = {}
@@ -48,7 +46,7 @@ class Sandbox:
         try:
             self._workers = [Worker(self.limits, self.confinement) for _ in range(self.size)]
             layers = [worker.ready() for worker in self._workers]
-            found = {number: judgement for number, judgement, _ in self._raw(CANARIES.programs())}
+            found = dict(self._raw(CANARIES.programs()))
             self.report = verify(layers[0], found, self.confinement)
         except BaseException:
             self.__exit__()
@@ -70,7 +68,7 @@ class Sandbox:
         places: dict[str, list[int]] = {}
         fresh: dict[str, Program] = {}
         for index, program in enumerate(programs):
-            if (early := _before_running(program, self.limits)) is not None:
+            if (early := _before_running(program, _checked(program.limits or self.limits))) is not None:
                 yield index, early
             elif (key := fingerprint(program, self.limits)) in self._known:
                 yield index, self._known[key]
@@ -78,28 +76,13 @@ class Sandbox:
                 places.setdefault(key, []).append(index)
                 fresh[key] = program
         keys = list(fresh)
-        for number, judgement in self._settled([fresh[key] for key in keys]):
+        for number, judgement in self._raw([fresh[key] for key in keys]):
             self._known[keys[number]] = judgement
             for index in places[keys[number]]:
                 yield index, judgement
 
-    def _settled(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
-        """Judgements in any order; a program that timed out because it was not let run is tried again alone."""
-        again = []
-        for number, judgement, crowded in self._raw(programs):
-            if crowded and len(programs) > 1:
-                again.append(number)
-            else:
-                yield number, judgement
-        for number in again:
-            for _, judgement, _ in self._raw([programs[number]]):
-                yield number, judgement
-
-    def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement, bool]]:
-        """Judgements in any order, each program run once, or again where the sandbox itself broke.
-
-        With each comes whether a timeout of the wall clock is the crowded machine's fault, as far as is known.
-        """
+    def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
+        """Judgements in any order, each program run once, or again where the sandbox itself broke."""
         if not self._workers:
             raise SandboxError("the sandbox is not open: use it as a context manager")
         waiting = deque(enumerate(programs))
@@ -112,7 +95,7 @@ class Sandbox:
                 for place in self._finished(busy):
                     number, reply = busy.pop(place)[1], self._reply(place)
                     if reply["outcome"] != judge.BROKEN:
-                        found.append((number, _judgement(reply, programs[number]), bool(reply["crowded"])))
+                        found.append((number, _judgement(reply, programs[number])))
                         continue
                     tries[number] += 1
                     self._replace(place)
@@ -160,6 +143,12 @@ class Sandbox:
         self._workers[place].ready()
 
 
+def _checked(limits: Limits) -> Limits:
+    if limits.cpu_seconds <= 0 or limits.memory_bytes <= 0 or limits.output_bytes <= 0:
+        raise InputError(f"limits must be above 0: {limits}")
+    return limits
+
+
 def _before_running(program: Program, limits: Limits) -> Judgement | None:
     """The judgement of a program that need not or cannot be run."""
     if not program.source.strip():
@@ -184,4 +173,4 @@ def fingerprint(program: Program, limits: Limits) -> str:
     """Equal for programs that must get the same judgement: line endings and trailing blank lines do not matter."""
     source = program.source.replace("\r\n", "\n").rstrip()
     parts = (source, program.entry_point, program.tests, program.setup, program.inputs, program.judge)
-    return hashlib.sha256(wire.encode((parts, repr(limits), sys.version_info[:3]))).hexdigest()
+    return hashlib.sha256(wire.encode((parts, repr(program.limits or limits), sys.version_info[:3]))).hexdigest()

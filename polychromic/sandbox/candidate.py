@@ -20,21 +20,21 @@ from polychromic.sandbox import wire
 from polychromic.sandbox.confine import CHANNEL, HELLO
 
 MODULE = "candidate"
+TRUSTED = 10_000  # levels of nesting in what the judge sends, which has its own bound
 
 
 class _Sink(io.RawIOBase):
     """Counts what is printed and forgets it; too much of it ends the program."""
 
-    def __init__(self, limit: int) -> None:
-        self.left = limit
+    left = 0  # bytes
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
-        self.left -= size
-        if self.left < 0:
+        _Sink.left -= size
+        if _Sink.left < 0:
             _end("output_limit", "printed more than allowed")
         return size
 
@@ -47,12 +47,13 @@ def _end(outcome: str, detail: str) -> None:
         os._exit(0)
 
 
-def serve(output_bytes: int, depth: int) -> None:
+def serve() -> None:
     """Runs the program that the judge sends and answers its calls, until the judge goes away. Never returns."""
     try:
         random.seed(0)
         wire.send(CHANNEL, HELLO)
-        mode, source, entry_point, tests = wire.decode(wire.receive(CHANNEL, 2**30))
+        mode, source, entry_point, tests, (output_bytes, depth) = wire.decode(wire.receive(CHANNEL, 2**30))
+        _Sink.left = output_bytes
         function = _load(source, entry_point)
         if mode == "inproc":
             _judge_here(function, tests)
@@ -66,13 +67,13 @@ def serve(output_bytes: int, depth: int) -> None:
         os._exit(0)
 
 
-def prepare(output_bytes: int) -> None:
+def prepare() -> None:
     """Called once in the zygote: leaves as little as possible for each child to do, and few pages for it to copy."""
     _rehearse()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore")
     for name in ("stdout", "stderr"):
-        sink = io.TextIOWrapper(io.BufferedWriter(_Sink(output_bytes), 1024), "utf-8", "backslashreplace")
+        sink = io.TextIOWrapper(io.BufferedWriter(_Sink(), 1024), "utf-8", "backslashreplace")
         setattr(sys, name, sink)
         setattr(sys, f"__{name}__", sink)
     sys.argv[:] = [MODULE]
@@ -139,7 +140,7 @@ def _judge_here(function: Any, tests: str) -> None:
 
 def _answer(function: Any, output_bytes: int, depth: int) -> None:
     while True:
-        arguments, keywords = wire.decode(wire.receive(CHANNEL, 2**30))
+        arguments, keywords = wire.decode(wire.receive(CHANNEL, 2**30), TRUSTED)
         reply: tuple[Any, ...]
         try:
             reply = ("ok", function(*arguments, **keywords))

@@ -51,9 +51,9 @@ class Zygote:
             raise BrokenError("the zygote did not start")
         return Zygote(ours, dict(line.split(": ", 1) for line in hello.splitlines()))
 
-    def fork(self, channel: int) -> int:
+    def fork(self, channel: int, limits: Limits) -> int:
         """The pid of a new candidate that talks over ``channel``."""
-        socket.send_fds(self.control, [FORK], [channel])
+        socket.send_fds(self.control, [FORK.pack(limits.cpu_seconds, limits.memory_bytes)], [channel])
         (pid,) = PID.unpack(self._answer(PID.size))
         if pid < 0:
             raise BrokenError("the zygote cannot fork")
@@ -84,6 +84,7 @@ class Judge:
     def __init__(self, limits: Limits, foreign: tuple[int, ...]) -> None:
         ours, theirs = socket.socketpair()
         supervisor = os.getpid()
+        self.memory = judging_memory(limits)
         self.runs = 0
         self.line = ours
         self.pid = os.fork()
@@ -93,13 +94,17 @@ class Judge:
                     os.close(descriptor)
                 os.dup2(0, 2)
                 ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                confine.limit_resource(resource.RLIMIT_AS, limits.memory_bytes + confine.own_address_space())
+                confine.limit_resource(resource.RLIMIT_AS, self.memory + confine.own_address_space())
                 confine.limit_resource(resource.RLIMIT_CORE, 0)
                 if os.getppid() == supervisor:
-                    judge.serve(theirs, limits)
+                    judge.serve(theirs)
             finally:
                 os._exit(1)
         theirs.close()
+
+    def fits(self, limits: Limits) -> bool:
+        """Whether it may judge a program under these limits."""
+        return self.runs < self.RUNS and self.memory == judging_memory(limits)
 
     def submit(self, job: bytes, channel: int) -> None:
         """Hands over an encoded program and the judge's end of the channel to it."""
@@ -116,6 +121,11 @@ class Judge:
             os.kill(self.pid, signal.SIGKILL)
         self.line.close()
         return ending(os.waitpid(self.pid, 0)[1])
+
+
+def judging_memory(limits: Limits) -> int:
+    """Bytes of address space for looking at answers; a list of small numbers takes five times its encoding."""
+    return max(limits.memory_bytes, 16 * limits.output_bytes)
 
 
 def ending(status: int) -> str:

@@ -38,13 +38,14 @@ class UnsupportedError(OSError):
 class Confinement:
     """What the children of this process are put under.
 
-    ``cpu_seconds`` are those of the kernel's limit, ``landlock_abi`` is 0 when the kernel has none and ``landlock``
-    then -1, else the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change its user id.
+    ``address_space`` bytes are mapped before the program has any, ``landlock_abi`` is 0 when the kernel has none and
+    ``landlock`` then -1, else the descriptor of an empty ruleset; ``drop_user`` tells whether this process may change
+    its user id.
     """
 
     libc: ctypes.CDLL
     architecture: Architecture
-    cpu_seconds: int
+    address_space: int
     landlock_abi: int
     drop_user: bool
     landlock: int
@@ -65,7 +66,7 @@ class Confinement:
         }
 
 
-def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement:
+def plan(unsafe: str = "") -> Confinement:
     """The confinement this machine offers to children of the calling process, which takes on its share at once.
 
     Raises:
@@ -87,8 +88,7 @@ def plan(memory_bytes: int, cpu_seconds: float, unsafe: str = "") -> Confinement
     compiled = None if unsafe == "unsafe_none" else seccomp.Filter.build(libc, architecture)
     for kind, wanted in _INHERITED.items():
         limit_resource(kind, wanted)
-    limit_resource(resource.RLIMIT_AS, own_address_space() + memory_bytes)
-    return Confinement(libc, architecture, BACKSTOP * (int(cpu_seconds) + 1), abi, drop_user, ruleset, compiled)
+    return Confinement(libc, architecture, own_address_space(), abi, drop_user, ruleset, compiled)
 
 
 _INHERITED = {
@@ -126,14 +126,18 @@ def _drop_user() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def apply(confinement: Confinement, channel: int, parent: int) -> None:
+def apply(confinement: Confinement, channel: int, parent: int, share: tuple[float, int]) -> None:
     """Confines the calling process; afterwards ``channel`` is descriptor 3 and the only one besides /dev/null.
+
+    ``share`` are the seconds of CPU time and the bytes of memory that it may use.
 
     Raises:
         OSError: a step failed; the process must not go on.
     """
     libc = confinement.libc
-    limit_resource(resource.RLIMIT_CPU, confinement.cpu_seconds)
+    cpu_seconds, memory_bytes = share
+    limit_resource(resource.RLIMIT_CPU, BACKSTOP * (int(cpu_seconds) + 1))
+    limit_resource(resource.RLIMIT_AS, confinement.address_space + memory_bytes)
     limit_resource(resource.RLIMIT_NPROC, 0)
     os.dup2(channel, CHANNEL, inheritable=False)
     if confinement.landlock_abi:

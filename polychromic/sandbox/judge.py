@@ -19,7 +19,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from polychromic.sandbox import wire
+from polychromic.sandbox import boot, wire
 from polychromic.sandbox.confine import HELLO
 from polychromic.sandbox.nouns import Limits, Outcome
 
@@ -28,6 +28,7 @@ RECURSION = 1000  # the interpreter's default, which a test may have changed
 BROKEN = "broken"  # reported in the place of an outcome
 UNHEARD = b""  # stands for an answer that did not come yet
 MOST_REMEMBERED = 2**16  # bytes of an answer that is kept; a larger one is asked for again
+FED_BACK = 32  # levels that tests may add to an answer which they hand back as an argument
 WORDS = 300  # characters of a detail
 SIGNATURE = 200  # characters of an output signature; longer ones end in a digest
 PATIENCE = 20.0  # milliseconds of waiting for an answer before what is known is reported
@@ -74,6 +75,7 @@ class Session:
         self.remembered: dict[bytes, bytes] = {}
         self.on_wait: Callable[[], None] = lambda: None
         self.calls = 0
+        self.answered = False
         self.arguments: tuple[Any, ...] = ()
         self.answer: tuple[Any, ...] = ()
         self.raised: BaseException | None = None
@@ -93,8 +95,9 @@ class Session:
         if hello != HELLO:
             raise BrokenError("the child could not be confined")
         tests = job["setup"] + "\n" + job["tests"] if job["judge"] == "inproc" else ""
+        bounds = (self.limits.output_bytes, self.limits.depth)
         try:
-            wire.send(self.channel, wire.encode((job["judge"], job["source"], job["entry_point"], tests)))
+            wire.send(self.channel, wire.encode((job["judge"], job["source"], job["entry_point"], tests, bounds)))
         except wire.GoneError:
             self._end(Outcome.KILLED, "")
         self._understood(self._received())
@@ -111,8 +114,10 @@ class Session:
         self.calls += 1
         self.arguments, self.answer = arguments, ()
         try:
-            frame = wire.encode((arguments, keywords))
+            frame = wire.encode((arguments, keywords), depth=self.limits.depth + FED_BACK)
         except wire.WireError as error:
+            if self.answered:  # the tests hand back what the program answered
+                self._end(Outcome.NOT_PLAIN_DATA, f"an answer that cannot be handed back ({error})")
             self._end(Outcome.HARNESS_ERROR, f"the tests pass what is not plain data ({error}): use judge='inproc'")
         try:
             wire.send(self.channel, frame)
@@ -158,6 +163,7 @@ class Session:
             self._end(Outcome.NOT_PLAIN_DATA, str(error))
         match reply:
             case ("ok", value):
+                self.answered = self.calls > 0
                 return value
             case ("raise", str(name), str(text)):
                 self._raise(name, text[:WORDS])
@@ -212,14 +218,14 @@ class Stub:
         return self._session.call(*arguments, **keywords)
 
 
-def judge(job: dict[str, Any], channel: int, limits: Limits, report: Callable[[list[Any]], None]) -> None:
+def judge(job: dict[str, Any], channel: int, report: Callable[[list[Any]], None]) -> None:
     """Judges one program: reports ``(outcome, detail)`` first, then a signature for each of the job's inputs, in lots.
 
     Every row is reported once, before the judge waits for long and at the end.
     """
     random.seed(0)
     sys.setrecursionlimit(RECURSION)
-    session = Session(channel, limits)
+    session = Session(channel, boot.limits_from(job))
     inputs = [(tuple(arguments), wire.encode((tuple(arguments), {}))) for arguments in job["inputs"] or ()]
     session.remembered = {frame: UNHEARD for _, frame in inputs}
     try:
@@ -330,13 +336,13 @@ def _canonical(value: Any) -> str:
     return hex(value) if kind is int and value.bit_length() > 1000 else repr(value)
 
 
-def serve(line: socket.socket, limits: Limits) -> None:
+def serve(line: socket.socket) -> None:
     """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
     try:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)
             job = wire.decode(wire.receive(line.fileno(), 2**30))
-            judge(job, channels[0], limits, lambda rows: wire.send(line.fileno(), wire.encode(rows)))
+            judge(job, channels[0], lambda rows: wire.send(line.fileno(), wire.encode(rows)))
             os.close(channels[0])
             wire.send(line.fileno(), wire.encode(None))
     finally:

@@ -6,6 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Any, Literal
 
+CROWDED = 10
+"""No program has more than so many times its wall limit, however long it has waited for a processor."""
+
 JudgeMode = Literal["split", "inproc"]
 
 
@@ -52,7 +55,8 @@ _GROUPS = {
 class Limits:
     """What one program may use.
 
-    CPU time (seconds) decides; wall time is the backstop and defaults to three times the CPU time. ``memory_bytes``
+    CPU time (seconds) decides; wall time, less what was spent waiting for a processor, is the backstop and defaults
+    to three times the CPU time. ``memory_bytes``
     is address space beyond the interpreter's own, ``output_bytes`` bounds one answer and, separately, everything
     printed, ``source_bytes`` the program text. ``depth`` is the deepest nesting of an answer. ``modules`` are
     importable besides the standard library (such as ``numpy``).
@@ -80,6 +84,7 @@ class Program:
     a stub that calls the program in its own process. ``setup`` (the prompt's helpers) runs before the tests, on the
     judge's side. ``inputs`` are argument tuples of plain data on which the program's behaviour is recorded.
     ``judge="inproc"`` runs the tests beside the program, for tests that need its classes: such a pass can be forged.
+    ``limits`` are this program's own, in the place of the sandbox's (``modules`` stay the sandbox's).
     """
 
     source: str
@@ -88,6 +93,7 @@ class Program:
     setup: str = ""
     inputs: tuple[tuple[Any, ...], ...] | None = None
     judge: JudgeMode = "split"
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

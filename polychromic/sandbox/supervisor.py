@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import os
 import select
 import signal
@@ -21,10 +20,10 @@ from typing import Any
 
 from polychromic.sandbox import boot, judge, wire
 from polychromic.sandbox.children import BrokenError, Judge, Zygote, ending
-from polychromic.sandbox.nouns import Limits, Outcome
+from polychromic.sandbox.nouns import CROWDED, Limits, Outcome
 
+PROCESSORS = os.cpu_count() or 1
 TICK = 0.005  # seconds between two looks at a clock that is about to run out
-ASLEEP = 0.9  # of the wall limit spent without waiting for a processor: more room would not help
 UNCLEAN = {Outcome.TIMEOUT_CPU, Outcome.TIMEOUT_WALL, Outcome.MEMORY}  # after these the judge is replaced
 
 
@@ -60,20 +59,21 @@ class Run:
             if over := self._over():
                 return over
 
-    def crowded(self) -> bool:
-        """Whether the program, with the machine to itself, would have got further within the wall limit."""
-        waited = queued(self.candidate) + queued(self.judge.pid) - self.queued_before
-        return not time.monotonic() - self.started - waited >= ASLEEP * self.limits.wall  # also when it is not known
-
     def _clocks(self) -> tuple[float, float, float]:
         """CPU seconds of the candidate and of the judge, and wall seconds, so far."""
         spent = cpu_clock(self.judge.pid) - self.before
         return cpu_clock(self.candidate), spent, time.monotonic() - self.started
 
+    def _awake(self, wall: float) -> float:
+        """Wall seconds less those that were spent waiting for a processor: what an empty machine would have needed."""
+        waited = queued(self.candidate) + queued(self.judge.pid) - self.queued_before
+        return max(wall - waited, wall / CROWDED)
+
     def _pause(self) -> float:
-        """Seconds before any clock can have run out: a single thread's CPU clock is never faster than the wall's."""
+        """Seconds before any clock can have run out: a CPU clock is as fast as the wall's for each processor."""
         candidate, judging, wall = self._clocks()
-        return max(TICK, min(self.limits.cpu_seconds - max(candidate, judging), self.limits.wall - wall))
+        left = (self.limits.cpu_seconds - max(candidate, judging)) / PROCESSORS
+        return max(TICK, min(left, self.limits.wall - (wall if wall < self.limits.wall else self._awake(wall))))
 
     def _over(self) -> tuple[Outcome, str] | None:
         candidate, judging, wall = self._clocks()
@@ -82,7 +82,7 @@ class Run:
             return Outcome.TIMEOUT_CPU, f"more than {allowed:g} s of CPU time"
         if judging > allowed:
             return Outcome.TIMEOUT_CPU, f"more than {allowed:g} s of CPU time in the tests"
-        if wall > self.limits.wall:
+        if wall > self.limits.wall and self._awake(wall) > self.limits.wall:
             return Outcome.TIMEOUT_WALL, f"more than {self.limits.wall:g} s of wall time"
         return None
 
@@ -96,50 +96,50 @@ def cpu_clock(pid: int) -> float:
 
 
 def queued(pid: int) -> float:
-    """Seconds that process ``pid`` has waited for a processor; infinite when it is gone or the kernel does not tell."""
+    """Seconds that the main thread of ``pid`` has waited for a processor, 0.0 where the kernel does not tell."""
     try:
         with open(f"/proc/{pid}/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
-        return math.inf
+        return 0.0
 
 
 class Supervisor:
     """A zygote and a judge, and one program at a time."""
 
     def __init__(self, config: dict[str, Any], line: int, out: int) -> None:
-        self.limits = boot.limits_from(config)
         self.zygote = Zygote.start(config)
-        for name in self.limits.modules:
+        for name in boot.limits_from(config).modules:
             importlib.import_module(name)
         self._line = line
         self._foreign = (line, out, self.zygote.control.fileno())
         self._judge: Judge | None = None
 
-    def run(self, job: bytes, inputs: int | None) -> dict[str, Any]:
+    def run(self, job: bytes, limits: Limits, inputs: int | None) -> dict[str, Any]:
         """Outcome, detail, outputs (on so many inputs) and seconds of one program.
 
         Raises:
             BrokenError: the sandbox itself failed.
         """
+        if self._judge and not self._judge.fits(limits):
+            self._end_judge()
         if self._judge is None:
-            self._judge = Judge(self.limits, self._foreign)
+            self._judge = Judge(limits, self._foreign)
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            candidate = self.zygote.fork(theirs.fileno())
+            candidate = self.zygote.fork(theirs.fileno(), limits)
             pid = self._judge.pid
-            state = Run(candidate, self._judge, self.limits, before=cpu_clock(pid), queued_before=queued(pid))
+            state = Run(candidate, self._judge, limits, before=cpu_clock(pid), queued_before=queued(pid))
             theirs.close()
             self._judge.submit(job, ours.fileno())
             ours.close()
             over = state.wait(self._line)
-            crowded = over is not None and over[0] is Outcome.TIMEOUT_WALL and state.crowded()
         status, seconds = self.zygote.end()
         if over is None and not state.rows:
             over = Outcome.MEMORY, f"the tests ended by {self._end_judge()}, on data the program returned"
-        reply = _result(state.rows, over or _burnt(status, seconds, self.limits), status, inputs)
-        reply |= {"seconds": seconds, "crowded": crowded}
-        if self._judge and (over or reply["outcome"] in UNCLEAN or self._judge.runs >= Judge.RUNS):
+        reply = _result(state.rows, over or _burnt(status, seconds, limits), status, inputs)
+        reply["seconds"] = seconds
+        if self._judge and (over or reply["outcome"] in UNCLEAN):
             self._end_judge()
         return reply
 
@@ -187,9 +187,9 @@ def start(_: int) -> None:
     with contextlib.suppress(wire.GoneError):
         wire.send(out, wire.encode({"layers": supervisor.zygote.layers}))
         while True:
-            inputs, job = wire.decode(wire.receive(line, 2**30))
+            inputs, limits, job = wire.decode(wire.receive(line, 2**30))
             try:
-                reply = supervisor.run(job, inputs)
+                reply = supervisor.run(job, Limits(**limits), inputs)
             except (BrokenError, OSError) as error:
                 reply = {"outcome": judge.BROKEN, "detail": str(error)}
             wire.send(out, wire.encode(reply))

@@ -11,14 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from polychromic.core.errors import SandboxError
 from polychromic.sandbox import boot, wire
-from polychromic.sandbox.nouns import Limits, Program
+from polychromic.sandbox.nouns import CROWDED, Limits, Program
 
 START_SECONDS = 120.0
-GRACE_SECONDS = 10.0  # beyond the wall limit, which the worker itself keeps
+GRACE_SECONDS = 10.0  # beyond what the worker itself keeps
 
 
 def readable(descriptors: Sequence[int], seconds: float) -> set[int]:
@@ -74,10 +75,14 @@ class Worker:
         Raises:
             GoneError: the worker is dead.
         """
-        self.deadline = time.monotonic() + self.limits.wall + GRACE_SECONDS
+        limits = program.limits or self.limits
+        self.deadline = time.monotonic() + CROWDED * limits.wall + GRACE_SECONDS
         job = {name: getattr(program, name) for name in ("source", "entry_point", "tests", "setup", "inputs", "judge")}
+        job["limits"] = asdict(limits)
         inputs = None if program.inputs is None else len(program.inputs)
-        wire.send(self._in, wire.encode((inputs, wire.encode(job))))  # the supervisor passes the job on unread
+        wire.send(
+            self._in, wire.encode((inputs, job["limits"], wire.encode(job)))
+        )  # the supervisor passes the job on unread
 
     def result(self) -> dict[str, Any]:
         """The answer to the last program (call it when ``out`` is readable).

@@ -1,7 +1,7 @@
 """The process that candidates are forked from: started by exec, holds no tests, no secrets and no user data.
 
-It reads one byte and one descriptor over its control socket, forks, answers with the child's pid, and on the next
-byte kills and reaps the child and answers with how it ended. It never sees a program.
+It reads the child's limits and one descriptor over its control socket, forks, answers with the child's pid, and on
+the next byte kills and reaps the child and answers with how it ended. It never sees a program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import sys
 from polychromic.sandbox import boot, candidate, confine, stdlib, wire
 from polychromic.sandbox.nouns import Limits
 
-FORK, END = b"f", b"e"
+END = b"e"
+FORK = struct.Struct("=dq")
+"""The order to fork: seconds of CPU time and bytes of memory for the child."""
 PID = struct.Struct("=i")
 ENDED = struct.Struct("=idq")
 
@@ -27,16 +29,16 @@ def main(control: socket.socket, limits: Limits, unsafe: str) -> None:
     stdlib.load(limits.modules)
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    plan = confine.plan(limits.memory_bytes, limits.cpu_seconds, unsafe)
-    candidate.prepare(limits.output_bytes)
+    plan = confine.plan(unsafe)
+    candidate.prepare()
     layers = "\n".join(f"{name}: {words}" for name, words in plan.layers().items())
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
     control.send(layers.encode())
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        if message != FORK:
+        order, descriptors, _, _ = socket.recv_fds(control, FORK.size, 1)
+        if len(order) != FORK.size:
             return
-        pid = _fork(plan, descriptors[0], limits)
+        pid = _fork(plan, descriptors[0], FORK.unpack(order))
         os.close(descriptors[0])
         control.send(PID.pack(pid))
         if pid < 0:
@@ -46,7 +48,7 @@ def main(control: socket.socket, limits: Limits, unsafe: str) -> None:
         control.send(ENDED.pack(*_reap(pid)))
 
 
-def _fork(plan: confine.Confinement, channel: int, limits: Limits) -> int:
+def _fork(plan: confine.Confinement, channel: int, share: tuple[float, int]) -> int:
     """The child's pid, -1 when there is none."""
     zygote = os.getpid()
     try:
@@ -55,10 +57,10 @@ def _fork(plan: confine.Confinement, channel: int, limits: Limits) -> int:
         return -1
     if pid == 0:
         try:
-            confine.apply(plan, channel, zygote)
+            confine.apply(plan, channel, zygote, share)
         except BaseException:  # noqa: BLE001 - a child that is not confined must not go on
             os._exit(confine.UNCONFINED)
-        candidate.serve(limits.output_bytes, limits.depth)
+        candidate.serve()
         os._exit(0)
     return pid
 

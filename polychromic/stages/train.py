@@ -45,10 +45,10 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
+    refuse_early(settings)
     run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
-    refuse_early(settings)
     data = load_data(settings.data)
     for warning in refuse_early(settings, data):
         warnings.warn(warning, stacklevel=2)

@@ -5,8 +5,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from polychromic.settings.load import load_settings
 from polychromic.stages import train
 from polychromic.training import checkpoints
 from polychromic.training.faults import StoppedError, only_process
+from tests import processes
 
 KILLED = """
 import os, signal, sys
@@ -69,8 +68,8 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     settings = settings_of("whole")
     assert load_settings(whole.resolved) == settings
     history = read_json(whole.trainer_state)["log_history"]
-    assert [row["diversity_value"] for row in history if "loss" in row]
-    assert len([1 for row in history if "gradient_share" in row]) == 3
+    assert [row["polychromic/diversity_value"] for row in history if "loss" in row]
+    assert len([1 for row in history if "polychromic/gradient_share" in row]) == 3
     before = whole.adapter.stat().st_mtime_ns
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
@@ -91,10 +90,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_pa
     from polychromic.settings.load import resolved_yaml
 
     path.write_text(resolved_yaml(settings))
-    here = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], env=os.environ | {"PYTHONPATH": str(here)}, cwd=here, check=False
-    )
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    done = processes.run(script, path, environment=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     folder = train.run(settings)
     assert read_json(folder.run_json)["resumed_from"] == "checkpoint-4"

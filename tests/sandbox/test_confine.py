@@ -17,11 +17,10 @@ SCRIPT = """
 import dataclasses, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 from polychromic.sandbox import confine, wire, zygote
-from polychromic.sandbox.nouns import Limits
-plan = confine.plan(2**28, 1.0)
+plan = confine.plan()
 {damage}
 ours, theirs = socket.socketpair()
-pid = zygote._fork(plan, theirs.fileno(), Limits())
+pid = zygote._fork(plan, theirs.fileno(), (1.0, 2**28))
 theirs.close()
 said = ours.recv(100)
 os.kill(pid, 9) if said else None
@@ -57,7 +56,7 @@ def test_each_step_that_fails_ends_the_child_before_the_program(damage: str) -> 
 
 
 def test_other_machines_are_refused_with_advice() -> None:
-    damage = "import platform\nplatform.machine = lambda: 'riscv64'\nconfine.plan(1, 1.0)"
+    damage = "import platform\nplatform.machine = lambda: 'riscv64'\nconfine.plan()"
     command = [sys.executable, "-c", SCRIPT.format(damage=damage), ROOT]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "no confinement for Linux on riscv64; known: Linux on x86_64, aarch64" in run.stderr
