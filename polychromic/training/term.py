@@ -28,6 +28,7 @@ from polychromic.policy.sampling_mode import scoring_mode
 from polychromic.samplers.transformers import generate_in_memory as generate
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, Window, choose
+from polychromic.training.logged_metrics import Sum
 
 SCORED_TOKENS = 8192
 """Tokens scored with gradient at a time; more are scored in several backward passes."""
@@ -147,10 +148,12 @@ class DiversityTerm:
         drawn = [completion for samples in sets for completion in samples.completions]
         tokens = sum(len(completion.token_ids) for completion in drawn)
         found.report.update(
-            tokens_generated=float(tokens),
-            sample_entropy=-sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
-            seconds_sampling=ended - began,
-            seconds_judging=time.perf_counter() - ended,
+            {
+                "polychromic/tokens_generated": Sum(tokens),
+                "polychromic/entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
+                "polychromic/seconds_sampling": ended - began,
+                "polychromic/seconds_judging": time.perf_counter() - ended,
+            }
         )
         self.latest = step, Rollouts(prompts, sets, verdicts, found)
         return self.latest[1]
@@ -192,7 +195,7 @@ class DiversityTerm:
             else:
                 gap += found
                 del pending[0]
-        rollouts.report["logprob_gap"] = gap / rollouts.advantages.numel()
+        rollouts.report["polychromic/logprob_gap"] = gap / rollouts.advantages.numel()
 
     def _surrogate(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> tuple[Tensor, float]:
         """The chunk's share of the surrogate, and its gap of log-probabilities."""
