@@ -12,7 +12,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
-from polychromic.metrics._sets import usual_size
+from polychromic.metrics._sets import modal_set_size
 from polychromic.records.artefacts import file_digest, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
@@ -149,7 +149,7 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
         "task": measuring.task,
         "demonstrations": tuple(measuring.demonstrations) or None,
     }
-    wanted = default_metrics(usual_size(drawn)) if named is None else named
+    wanted = default_metrics(modal_set_size(drawn)) if named is None else named
     metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
     if named is None and not judged:
         metrics = [metric for metric in metrics if "verifier" not in metric.needs]
