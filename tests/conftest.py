@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What was imported is never garbage; accelerate collects at the end of a training, half a second over all of it."""
+    """What was imported is never garbage; accelerate collects at the end of a training, half a second over all."""
     gc.collect()
     gc.freeze()
 
