@@ -27,7 +27,7 @@ from polychromic.analysis.verdict import MODERATE, STRONG, WEAK, Thresholds, dis
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Comparison
-from polychromic.records.jsonl import plain
+from polychromic.records.jsonl import to_jsonable
 
 BLOCK = 64  # scores or pairs resampled in one matrix product: bounds the draws in memory
 FRONTIER_RESAMPLES = 2_000
@@ -97,7 +97,7 @@ def compare(
         "versions": dict(versions or {}),
     }
     _mention_temperature(result)
-    return dict(plain(result))
+    return dict(to_jsonable(result))
 
 
 def reference_temperature(table: MeasurementTable, settings: CompareSettings) -> float:

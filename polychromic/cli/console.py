@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from polychromic.core.protocols import Progress
-from polychromic.records.jsonl import plain
+from polychromic.records.jsonl import to_jsonable
 
 QUIET_SECONDS = 15.0
 """Without a terminal, a line of progress at most this often."""
@@ -22,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def show(result: Mapping[str, Any], as_json: bool, lines: Sequence[str]) -> None:
     """Prints the result as JSON, or the lines a person reads."""
-    click.echo(json.dumps(plain(result), ensure_ascii=False) if as_json else "\n".join(lines))
+    click.echo(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else "\n".join(lines))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -54,20 +54,22 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
     temperatures or more models extend it.
     """
+    from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import parse_models
 
+    folder = EvaluationFolder(out)
     seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
     evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
-    troubles = pipeline.audit(evaluation, out)
+    troubles = pipeline.audit(evaluation, folder)
     for trouble in troubles:
         click.echo(f"warning: {trouble}", err=True)
     if troubles and strict:
         sys.exit(1)
-    forecast = pipeline.forecast(evaluation, out)
+    forecast = pipeline.forecast(evaluation, folder)
     click.echo(planned(forecast, price), err=True)
     with progress_bars() as progress:
-        page = pipeline.run(evaluation, out, progress)
+        page = pipeline.run(evaluation, folder, progress)
     result, lines = summary(page)
     show(result | {"forecast": asdict(forecast)}, as_json, lines)
 

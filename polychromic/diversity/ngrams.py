@@ -6,6 +6,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -36,6 +37,7 @@ def mteval_13a(text: str) -> list[str]:
     return _mteval()(text).split()
 
 
+TokenizerName = Literal["words", "13a", "chars", "split"]
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
     "words": words,
     "13a": mteval_13a,

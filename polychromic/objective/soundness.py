@@ -123,7 +123,7 @@ def _warnings(section: PolychromicSection) -> list[str]:
     if split(section.gate)[0] == "none":
         out.append(
             "polychromic.gate: none lets junk count as diverse; "
-            "it pays once 2 * lambda_eff * C exceeds 1 (logged as junk_monitor)"
+            "it pays once 2 * lambda_eff * C exceeds 1 (logged as polychromic/off_support_gain)"
         )
     n = section.n_generations
     if split(section.reward)[0] == "answers" and _set_size(section) == n and n > LARGE_SET:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.reporting import costs, drilldown, figures, palette, runs, tables
 
@@ -32,7 +33,7 @@ class Extras:
     title: str = ""
 
 
-def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
+def write_report(folder: Folder, extras: Extras | None = None) -> Path:
     """The path of ``report.html``; ``report.md``, ``figures/`` and an evaluation's ``cost.json`` are written beside it.
 
     The same folder gives the same bytes but for the section on cost, which holds the seconds of this run.
@@ -40,19 +41,20 @@ def write_report(folder: str | Path, extras: Extras | None = None) -> Path:
     Raises:
         MissingResourceError: the folder has no ``comparison.json``.
     """
-    folder = Path(folder)
-    comparison: dict[str, Any] = {"spread": [], "seeds": []} | read_json(folder / "comparison.json")
+    folder = opened(folder)
+    place = folder.path
+    comparison: dict[str, Any] = {"spread": [], "seeds": []} | read_json(folder.comparison)
     context = _context(folder, comparison, extras or Extras())
     for figure in context["figures"]:
-        figure.write(folder / "figures")
+        figure.write(place / "figures")
     if context["spent"]:
-        write_json(folder / costs.COST, context["spent"])
+        write_json(place / costs.COST, context["spent"])
     environment = _environment()
     page = environment.get_template("report.html.jinja").render(context)
     twin = environment.get_template("report.md.jinja").render(context)
-    write_bytes(folder / "report.md", [twin.encode("utf-8", "replace")])
-    write_bytes(folder / "report.html", [page.encode("utf-8", "replace")])
-    return folder / "report.html"
+    write_bytes(place / "report.md", [twin.encode("utf-8", "replace")])
+    write_bytes(place / "report.html", [page.encode("utf-8", "replace")])
+    return place / "report.html"
 
 
 def _environment() -> Environment:
@@ -76,8 +78,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
-    audit = read_json(folder / "audit.json") if (folder / "audit.json").exists() else {}
+def _context(folder: EvaluationFolder, comparison: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
+    about = folder.path / "audit.json"
+    audit = read_json(about) if about.exists() else {}
     comparison = {**comparison, "flags": [*_audit_flags(audit, comparison["flags"]), *comparison["flags"]]}
     settings = comparison["settings"]
     temperature = settings["temperature"]
@@ -111,7 +114,7 @@ def _context(folder: Path, comparison: Mapping[str, Any], extras: Extras) -> dic
     }
 
 
-def _costs(folder: Path, baseline: str, extras: Extras) -> dict[str, Any]:
+def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str, Any]:
     """The accounts of training and of the evaluation, as rows and as tables of the Markdown twin."""
     cost = extras.cost or runs.costs(extras.runs, baseline)
     spent = costs.evaluation_cost(folder, baseline)

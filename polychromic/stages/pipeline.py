@@ -16,8 +16,9 @@ from polychromic.core.errors import InputError, SettingsError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
 from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
-from polychromic.records.costs import spending
-from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.records.costs import timed
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
+from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.settings import catalog
 from polychromic.settings.fields import nearest
 from polychromic.settings.schema import EvaluationSection
@@ -46,18 +47,18 @@ class Evaluation:
     price_per_hour: float | None = None
 
 
-def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``report.html``, with all that leads to it in the folder ``out``.
 
     Raises:
         InputError: no task is given, or the folder holds an evaluation of other settings or other weights.
         MissingResourceError: a model, or the encoder, is not to be had.
     """
-    folder = Path(out)
+    folder = opened(out)
     task = _task(evaluation)
     _thresholds(evaluation.section)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder)
+    manifest = _open(evaluation, folder.path)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -67,26 +68,26 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     return _report(evaluation, folder, manifest, progress)
 
 
-def audit(evaluation: Evaluation, out: str | Path) -> list[str]:
+def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     """What is wrong with the task's checker, a sentence each: the step before anything is sampled.
 
     Raises what ``run`` raises.
     """
-    task = _task(evaluation)
-    _audit(evaluation, task, _open(evaluation, Path(out)))
-    path = Path(out) / AUDIT
+    task, folder = _task(evaluation), opened(out)
+    _audit(evaluation, task, _open(evaluation, folder.path))
+    path = folder.path / AUDIT
     return list(read_json(path)["warnings"]) if path.exists() else []
 
 
-def draw(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
-    task = _task(evaluation)
-    _open(evaluation, Path(out))
-    _sample(evaluation, task, Path(out), progress)
-    return Path(out) / "samples.jsonl"
+    task, folder = _task(evaluation), opened(out)
+    _open(evaluation, folder.path)
+    _sample(evaluation, task, folder, progress)
+    return folder.samples
 
 
-def forecast(evaluation: Evaluation, out: str | Path) -> sample.Forecast:
+def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
     """What sampling will take, before it starts; raises what ``run`` raises."""
     from polychromic.stages import sample
 
@@ -160,7 +161,7 @@ class _Manifest:
         write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})
 
     def _same(self, stored: Mapping[str, Any]) -> None:
-        changed = differences(stored["pins"], plain(self.pins))
+        changed = differences(stored["pins"], to_jsonable(self.pins))
         if changed:
             named = ", ".join(changed)
             raise InputError(f"{self.folder}: holds an evaluation of other settings ({named}); choose another --out")
@@ -189,14 +190,14 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing).row()))
 
 
-def _sample(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
-def _verify(task: Task, folder: Path, progress: Progress) -> None:
+def _verify(task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
     verify.run(folder, task, progress)
@@ -209,11 +210,11 @@ def _refuse_missing_encoder(evaluation: Evaluation) -> None:
     measure.open_embedder(evaluation.section.encoder)
 
 
-def _measure(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+def _measure(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import measure
 
     section = evaluation.section
-    embedder = measure.open_embedder(section.encoder, folder / "embeddings")
+    embedder = measure.open_embedder(section.encoder, folder.path / "embeddings")
     measure.run(folder, measure.Measuring(section.metrics, embedder, task, _demonstrations(task)), progress)
 
 
@@ -225,14 +226,14 @@ def _demonstrations(task: Task) -> Sequence[Example]:
         return ()
 
 
-def _compare(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> None:
+def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
     from polychromic.analysis.comparison import CompareSettings
     from polychromic.analysis.resampling import Plan
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
-        "measurements": file_digest(folder / "measurements.jsonl"),
+        "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
         "thresholds": evaluation.section.thresholds,
@@ -242,11 +243,11 @@ def _compare(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress
 
     def work() -> None:
         progress("compare", 0, 1)
-        with spending(folder, "compare"):
+        with timed(folder.path, "compare"):
             compare.run(folder, evaluation.baseline, None, settings)
         progress("compare", 1, 1)
 
-    manifest.once("compare", inputs, [folder / "comparison.json"], work)
+    manifest.once("compare", inputs, [folder.comparison], work)
 
 
 def _thresholds(section: EvaluationSection) -> Thresholds:
@@ -268,14 +269,14 @@ def _thresholds(section: EvaluationSection) -> Thresholds:
     return Thresholds(**section.thresholds)
 
 
-def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> Path:
+def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> Path:
     from polychromic.stages import report
 
-    page = folder / "report.html"
+    page = folder.path / "report.html"
     trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
-        "comparison": file_digest(folder / "comparison.json"),
+        "comparison": file_digest(folder.comparison),
         "runs": runs,
         "price_per_hour": read_json(manifest.path).get("price_per_hour"),
         "versions": versions(),
@@ -286,5 +287,5 @@ def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress:
         report.run(folder, runs)
         progress("report", 1, 1)
 
-    manifest.once("report", inputs, [page, folder / "report.md"], work)
+    manifest.once("report", inputs, [page, folder.path / "report.md"], work)
     return page

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from polychromic.records.jsonl import plain, read_json
+from polychromic.records.evaluation import Folder
+from polychromic.records.jsonl import read_json, to_jsonable
 from polychromic.reporting import tables
 from polychromic.reporting.costs import evaluation_cost
 from polychromic.reporting.page import Extras, write_report
@@ -18,7 +19,7 @@ SPENT = (
 """What of the account goes to W&B."""
 
 
-def run(folder: str | Path, runs: Mapping[str, str | Path] | None = None, extras: Extras | None = None) -> Path:
+def run(folder: Folder, runs: Mapping[str, str | Path] | None = None, extras: Extras | None = None) -> Path:
     """The path of ``report.html``; ``runs`` maps model names to their training runs' folders, for curves and cost.
 
     Raises:
@@ -63,7 +64,7 @@ def publish(folder: str | Path, section: TrackingSection) -> str:
     differences = [[row[key] for key in keys] for row in tables.all_differences(comparison)]
     verdicts = [[row["model"], row["level"], row["sentence"]] for row in comparison["verdicts"]]
     baseline = comparison["settings"]["baseline"]
-    spent = [[plain(row[key]) for key in SPENT] for row in evaluation_cost(folder, baseline).get("models", ())]
+    spent = [[to_jsonable(row[key]) for key in SPENT] for row in evaluation_cost(folder, baseline).get("models", ())]
     content = Published(
         name=f"comparison-{folder.resolve().parent.name}-{folder.resolve().name}",
         tables={

@@ -68,8 +68,8 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     settings = settings_of("whole")
     assert load_settings(whole.resolved) == settings
     history = read_json(whole.trainer_state)["log_history"]
-    assert [row["diversity_value"] for row in history if "loss" in row]
-    assert len([1 for row in history if "gradient_share" in row]) == 3
+    assert [row["polychromic/diversity_value"] for row in history if "loss" in row]
+    assert len([1 for row in history if "polychromic/gradient_share" in row]) == 3
     before = whole.adapter.stat().st_mtime_ns
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
