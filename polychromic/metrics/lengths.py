@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from polychromic.core.facts import Role
 from polychromic.core.nouns import SampleSet
-from polychromic.diversity.ngrams import words
+from polychromic.diversity.tokenizers import words
 from polychromic.metrics._sets import Judged, PerSet, UnmeasurableError, Value
 
 

@@ -17,16 +17,15 @@ from polychromic.core.facts import CORPUS, Role
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.compression import byte_count, compression_ratio
 from polychromic.diversity.ngrams import (
-    TokenizerName,
     distinct,
     entropy,
     expectation_adjusted_distinct,
     jaccard_distances,
     ngram_counts,
     rarefied_distinct,
-    tokenizer,
 )
 from polychromic.diversity.self_bleu import SmoothingName, self_bleu, self_bleu_scores
+from polychromic.diversity.tokenizers import TokenizerName, tokenizer
 from polychromic.metrics._sets import (
     Judged,
     KSamples,

@@ -48,7 +48,7 @@ SHELVES = {
         "polychromic.objective.demonstration", "loss", "demonstration loss", protocols.DemonstrationLoss
     ),
 }
-PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
+PARTS = frozenset({"embedder", "task", "reference", "references", "demonstrations", "model", "tokenizer"})
 """Fields that the wiring fills; no YAML may. A task takes no parts, so there the same names are options."""
 Entry = str | Mapping[str, Any] | object
 """What names a kind: its name, a mapping with its options, or in Python the kind itself: object, class or function."""

@@ -33,11 +33,16 @@ class Namer:
         return Verdict(Status.PASSED, "", completion.text.strip())
 
 
+PARTS = {
+    "embedder": HashingEmbedder(),
+    "task": Namer(),
+    "references": tuple(Example(Prompt(name, "Say."), "one two three four six") for name in "pq"),
+}
+
+
 def build(kind: str, **options: object) -> Metric:
     demonstrations = (Example(Prompt("p", "Say."), "seen before"), Example(Prompt("p", "Say."), "seen again"))
-    return catalog.build(
-        "metrics", {"kind": kind, **options}, embedder=HashingEmbedder(), demonstrations=demonstrations, task=Namer()
-    )
+    return catalog.build("metrics", {"kind": kind, **options}, **PARTS, demonstrations=demonstrations)
 
 
 ASKED = {kind: build(kind).needs for kind in KINDS}
