@@ -101,10 +101,13 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
         judged = settings.data.task is not None if data is None else task is not None and task.judges
         refuse_unsound_credit(settings, judged=judged)
     if data is None:
-        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
+        _, options = catalog.split(settings.data.task or "")
+        as_written = options.get("distinct_by") == "program"
+        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder, as_written=as_written))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
     judged = data.task is not None and data.task.judges
-    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
+    as_written = getattr(data.task, "distinct_by", None) == "program"
+    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated, as_written=as_written))
     if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
         found.append(junk_warning(section, _target_tokens(settings, data)))
     return [warning for warning in found if warning]
