@@ -14,7 +14,9 @@ from polychromic.core.protocols import Gate, Reward
 from polychromic.objective.credit import MAX_SUBSETS, SetSize, evaluations
 from polychromic.objective.schedule import DEMONSTRATIONS
 from polychromic.objective.set_value import samples_needed
+from polychromic.rewards.answers import Answers
 from polychromic.settings.catalog import kinds, outline, split
+from polychromic.settings.outside import inside
 from polychromic.settings.schema import DataSection, Kind, PolychromicSection
 
 PAIRWISE_RIVALS = frozenset({"darling", "dra"})
@@ -29,11 +31,15 @@ NEEDED = {
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a run has beside its settings: a task that judges completions, an encoder for texts, demonstrations."""
+    """What a run has beside its settings: a task that judges completions, an encoder for texts, demonstrations.
+
+    ``as_written``: the task takes programs that are written differently for different answers.
+    """
 
     verifier: bool
     encoder: bool = True
     demonstrations: bool = True
+    as_written: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def refuse_unsound(
         raise UnsoundObjectiveError(
             f"polychromic.rival: {section.rival} compares samples in pairs; allowed: a reward of answers or of pairs"
         )
-    return SoundTerm(section, tuple(_warnings(section, reward)))
+    return SoundTerm(section, tuple(_warnings(section, reward, surroundings)))
 
 
 def _refuse_sizes(section: PolychromicSection, reward: Reward) -> None:
@@ -124,8 +130,13 @@ def refuse_few_demonstrations(section: PolychromicSection, largest: int) -> None
         )
 
 
-def _warnings(section: PolychromicSection, reward: Reward) -> list[str]:
+def _warnings(section: PolychromicSection, reward: Reward, surroundings: Surroundings) -> list[str]:
     out = []
+    if surroundings.as_written and any(isinstance(kind, Answers) for kind in inside(reward)):
+        out.append(
+            "polychromic.reward: answers pays for every way to write one solution down, junk included, as the task's "
+            "distinct_by is program; approach pays for different solutions"
+        )
     if split(section.gate)[0] == "none":
         out.append(
             "polychromic.gate: none lets junk count as diverse; "

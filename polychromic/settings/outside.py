@@ -91,13 +91,19 @@ def anchored(value: Any, folder: Path) -> Any:
     return value
 
 
-def files(built: Any) -> Iterator[Path]:
-    """The files of every kind from outside the package in what was built, those inside others included."""
+def inside(built: Any) -> Iterator[Any]:
+    """What was built, and every kind inside it, such as the parts of a mixture."""
     if isinstance(built, tuple | list):
         for item in built:
-            yield from files(item)
+            yield from inside(item)
     elif dataclasses.is_dataclass(built) and not isinstance(built, type):
-        if not type(built).__module__.startswith("polychromic."):
-            yield Path(inspect.getfile(type(built))).resolve()
+        yield built
         for field in dataclasses.fields(built):
-            yield from files(getattr(built, field.name))
+            yield from inside(getattr(built, field.name))
+
+
+def files(built: Any) -> Iterator[Path]:
+    """The files of every kind from outside the package in what was built, those inside others included."""
+    for kind in inside(built):
+        if not type(kind).__module__.startswith("polychromic."):
+            yield Path(inspect.getfile(type(kind))).resolve()

@@ -26,7 +26,7 @@ from polychromic.records.artefacts import RunFolder, finish_run, open_run, refus
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved, resolved_yaml
-from polychromic.settings.schema import Settings
+from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
 
@@ -117,7 +117,15 @@ def refuse_early(settings: Settings) -> SoundTerm:
         from polychromic.stages.harvest import refuse_unsound_credit
 
         refuse_unsound_credit(settings, judged=judged)
-    return refuse_unsound(settings.polychromic, Surroundings(judged, encoder))
+    return refuse_unsound(settings.polychromic, Surroundings(judged, encoder, as_written=_as_written(settings.data)))
+
+
+def _as_written(data: DataSection) -> bool:
+    """Whether the data's task takes programs that are only written differently for different answers."""
+    from polychromic.code.task import CodeTask
+
+    task = catalog.outline("tasks", data.task) if data.task is not None else None
+    return isinstance(task, CodeTask) and task.distinct_by == "program"
 
 
 def _warnings(settings: Settings, term: SoundTerm, data: Data) -> list[str]:
