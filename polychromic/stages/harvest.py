@@ -304,7 +304,7 @@ def _reference(harvest: Harvest) -> Callable[[SampleSet], Sequence[float]]:
             loaded.append((policy, stop_tokens_of(policy.model, policy.tokenizer)))
         policy, ends = loaded[0]
         tokens = [_tokens(policy.tokenizer, completion, ends.eos[0]) for completion in samples.completions]
-        return mean_logprobs(policy.model, prompt_ids(policy.tokenizer, samples.prompt), tokens, ends.pad)
+        return mean_logprobs(policy.model, prompt_ids(policy.tokenizer, samples.prompt), tokens)
 
     return scores
 
