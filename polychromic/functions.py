@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Distances, Labels
-from polychromic.diversity import answers, kernels, ngrams, subsets
+from polychromic.diversity import answers, kernels, ngrams, subsets, tokenizers
 from polychromic.diversity import self_bleu as bleu
 from polychromic.diversity import vendi as spectra
 from polychromic.objective.credit import Credit, SetSize, group_credit
@@ -85,17 +85,13 @@ def distinct_correct_at_k(right_answers: Sequence[Hashable | None], k: int) -> f
 
 def distinct_n(texts: Sequence[str], n: int = 2, tokenizer: str = "words") -> float:
     """Different over all n-grams of the texts, pooled, in (0, 1] (1510.03055); NaN without an n-gram."""
-    return ngrams.distinct(list(_counts(texts, n, tokenizer).values()))
-
-
-def _counts(texts: Sequence[str], n: int, tokenizer: str) -> dict[tuple[Hashable, ...], int]:
-    split = ngrams.tokenizer(tokenizer)
-    return ngrams.ngram_counts([split(text) for text in texts], n)
+    split = tokenizers.tokenizer(tokenizer)
+    return ngrams.distinct(list(ngrams.ngram_counts([split(text) for text in texts], n).values()))
 
 
 def self_bleu(texts: Sequence[str], n: int = 4, tokenizer: str = "words") -> float:
     """Mean BLEU-n of each text against all others, in [0, 1], nltk's method1 (1802.01886); low = diverse."""
-    split = ngrams.tokenizer(tokenizer)
+    split = tokenizers.tokenizer(tokenizer)
     return bleu.self_bleu([split(text) for text in texts], orders=(n,))[n]
 
 
