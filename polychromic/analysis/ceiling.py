@@ -13,10 +13,10 @@ from polychromic.analysis.headlines import pass_at_ks
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
 from polychromic.analysis.nouns import Difference, Flag
 from polychromic.core.facts import Role
-from polychromic.core.nouns import WITH_THE_FIRST, Status, Verdict
+from polychromic.core.nouns import CORPUS_LEVEL, Status, Verdict
 from polychromic.records.verdicts import VerdictKey
 
-EXPECTED = {NOT_MEASURED, WITH_THE_FIRST}
+EXPECTED = {NOT_MEASURED, CORPUS_LEVEL}
 """Reasons of numbers that nobody need miss."""
 
 

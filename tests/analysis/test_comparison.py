@@ -12,7 +12,7 @@ from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError
 from polychromic.core.facts import Role
-from polychromic.core.nouns import WITH_THE_FIRST
+from polychromic.core.nouns import CORPUS_LEVEL
 from polychromic.records.measurements import MeasurementRow
 from polychromic.records.rows import from_row, to_row
 from polychromic.settings.catalog import kind_class, kinds
@@ -92,9 +92,7 @@ def test_a_number_about_all_prompts_has_no_interval_no_p_and_no_say():
     rows = [row(model, f"p{i}", 0.2 + 0.01 * i + extra, "distinct|n:2|tok:words|k:4|scope:prompt")
             for model, extra in (("sft", 0.0), ("new", 0.1)) for i in range(30)]  # fmt: skip
     for model, value in (("sft", 0.1), ("new", 0.9)):
-        rows += [
-            row(model, f"p{i}", None if i else value, whole, reason=WITH_THE_FIRST if i else "") for i in range(30)
-        ]
+        rows += [row(model, f"p{i}", None if i else value, whole, reason=CORPUS_LEVEL if i else "") for i in range(30)]
     found = compare(rows, CompareSettings("sft", plan=QUICK))
     only = next(each for each in found["differences"] if each["metric"] == whole)
     assert only["difference"] == pytest.approx(0.8)

@@ -64,7 +64,7 @@ def main(out, weight):
         def remember(*args, **kwargs):
             drawn = draw(*args, **kwargs)
             seen.setdefault("prompts", [samples.prompt.id for samples in drawn.sets])
-            seen.setdefault("value", drawn.report["diversity_value"])
+            seen.setdefault("value", drawn.report["polychromic/diversity_value"])
             return drawn
 
         trainer.term.add_gradients, trainer.term.draw = record, remember
