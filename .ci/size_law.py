@@ -1,4 +1,4 @@
-"""The size law: a file of the package has at most 350 lines, a function at most 50, the trainer at most 150."""
+"""The size law: a file of the package has at most 350 lines, a function at most 50, the trainer at most 200."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 FILE_LINES = 350
 FUNCTION_LINES = 50
-SPECIAL = {"polychromic/training/trainer.py": 150}
+SPECIAL = {"polychromic/training/trainer.py": 200}
 
 
 def breaches(path: Path) -> list[str]:

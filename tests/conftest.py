@@ -1,13 +1,73 @@
-"""A tiny Qwen3 policy with a tokenizer built in code: two layers, a LoRA adapter that is no no-op, nothing fetched."""
+"""A tiny Qwen3 policy with a tokenizer built in code: two layers, a LoRA adapter that is no no-op, nothing fetched.
+
+Every test runs in an empty working folder that is not the checkout, with one thread: two workers of pytest-xdist then
+share two cores, and a relative path that a test reads or writes by mistake fails it.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
+from pathlib import Path
 
+import hypothesis
 import pytest
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+os.environ.update(QUIET | ONE_THREAD)
+hypothesis.settings.register_profile("tests", database=None, print_blob=True)
+hypothesis.settings.load_profile("tests")
+
+ROOT = Path(__file__).parents[1]
+SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
+"""What a person or an editor may write while the tests run."""
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs of the program first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
+def pytest_collection_finish():
+    """What was imported is never garbage; accelerate collects at the end of a training, half a second over all."""
+    gc.collect()
+    gc.freeze()
+
+
+def left_behind():
+    """Every file of the checkout that is no source and in no folder of a tool."""
+    found = set()
+    for folder, names, files in os.walk(ROOT):
+        names[:] = [name for name in names if not name.startswith(".") and name != "__pycache__"]
+        found.update(Path(folder, name) for name in files if not name.endswith(SOURCES))
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checkout_stays_as_it_is():
+    """No test leaves a file in the checkout."""
+    before = left_behind()
+    yield
+    assert not sorted(left_behind() - before), "the tests left files in the checkout"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_folder(tmp_path_factory, checkout_stays_as_it_is):
+    """The working folder of all tests."""
+    folder, before = tmp_path_factory.mktemp("empty"), Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_working_folder(empty_folder):
+    """No test writes to the working folder, or leaves it for another."""
+    yield
+    assert Path.cwd() == empty_folder
+    assert not os.listdir(empty_folder)
+
 
 CHARACTERS = "abcdefghij0123456789+-*=: \n"
 TEMPLATE = (

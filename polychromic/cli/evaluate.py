@@ -54,20 +54,22 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
     temperatures or more models extend it.
     """
+    from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import parse_models
 
+    folder = EvaluationFolder(out)
     seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
     evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
-    troubles = pipeline.audit(evaluation, out)
+    troubles = pipeline.audit(evaluation, folder)
     for trouble in troubles:
         click.echo(f"warning: {trouble}", err=True)
     if troubles and strict:
         sys.exit(1)
-    forecast = pipeline.forecast(evaluation, out)
+    forecast = pipeline.forecast(evaluation, folder)
     click.echo(planned(forecast, price), err=True)
     with progress_bars() as progress:
-        page = pipeline.run(evaluation, out, progress)
+        page = pipeline.run(evaluation, folder, progress)
     result, lines = summary(page)
     show(result | {"forecast": asdict(forecast)}, as_json, lines)
 
@@ -98,7 +100,7 @@ def section_of(options: dict[str, Any]) -> Any:
     """The evaluation section of ``--config`` with the options of the command line over it."""
     from polychromic.settings.load import load_settings
     from polychromic.settings.schema import EvaluationSection
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
     config, task = options.pop("config"), options.pop("task")
     section = load_settings(config).evaluation if config else EvaluationSection()
@@ -125,27 +127,25 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
 
 def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     """What a person wants to know first: the verdicts, the table and the paths; as values and as lines."""
+    from polychromic.analysis.record import read_comparison
     from polychromic.records.jsonl import read_json
     from polychromic.reporting.tables import headline, number, sampling_table
 
-    comparison = read_json(page.parent / "comparison.json")
-    temperature = comparison["settings"]["temperature"]
-    shown = headline(comparison, temperature)
+    comparison = read_comparison(page.parent / "comparison.json")
+    shown = headline(comparison)
     header = ["model", *(name for name, _ in shown.columns)]
     rows = [[model, *(_cell(score, number) for score in scores)] for model, scores in shown.rows]
-    lines = [
-        f"{verdict.get('b', verdict.get('model', ''))}: {verdict['sentence']}" for verdict in comparison["verdicts"]
-    ]
-    lines += ["", f"at temperature {temperature:g}; + better and - worse than the baseline beyond doubt", ""]
+    lines = [f"{verdict.model}: {verdict.sentence}" for verdict in comparison.verdicts]
+    lines += ["", f"at temperature {comparison.temperature:g}; + better and - worse than the baseline beyond doubt", ""]
     lines += [*_folded(header, rows), ""]
     account = page.parent / "cost.json"
     cost = read_json(account) if account.exists() else {}
     if cost.get("models"):
-        spent = sampling_table(cost["models"], comparison["settings"]["baseline"])
+        spent = sampling_table(cost["models"], comparison.baseline)
         lines += ["cost of sampling", "", *_folded(*spent), ""]
         lines += [f"{row['model']}: {row['reason']}" for row in cost["models"] if row["reason"]]
     lines.append(f"report: {page}")
-    result = {"report": str(page), "verdicts": comparison["verdicts"], "header": header, "rows": rows, "cost": cost}
+    result = {"report": str(page), "verdicts": comparison.verdicts, "header": header, "rows": rows, "cost": cost}
     return result, lines
 
 

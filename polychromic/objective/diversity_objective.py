@@ -161,15 +161,16 @@ def refuse_sets(sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]]
 
 def _report(sets: Sequence[SampleSet], found: Sequence[ScoredSet]) -> dict[str, float]:
     completions = [completion for samples in sets for completion in samples.completions]
+    lengths = [length(completion.token_ids, completion.text) for completion in completions]
     similarity = [one.credit.similarity for one in found if not math.isnan(one.credit.similarity)]
     return {
-        "diversity_value": float(np.mean([one.credit.value for one in found])),
-        "gate_rate": float(np.mean([one.validity for one in found])),
-        "dead_share": float(np.mean([np.ptp(one.credit.values) < DEAD for one in found])),
-        "unique_ratio": float(np.mean([len(set(samples.texts)) / len(samples.texts) for samples in sets])),
-        "truncated_share": float(np.mean([not completion.finished for completion in completions])),
-        "mean_length": float(np.mean([length(completion.token_ids, completion.text) for completion in completions])),
-        "similarity": float(np.mean(similarity)) if similarity else math.nan,
+        "polychromic/diversity_value": float(np.mean([one.credit.value for one in found])),
+        "polychromic/frac_valid": float(np.mean([one.validity for one in found])),
+        "frac_reward_zero_std": float(np.mean([np.ptp(one.credit.values) < DEAD for one in found])),
+        "polychromic/frac_unique": float(np.mean([len(set(samples.texts)) / len(samples.texts) for samples in sets])),
+        "completions/clipped_ratio": float(np.mean([not completion.finished for completion in completions])),
+        "completions/mean_length": float(np.mean(lengths)),
+        "polychromic/similarity": float(np.mean(similarity)) if similarity else math.nan,
     }
 
 

@@ -40,11 +40,11 @@ class GradientBalance:
         """What a run logs; ``gradient_share`` in [0, 1] is the diversity gradient's part of the two norms' sum."""
         both = self.demonstration_norm + self.diversity_norm
         return {
-            "demonstration_gradient": self.demonstration_norm,
-            "diversity_gradient": self.diversity_norm,
-            "gradient_ratio": self.ratio,
-            "gradient_share": self.diversity_norm / both if both > 0 else math.nan,
-            "gradient_cosine": self.cosine,
+            "polychromic/demonstration_gradient": self.demonstration_norm,
+            "polychromic/diversity_gradient": self.diversity_norm,
+            "polychromic/gradient_ratio": self.ratio,
+            "polychromic/gradient_share": self.diversity_norm / both if both > 0 else math.nan,
+            "polychromic/gradient_cosine": self.cosine,
         }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.records.jsonl import read_json, to_jsonable, write_json
 
 PACKAGES = (
     "polychromic",
@@ -102,7 +102,7 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
         folder.run_json,
         {
             "settings_hash": settings_hash(settings),
-            "settings": plain(settings),
+            "settings": to_jsonable(settings),
             "seeds": seeds,
             "versions": versions(),
             "git_revision": git_revision(),
@@ -159,7 +159,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 def signature(value: Any) -> str:
     """16 hex digits (SHA-256) of a value's canonical JSON."""
-    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -183,13 +183,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         a, b = old.get(key), new.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, f"{prefix}{key}.")
-        elif plain(a) != plain(b):
+        elif to_jsonable(a) != to_jsonable(b):
             found.append(f"{prefix}{key}")
     return found
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    kept = json.loads(json.dumps(plain(settings)))
+    kept = json.loads(json.dumps(to_jsonable(settings)))
     for *parents, last in COSMETIC:
         section = kept
         for parent in parents:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polychromic.core.errors import RecordError
 from polychromic.records.jsonl import encode, scan_rows
+from polychromic.records.rows import noun, to_row
 from polychromic.records.samples import StoredSet
 
 COSTS = "costs.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class TimingRow:
     """Wall-clock and processor seconds of one piece of work; ``device`` is what did it ("cpu", "cuda", an engine).
 
     A row of sampling is about one set: ``tokens`` holds how many each of its samples ``indices`` has, None from an
@@ -46,22 +46,22 @@ class Meter:
     def __init__(self) -> None:
         self._read = (time.perf_counter(), time.process_time())
 
-    def lap(self) -> tuple[float, float]:
-        """Wall-clock and processor seconds since the start or the last lap."""
+    def elapsed(self) -> tuple[float, float]:
+        """Wall-clock and processor seconds since the start, or since this was last asked."""
         before, self._read = self._read, (time.perf_counter(), time.process_time())
         return self._read[0] - before[0], self._read[1] - before[1]
 
 
-def drawn(sets: Sequence[StoredSet], lap: tuple[float, float], device: str) -> list[Spent]:
-    """A row for each of sets that were drawn together in ``lap``, which is divided by their numbers of tokens."""
+def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) -> list[TimingRow]:
+    """A row for each of sets that were drawn together in ``elapsed``, divided by their numbers of tokens."""
     sizes = [[len(completion.token_ids) for completion in stored.samples.completions] for stored in sets]
     weights = [sum(size) or len(size) for size in sizes]
     whole = sum(weights)
     return [
-        Spent(
+        TimingRow(
             "sample",
-            lap[0] * weight / whole,
-            lap[1] * weight / whole,
+            elapsed[0] * weight / whole,
+            elapsed[1] * weight / whole,
             device,
             stored.model,
             stored.temperature,
@@ -73,9 +73,9 @@ def drawn(sets: Sequence[StoredSet], lap: tuple[float, float], device: str) -> l
     ]
 
 
-def append(folder: str | Path, rows: Iterable[Spent]) -> None:
+def append(folder: str | Path, rows: Iterable[TimingRow]) -> None:
     """Adds rows to the folder's account in one durable write, which needs no lock: stages may run side by side."""
-    data = b"".join(encode({key: value for key, value in asdict(row).items() if _said(value)}) for row in rows)
+    data = b"".join(encode({key: value for key, value in to_row(row).items() if _said(value)}) for row in rows)
     path = Path(folder) / COSTS
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b", buffering=0) as file:
@@ -88,30 +88,25 @@ def append(folder: str | Path, rows: Iterable[Spent]) -> None:
 
 
 def _said(value: object) -> bool:
-    return value is not None and value not in ("", ())
+    return value is not None and value not in ("", [])
 
 
 @contextmanager
-def spending(folder: str | Path, stage: str) -> Iterator[None]:
+def timed(folder: str | Path, stage: str) -> Iterator[None]:
     """Writes what the work inside took, when it ends well."""
     meter = Meter()
     yield
-    append(folder, [Spent(stage, *meter.lap())])
+    append(folder, [TimingRow(stage, *meter.elapsed())])
 
 
-def read_costs(folder: str | Path) -> list[Spent]:
-    """The folder's rows in order; none when there is no file. A row that a crash cut is passed over."""
+def read_costs(folder: str | Path) -> list[TimingRow]:
+    """The folder's rows in order; none when there is no file. A line that a crash cut is passed over.
+
+    Raises:
+        RecordError: a row lacks a field, or a field is wrong.
+    """
     path = Path(folder) / COSTS
     if not path.exists():
         return []
-    found = (_spent(row) for _, row in scan_rows(path) if not isinstance(row, RecordError))
-    return [row for row in found if row is not None]
-
-
-def _spent(row: Mapping[str, Any]) -> Spent | None:
-    try:
-        numbers = {"indices": tuple(row.get("indices") or ())}
-        tokens = row.get("tokens")
-        return Spent(**{**row, **numbers, "tokens": None if tokens is None else tuple(tokens)})
-    except TypeError:
-        return None
+    whole = ((line, row) for line, row in scan_rows(path) if not isinstance(row, RecordError))
+    return [noun(f"{path}:{line}", TimingRow, row) for line, row in whole]

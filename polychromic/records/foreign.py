@@ -12,7 +12,7 @@ from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Completion, Decoding, Message, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import read_rows
 from polychromic.records.samples import StoredSet, content_in
-from polychromic.records.verdicts import Key, verdict_keys
+from polychromic.records.verdicts import VerdictKey, verdict_keys
 
 ID_FIELDS = ("prompt_id", "task_id")
 TEXT_FIELDS = ("text", "completion")
@@ -36,7 +36,7 @@ def is_native(path: str | Path) -> bool:
     return "decoding" in row and "sample_index" in row
 
 
-def read_foreign(path: str | Path, model: str) -> tuple[list[StoredSet], dict[Key, Verdict]]:
+def read_foreign(path: str | Path, model: str) -> tuple[list[StoredSet], dict[VerdictKey, Verdict]]:
     """The file's sample sets in order of first appearance, and its verdicts; no verdicts when no row has any.
 
     A row holds ``prompt_id`` or ``task_id``; ``text`` or ``completion``, one string or the list of all the prompt's

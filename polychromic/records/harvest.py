@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.records.artefacts import file_digest
-from polychromic.records.jsonl import plain, read_json, read_rows, write_json, write_rows
+from polychromic.records.jsonl import read_json, read_rows, to_jsonable, write_json, write_rows
 from polychromic.records.samples import content_in, content_out
 
 POOL, ABOUT = "harvest.jsonl", "harvest.json"
@@ -105,12 +105,43 @@ def read_pool(where: str | Path) -> Pool:
     return Pool(tuple(_checked(path, line, row) for line, row in read_rows(path)), account, file_digest(path))
 
 
+def write_merged(pools: Sequence[Pool], folder: Path) -> Path:
+    """``folder``, which then holds the pools as one, and an account that adds up what was drawn.
+
+    An answer (or text, where none is known) counts where it was first found, at the credit it had there.
+    """
+    found: dict[tuple[str, str], int] = {}
+    rows = []
+    for place, pool in enumerate(pools):
+        for row in pool.rows:
+            key = (row.example.prompt.id, row.example.demonstration if row.answer is None else row.answer)
+            if found.setdefault(key, place) == place:
+                rows.append(row)
+    accounts = [pool.account for pool in pools]
+    prompts = max(account.prompts for account in accounts)
+    with_any = len({row.example.prompt.id for row in rows})
+    account = HarvestAccount(
+        prompts,
+        prompts - with_any,
+        sum(account.samples for account in accounts),
+        sum(account.valid for account in accounts),
+        sum(account.unfinished for account in accounts),
+        len(rows),
+        sum(row.credit / row.n for row in rows) / prompts,
+        made_of=" ".join(pool.digest for pool in pools),
+    )
+    held = read_account(folder)
+    if held != account:
+        write_pool(folder, rows, account)
+    return folder
+
+
 def _row(kept: Harvested) -> dict[str, Any]:
     prompt = kept.example.prompt
     return {
         "prompt_id": prompt.id,
         "prompt": content_out(prompt),
-        "payload": plain(prompt.payload),
+        "payload": to_jsonable(prompt.payload),
         "completion": kept.example.demonstration,
         "answer": kept.answer,
         "credit": kept.credit,

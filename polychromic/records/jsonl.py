@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -111,26 +112,28 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
 _KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
 
 
-def plain(value: Any) -> Any:
-    """``value`` as JSON can say it: NaN and infinities become None, numpy values numbers and lists, keys strings."""
+def to_jsonable(value: Any) -> Any:
+    """``value`` as JSON can say it: NaN and infinities become None, dataclasses objects, numpy values plain ones."""
     if isinstance(value, bool | int | str) or value is None:
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+        return [to_jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     if isinstance(value, Path):
         return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: to_jsonable(getattr(value, each.name)) for each in fields(value)}
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     raise InputError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def encode(row: Mapping[str, Any]) -> bytes:
-    """One line of UTF-8 JSON, with its line end."""
-    value = plain(row)
+def encode(row: Any) -> bytes:
+    """One line of UTF-8 JSON, with its line end, of a mapping or a noun."""
+    value = to_jsonable(row)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         return text.encode("utf-8")
@@ -138,14 +141,14 @@ def encode(row: Mapping[str, Any]) -> bytes:
         return (json.dumps(value, allow_nan=False) + "\n").encode("ascii")
 
 
-def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_rows(path: str | Path, rows: Iterable[Any]) -> None:
     """Writes a whole JSONL file, or leaves what was there: temporary file, fsync, rename, fsync of the folder."""
     write_bytes(path, (encode(row) for row in rows))
 
 
-def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
+def write_json(path: str | Path, value: Any) -> None:
     """Writes one indented JSON object, atomically."""
-    write_bytes(path, [(json.dumps(plain(value), indent=2, allow_nan=False) + "\n").encode("ascii")])
+    write_bytes(path, [(json.dumps(to_jsonable(value), indent=2, allow_nan=False) + "\n").encode("ascii")])
 
 
 def read_json(path: str | Path) -> Row:
@@ -217,7 +220,7 @@ class AppendLog:
             pass  # a volume without locks
         self._mend()
 
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def append(self, rows: Iterable[Any]) -> None:
         """Adds rows, then fsyncs; when it fails (a full disk) none of them is left half-written."""
         start = self._file.seek(0, os.SEEK_END)
         data = memoryview(b"".join(encode(row) for row in rows))

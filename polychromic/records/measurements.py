@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Measurement
-from polychromic.records.jsonl import read_json, read_rows
+from polychromic.records.jsonl import read_json
+from polychromic.records.rows import FloatOrNaN, read_nouns
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,37 @@ class StoredMeasurement:
     measurement: Measurement
 
 
-def measurement_row(stored: StoredMeasurement) -> dict[str, Any]:
-    """One row of ``measurements.jsonl``; NaN is written as null."""
+@dataclass(frozen=True, slots=True)
+class MeasurementRow:
+    """One row of ``measurements.jsonl``; a value that is missing has a reason."""
+
+    model: str
+    temperature: float
+    prompt_id: str
+    signature: str
+    numerator: FloatOrNaN
+    denominator: FloatOrNaN = 1.0
+    reason: str = ""
+    detail: Mapping[str, FloatOrNaN] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.numerator + self.denominator) and not self.reason:
+            raise InputError(f"{self.signature}: a value is missing and no reason is given")
+
+
+def measurement_row(stored: StoredMeasurement) -> MeasurementRow:
+    """One row of ``measurements.jsonl``."""
     value = stored.measurement
-    return {
-        "model": stored.model,
-        "temperature": stored.temperature,
-        "prompt_id": value.prompt_id,
-        "signature": value.signature,
-        "numerator": value.numerator,
-        "denominator": value.denominator,
-        "reason": value.reason,
-        "detail": dict(value.detail),
-    }
+    return MeasurementRow(
+        stored.model,
+        stored.temperature,
+        value.prompt_id,
+        value.signature,
+        value.numerator,
+        value.denominator,
+        value.reason,
+        value.detail,
+    )
 
 
 def read_measurements(path: str | Path) -> list[StoredMeasurement]:
@@ -43,7 +62,14 @@ def read_measurements(path: str | Path) -> list[StoredMeasurement]:
     Raises:
         RecordError: a row lacks a field, or a value is missing without a reason.
     """
-    return [_checked(path, line, row) for line, row in read_rows(path)]
+    return [
+        StoredMeasurement(
+            row.model,
+            row.temperature,
+            Measurement(row.prompt_id, row.signature, row.numerator, row.denominator, row.reason, row.detail),
+        )
+        for _, row in read_nouns(path, MeasurementRow)
+    ]
 
 
 def facts_path(measurements: str | Path) -> Path:
@@ -64,22 +90,3 @@ def read_facts(measurements: str | Path) -> dict[str, MetricFacts]:
     except InputError as error:
         raise RecordError(f"{path}: metrics: {error}") from None
     return {facts.signature: facts for facts in found}
-
-
-def _checked(path: str | Path, line: int, row: dict[str, Any]) -> StoredMeasurement:
-    try:
-        numerator, denominator = _number(row["numerator"]), _number(row["denominator"])
-        reason = str(row.get("reason") or "")
-        if math.isnan(numerator + denominator) and not reason:
-            raise ValueError("a value is missing and no reason is given")
-        detail = {str(name): _number(value) for name, value in (row.get("detail") or {}).items()}
-        value = Measurement(str(row["prompt_id"]), str(row["signature"]), numerator, denominator, reason, detail)
-        return StoredMeasurement(str(row["model"]), float(row["temperature"]), value)
-    except KeyError as error:
-        raise RecordError(f"{path}:{line}: the row has no {error.args[0]!r}") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise RecordError(f"{path}:{line}: not a row of measurements: {error}") from None
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

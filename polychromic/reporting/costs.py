@@ -11,10 +11,10 @@ from typing import Any
 
 from polychromic.analysis.cost import Cost, Drawn, sampling_account
 from polychromic.core.nouns import Status
-from polychromic.records.costs import Spent, read_costs
+from polychromic.records.costs import TimingRow, read_costs
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json
-from polychromic.records.samples import read_sets
-from polychromic.records.verdicts import Key, read_verdicts, verdict_keys
+from polychromic.records.verdicts import VerdictKey, verdict_keys
 
 COST = "cost.json"
 
@@ -32,17 +32,17 @@ class _Share:
     tokens: int | None
 
 
-def evaluation_cost(folder: str | Path, baseline: str) -> dict[str, Any]:
+def evaluation_cost(folder: Folder, baseline: str) -> dict[str, Any]:
     """The account as one object: ``models``, a row each, and ``stages``, wall-clock and processor seconds of each.
 
     A model's row is about the samples that exist: one that was drawn twice, because a crash lost it, counts once. The
     stages' seconds are all that was spent and finished. Empty when the folder has no ``costs.jsonl``.
     """
-    folder = Path(folder)
-    rows = read_costs(folder)
+    folder = opened(folder)
+    rows = read_costs(folder.path)
     if not rows:
         return {}
-    price = _price(folder)
+    price = _price(folder.path)
     stages = [_stage(name, rows, price) for name in dict.fromkeys(row.stage for row in rows)]
     return {"price_per_hour": price, "models": _models(folder, rows, baseline, price), "stages": stages}
 
@@ -52,7 +52,7 @@ def _price(folder: Path) -> float | None:
     return read_json(path).get("price_per_hour") if path.exists() else None
 
 
-def _stage(name: str, rows: Sequence[Spent], price: float | None) -> dict[str, Any]:
+def _stage(name: str, rows: Sequence[TimingRow], price: float | None) -> dict[str, Any]:
     own = [row for row in rows if row.stage == name]
     cost = Cost(name, 0, math.fsum(row.seconds for row in own), price_per_hour=price)
     return {
@@ -64,13 +64,12 @@ def _stage(name: str, rows: Sequence[Spent], price: float | None) -> dict[str, A
     }
 
 
-def _models(folder: Path, rows: Sequence[Spent], baseline: str, price: float | None) -> list[dict[str, Any]]:
-    path = folder / "samples.jsonl"
-    if not path.exists():
-        return []
-    shares, verdicts = _shares(rows), read_verdicts(folder / "verdicts.jsonl")
-    held: dict[str, list[Key]] = {}
-    for stored in read_sets(path):
+def _models(
+    folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, price: float | None
+) -> list[dict[str, Any]]:
+    shares, verdicts = _shares(rows), folder.judged()
+    held: dict[str, list[VerdictKey]] = {}
+    for stored in folder.sets():
         held.setdefault(stored.model, []).extend(verdict_keys(stored))
     costs, drawn = {}, {}
     for model, keys in held.items():
@@ -89,9 +88,9 @@ def _tokens(shares: Sequence[_Share]) -> float:
     return math.nan if any(share.tokens is None for share in shares) else sum(share.tokens or 0 for share in shares)
 
 
-def _shares(rows: Sequence[Spent]) -> dict[Key, _Share]:
+def _shares(rows: Sequence[TimingRow]) -> dict[VerdictKey, _Share]:
     """What each sample took, by the key of its verdict; the last row about a sample counts."""
-    found: dict[Key, _Share] = {}
+    found: dict[VerdictKey, _Share] = {}
     for row in rows:
         if row.stage != "sample" or row.temperature is None or not row.indices:
             continue

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from polychromic.records.jsonl import read_rows
+from polychromic.core.nouns import Prompt
+from polychromic.records.evaluation import Folder, opened
+from polychromic.records.verdicts import verdict_keys
 
 BUDGET = 1_500_000  # bytes of JSON in the page
 LIMITS = ((1200, 64), (600, 32), (300, 16), (160, 8), (80, 4))  # characters a text, different texts a cell
@@ -24,50 +25,39 @@ class _Group:
     count: int = 0
 
 
-def load(folder: Path, models: Sequence[str]) -> dict[str, Any] | None:
+def load(folder: Folder, models: Sequence[str]) -> dict[str, Any] | None:
     """What the page's drill-down shows: prompts, and for each model and temperature the grouped samples.
 
     Prompts with the largest spread of right answers between models come first and are kept first when not all fit.
     None if the folder has no samples.
     """
-    path = folder / "samples.jsonl"
-    if not path.exists():
+    folder = opened(folder)
+    sets, verdicts = folder.sets(), folder.judged()
+    if not sets:
         return None
-    verdicts = _verdicts(folder / "verdicts.jsonl")
     prompts: dict[str, str] = {}
     cells: dict[str, dict[tuple[int, float], dict[tuple[str, str, bool], _Group]]] = {}
-    for _, row in read_rows(path):
-        model = str(row["model"])
-        if model not in models:
+    for stored in sets:
+        if stored.model not in models:
             continue
-        prompt, temperature = str(row["prompt_id"]), float(row["decoding"]["temperature"])
-        prompts.setdefault(prompt, _flat(row["prompt"]))
-        status, answer = verdicts.get((model, prompt, temperature, row["sample_index"]), ("", None))
-        cell = cells.setdefault(prompt, {}).setdefault((models.index(model), temperature), {})
-        key = (row["text"], status, bool(row.get("finished", True)))
-        group = cell.setdefault(key, _Group(row["text"], status, answer, key[2]))
-        group.count += 1
+        prompt = stored.samples.prompt
+        prompts.setdefault(prompt.id, _flat(prompt))
+        place = (models.index(stored.model), stored.temperature)
+        cell = cells.setdefault(prompt.id, {}).setdefault(place, {})
+        for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True):
+            verdict = verdicts.get(key)
+            status, answer = (verdict.status.value, verdict.answer) if verdict else ("", None)
+            fresh = _Group(completion.text, status, answer, completion.finished)
+            cell.setdefault((completion.text, status, completion.finished), fresh).count += 1
     temperatures = sorted({key[1] for cell in cells.values() for key in cell})
     order = sorted(prompts, key=lambda prompt: (-_spread(cells[prompt]), prompt))
     return _fitted(prompts, cells, order, temperatures)
 
 
-def _verdicts(path: Path) -> dict[tuple[str, str, float, int], tuple[str, str | None]]:
-    if not path.exists():
-        return {}
-    return {
-        (str(row["model"]), str(row["prompt_id"]), float(row["temperature"]), row["sample_index"]): (
-            str(row["status"]),
-            row.get("answer"),
-        )
-        for _, row in read_rows(path)
-    }
-
-
-def _flat(prompt: Any) -> str:
-    if isinstance(prompt, str):
-        return prompt
-    return "\n".join(f"{turn['role']}: {turn['content']}" for turn in prompt)
+def _flat(prompt: Prompt) -> str:
+    if isinstance(prompt.content, str):
+        return prompt.content
+    return "\n".join(f"{turn.role}: {turn.content}" for turn in prompt.content)
 
 
 def _right(groups: Iterable[_Group]) -> int:

@@ -9,20 +9,21 @@ from typing import Any
 from polychromic.analysis.cost import Cost, account
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json, read_rows
+from polychromic.records.metric_names import renamed
 
-PANELS: Mapping[str, tuple[str, ...]] = {
-    "demonstration loss": ("quality_loss", "loss"),
-    "diversity of the samples": ("diversity_value",),
-    "loss - lambda * diversity": ("combined_loss",),
-    "share past the gate": ("gate_rate",),
-    "demonstration gradient, norm": ("demonstration_gradient",),
-    "diversity gradient, norm": ("diversity_gradient",),
-    "gradient share of diversity": ("gradient_share",),
-    "cosine of the gradients": ("gradient_cosine",),
-    "lambda_eff": ("lambda_eff",),
-    "junk monitor, limit 1": ("junk_monitor",),
+PANELS: Mapping[str, str] = {
+    "demonstration loss": "loss",
+    "diversity of the samples": "polychromic/diversity_value",
+    "loss - lambda * diversity": "polychromic/combined_loss",
+    "share past the gate": "polychromic/frac_valid",
+    "demonstration gradient, norm": "polychromic/demonstration_gradient",
+    "diversity gradient, norm": "polychromic/diversity_gradient",
+    "gradient share of diversity": "polychromic/gradient_share",
+    "cosine of the gradients": "polychromic/gradient_cosine",
+    "lambda_eff": "polychromic/lambda_eff",
+    "off-support gain, limit 1 without a gate": "polychromic/off_support_gain",
 }
-"""Panels of the training figure, each with the names its number may have in ``metrics.jsonl``, the best first."""
+"""Panels of the training figure, each with its number's name in ``metrics.jsonl``."""
 
 Curves = dict[str, tuple[list[float], list[float]]]
 
@@ -31,9 +32,9 @@ def curves(run: Path) -> Curves:
     """Steps and values of each panel that a run's ``metrics.jsonl`` has at least two numbers for."""
     found: Curves = {}
     for row in _logs(run):
-        for title, names in PANELS.items():
-            value = next((row[name] for name in names if isinstance(row.get(name), int | float)), None)
-            if value is not None and "step" in row:
+        for title, name in PANELS.items():
+            value = row.get(name)
+            if isinstance(value, int | float) and "step" in row:
                 steps, values = found.setdefault(title, ([], []))
                 steps.append(float(row["step"]))
                 values.append(float(value))
@@ -63,7 +64,7 @@ def _tokens(run: Path) -> int:
     trained = drawn = 0.0
     for row in _logs(run):
         trained = max(trained, float(row.get("num_tokens") or row.get("num_input_tokens_seen") or 0.0))
-        drawn += float(row.get("tokens_generated") or 0.0)
+        drawn += float(row.get("polychromic/tokens_generated") or 0.0)
     return round(trained + drawn)
 
 
@@ -74,4 +75,4 @@ def _facts(run: Path) -> Mapping[str, Any]:
 
 def _logs(run: Path) -> list[dict[str, Any]]:
     path = RunFolder(run).metrics
-    return [row for _, row in read_rows(path)] if path.exists() else []
+    return [renamed(row) for _, row in read_rows(path)] if path.exists() else []

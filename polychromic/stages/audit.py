@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from polychromic.analysis import ceiling, controls
 from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
-from polychromic.records.jsonl import read_rows, write_json
-from polychromic.records.samples import StoredSet, read_sets
-from polychromic.records.verdicts import read_verdicts, verdicts_of
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
+from polychromic.records.jsonl import write_json
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.rows import read_nouns
+from polychromic.records.samples import StoredSet
+from polychromic.records.verdicts import verdicts_of
 
 MANY_IDENTICAL = 0.5  # above this share of prompts with identical candidates, best-of-N is not worth its price
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What was found: acceptance by kind of control, warnings in sentences, and headroom when samples were there."""
-
-    task: str
-    rates: tuple[controls.Rate, ...]
-    warnings: tuple[str, ...]
-    identical: dict[str, float]
-    notes: tuple[str, ...] = ()
-
-    def row(self) -> dict[str, Any]:
-        """The content of ``audit.json``."""
-        shares = [asdict(rate) | {"share": rate.share} for rate in self.rates]
-        return asdict(self) | {"rates": shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,7 @@ class Auditing:
     baseline: str | None = None
 
 
-def run(task: Task | None, folder: str | Path | None = None, auditing: Auditing | None = None) -> Audit:
+def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | None = None) -> controls.Audit:
     """The audit of a task's checker, and of an evaluation folder's samples if one is given.
 
     Right answers are the task's demonstrations; a task without any is audited with samples that passed, or, without
@@ -60,7 +45,8 @@ def run(task: Task | None, folder: str | Path | None = None, auditing: Auditing 
     if task is None and folder is None:
         raise InputError("audit: give a task, a folder of samples, or both")
     auditing = auditing or Auditing()
-    sets = _sets(folder)
+    folder = None if folder is None else opened(folder)
+    sets = () if folder is None else folder.sets()
     rates, notes = ([], []) if task is None else _rates(task, sets, folder, auditing)
     warnings = controls.warnings(rates, auditing.k)
     identical = _identical(sets)
@@ -70,19 +56,14 @@ def run(task: Task | None, folder: str | Path | None = None, auditing: Auditing 
                 f"{name}: {share:.0%} of the prompts have identical candidates: best-of-N cannot pay there."
             )
     warnings += _headroom(folder, auditing.baseline)
-    found = Audit(task.name if task else "", tuple(rates), tuple(warnings), identical, tuple(notes))
+    found = controls.Audit(task.name if task else "", tuple(rates), tuple(warnings), identical, tuple(notes))
     if folder is not None:
-        write_json(Path(folder) / "audit.json", found.row())
+        write_json(folder.path / "audit.json", found)
     return found
 
 
-def _sets(folder: str | Path | None) -> list[StoredSet]:
-    path = Path(folder or ".") / "samples.jsonl"
-    return read_sets(path) if folder is not None and path.exists() else []
-
-
 def _rates(
-    task: Task, sets: Sequence[StoredSet], folder: str | Path | None, auditing: Auditing
+    task: Task, sets: Sequence[StoredSet], folder: EvaluationFolder | None, auditing: Auditing
 ) -> tuple[list[controls.Rate], list[str]]:
     golds = _demonstrations(task, auditing.split)
     notes = []
@@ -111,8 +92,8 @@ def _bare(prompt: Prompt) -> list[controls.Control]:
     return [controls.Control(controls.EMPTY, prompt, ""), echo]
 
 
-def _passed(sets: Sequence[StoredSet], folder: str | Path) -> list[tuple[Prompt, str]]:
-    verdicts = read_verdicts(Path(folder) / "verdicts.jsonl")
+def _passed(sets: Sequence[StoredSet], folder: EvaluationFolder) -> list[tuple[Prompt, str]]:
+    verdicts = folder.judged()
     found: dict[str, tuple[Prompt, str]] = {}
     for stored in sets:
         for completion, verdict in zip(stored.samples.completions, verdicts_of(stored, verdicts), strict=True):
@@ -130,13 +111,12 @@ def _identical(sets: Sequence[StoredSet]) -> dict[str, float]:
     return {name: share for name, share in shares.items() if not math.isnan(share)}
 
 
-def _headroom(folder: str | Path | None, baseline: str | None) -> list[str]:
-    path = Path(folder or ".") / "measurements.jsonl"
-    if folder is None or not path.exists():
+def _headroom(folder: EvaluationFolder | None, baseline: str | None) -> list[str]:
+    if folder is None or not folder.measurements.exists():
         return []
-    rows = [row for _, row in read_rows(path)]
-    table = read_table(rows, known_facts(path, rows))
+    rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
+    table = read_table(rows, known_facts(folder.measurements, rows))
     if baseline is not None and baseline not in table.models:
         raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
     models = [baseline] if baseline else list(table.models)
-    return [flag["text"] for model in models for flag in ceiling.ceiling_flags(table, model)]
+    return [flag.text for model in models for flag in ceiling.ceiling_flags(table, model)]

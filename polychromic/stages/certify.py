@@ -10,6 +10,7 @@ import torch
 
 from polychromic.certificate.controls import control_lines
 from polychromic.certificate.exact import exact_lines
+from polychromic.certificate.harvest import harvest_lines
 from polychromic.certificate.invariances import invariance_lines
 from polychromic.certificate.lines import Line
 from polychromic.certificate.trainer import trainer_lines
@@ -20,6 +21,7 @@ SECTIONS: tuple[Callable[[], list[Line]], ...] = (
     control_lines,
     invariance_lines,
     variance_lines,
+    harvest_lines,
     trainer_lines,
 )
 

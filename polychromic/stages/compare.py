@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.comparison import compare
 from polychromic.analysis.measurements import known_facts
+from polychromic.analysis.record import CompareSettings
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
+from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import read_rows, write_json, write_rows
-from polychromic.records.measurements import facts_path, read_facts
+from polychromic.records.measurements import MeasurementRow, facts_path, read_facts
+from polychromic.records.rows import read_nouns
 
 LIKELY_BASELINES = ("sft", "baseline")
 
 
 def run(
-    folder: str | Path, baseline: str | None = None, base: str | None = None, settings: CompareSettings | None = None
+    folder: Folder, baseline: str | None = None, base: str | None = None, settings: CompareSettings | None = None
 ) -> Path:
     """The path of ``comparison.json``, written from the evaluation folder's measurements and verdicts.
 
@@ -30,21 +32,18 @@ def run(
         InputError: a model is not there, or rows are wrong.
         MissingResourceError: the folder has no measurements.
     """
-    folder = Path(folder)
-    rows = [row for _, row in read_rows(folder / "measurements.jsonl")]
-    models = list(dict.fromkeys(str(row.get("model")) for row in rows))
+    folder = opened(folder)
+    rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
+    models = list(dict.fromkeys(row.model for row in rows))
     base = base or next((name for name in models if name == "base"), None)
     chosen = CompareSettings(baseline or likely_baseline(models), base)
     if settings is not None:
         chosen = replace(settings, baseline=chosen.baseline, base=chosen.base)
     if chosen.base == chosen.baseline:
         chosen = replace(chosen, base=None)
-    facts = known_facts(folder / "measurements.jsonl", rows)
-    verdicts = folder / "verdicts.jsonl"
-    judged = [row for _, row in read_rows(verdicts)] if verdicts.exists() else []
-    path = folder / "comparison.json"
-    write_json(path, compare(rows, facts, chosen, judged, versions()))
-    return path
+    facts = known_facts(folder.measurements, rows)
+    write_json(folder.comparison, compare(rows, facts, chosen, folder.judged(), versions()))
+    return folder.comparison
 
 
 def is_measurements(path: str | Path) -> bool:
@@ -60,14 +59,14 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         InputError: two files hold a model of the same name.
         RecordError: a row is wrong.
     """
-    merged: list[dict[str, Any]] = []
+    merged: list[MeasurementRow] = []
     facts: dict[str, MetricFacts] = {}
     owner: dict[str, str] = {}
     for name, path in files.items():
-        rows = [row for _, row in read_rows(path)]
-        single = len({str(row.get("model")) for row in rows}) == 1
-        rows = [row | {"model": name if single else str(row.get("model"))} for row in rows]
-        for model in {row["model"] for row in rows}:
+        rows = [row for _, row in read_nouns(path, MeasurementRow)]
+        if len({row.model for row in rows}) == 1:
+            rows = [replace(row, model=name) for row in rows]
+        for model in dict.fromkeys(row.model for row in rows):
             if owner.setdefault(model, name) != name:
                 raise InputError(f"{path}: holds a model {model!r}, which {files[owner[model]]} holds too")
         merged += rows

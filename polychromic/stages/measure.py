@@ -12,14 +12,15 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
-from polychromic.metrics._sets import usual_size
+from polychromic.metrics._sets import modal_set_size
 from polychromic.records.artefacts import file_digest, signature, versions
-from polychromic.records.costs import spending
+from polychromic.records.costs import timed
+from polychromic.records.evaluation import Folder, opened
 from polychromic.records.foreign import is_native, read_foreign
 from polychromic.records.jsonl import read_json, write_json, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row
 from polychromic.records.samples import StoredSet, group_sets, read_sets, sample_rows
-from polychromic.records.verdicts import Key, read_verdicts, verdict_row, verdicts_of
+from polychromic.records.verdicts import VerdictKey, read_verdicts, verdict_row, verdicts_of
 from polychromic.settings.catalog import build, kind_class, kinds
 
 Kind = str | Mapping[str, Any]
@@ -29,12 +30,16 @@ ENCODE_TEXTS = 1024
 
 @dataclass(frozen=True)
 class Measuring:
-    """What to measure (None: every metric that applies) and what the metrics may use."""
+    """What to measure (None: every metric that applies) and what the metrics may use.
+
+    ``demonstrations`` are those that the models were shown, ``references`` those of the prompts that are measured.
+    """
 
     metrics: Sequence[Kind] | None = None
     embedder: Embedder | None = None
     task: Task | None = None
     demonstrations: Sequence[Example] = ()
+    references: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +77,33 @@ def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embe
     return None if encoder == NO_ENCODER else CachedEmbedder(load_encoder(encoder), folder)
 
 
-def run(folder: str | Path, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
+def run(folder: Folder, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
     """The path of ``measurements.jsonl`` of an evaluation folder; nothing is done when it is up to date.
 
     Raises:
         MissingResourceError: the folder has no samples.
         RecordError: a row is wrong.
     """
-    folder, measuring = Path(folder), measuring or Measuring()
-    samples, path, about = (folder / name for name in ("samples.jsonl", "measurements.jsonl", "measurements.json"))
-    if not samples.exists():
-        raise MissingResourceError(f"{samples}: there are no samples; draw some with `polychromic sample`")
-    sets, verdicts = read_sets(samples), read_verdicts(folder / "verdicts.jsonl")
+    folder, measuring = opened(folder), measuring or Measuring()
+    path, about = folder.measurements, folder.path / "measurements.json"
+    if not folder.samples.exists():
+        raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
+    sets, verdicts = folder.sets(), folder.judged()
     metrics = pinned_metrics(sets, bool(verdicts), measuring)
     names = [metric.signature for metric in metrics]
     made_of = signature(
         {
             "metrics": names,
-            "samples": file_digest(samples),
-            "verdicts": file_digest(folder / "verdicts.jsonl") if verdicts else "",
-            "demonstrations": [[example.prompt.id, example.demonstration] for example in measuring.demonstrations],
+            "samples": file_digest(folder.samples),
+            "verdicts": file_digest(folder.verdicts) if verdicts else "",
+            "demonstrations": _shown(measuring.demonstrations),
+            **({"references": _shown(measuring.references)} if measuring.references else {}),
             "versions": versions(),
         }
     )
     if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
         return path
-    with spending(folder, "measure"):
+    with timed(folder.path, "measure"):
         found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
     facts = [MetricFacts.of(metric, metric.signature).to_row() for metric in metrics]
@@ -105,7 +111,11 @@ def run(folder: str | Path, measuring: Measuring | None = None, progress: Progre
     return path
 
 
-def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[Key, Verdict]]:
+def _shown(examples: Sequence[Example]) -> list[list[str]]:
+    return [[example.prompt.id, example.demonstration] for example in examples]
+
+
+def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[VerdictKey, Verdict]]:
     """The sample sets and verdicts of a file: our own ``samples.jsonl`` with its neighbour, or anyone's generations.
 
     Raises:
@@ -125,7 +135,7 @@ def adopt(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         InputError: two files hold a model of the same name.
     """
     sets: list[StoredSet] = []
-    verdicts: dict[Key, Verdict] = {}
+    verdicts: dict[VerdictKey, Verdict] = {}
     for model, path in files.items():
         found, judged = read_any(path, model)
         twice = {stored.model for stored in found} & {stored.model for stored in sets}
@@ -147,8 +157,9 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
         "embedder": measuring.embedder,
         "task": measuring.task,
         "demonstrations": tuple(measuring.demonstrations) or None,
+        "references": tuple(measuring.references) or None,
     }
-    wanted = default_metrics(usual_size(drawn)) if named is None else named
+    wanted = default_metrics(modal_set_size(drawn)) if named is None else named
     metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
     if named is None and not judged:
         metrics = [metric for metric in metrics if "verifier" not in metric.needs]
@@ -157,7 +168,10 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
 
 
 def measure(
-    sets: Sequence[StoredSet], verdicts: Mapping[Key, Verdict], metrics: Sequence[Metric], progress: Progress = silent
+    sets: Sequence[StoredSet],
+    verdicts: Mapping[VerdictKey, Verdict],
+    metrics: Sequence[Metric],
+    progress: Progress = silent,
 ) -> list[StoredMeasurement]:
     """One measurement for each model, temperature, metric and prompt; without any verdict the judged ones say so."""
     _encode_ahead(sets, metrics, progress)

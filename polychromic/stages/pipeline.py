@@ -6,28 +6,30 @@ what it reads has changed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polychromic.core.errors import InputError, SettingsError
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
 from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
-from polychromic.records.costs import spending
-from polychromic.records.jsonl import plain, read_json, write_json
+from polychromic.records.costs import timed
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
+from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
-from polychromic.settings.fields import nearest
+from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
 
 if TYPE_CHECKING:
-    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
+COMPARISON_FORM = 2
+"""Raised when comparison.json changes its form, so that a folder made before is compared anew."""
 AUDITED_PROMPTS = 50
 """Right answers that are spoilt to try the checker, before a run is paid for."""
 
@@ -46,18 +48,17 @@ class Evaluation:
     price_per_hour: float | None = None
 
 
-def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``report.html``, with all that leads to it in the folder ``out``.
 
     Raises:
         InputError: no task is given, or the folder holds an evaluation of other settings or other weights.
         MissingResourceError: a model, or the encoder, is not to be had.
     """
-    folder = Path(out)
+    folder = opened(out)
     task = _task(evaluation)
-    _thresholds(evaluation.section)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder)
+    manifest = _open(evaluation, folder.path)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -67,26 +68,28 @@ def run(evaluation: Evaluation, out: str | Path, progress: Progress = silent) ->
     return _report(evaluation, folder, manifest, progress)
 
 
-def audit(evaluation: Evaluation, out: str | Path) -> list[str]:
+def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     """What is wrong with the task's checker, a sentence each: the step before anything is sampled.
 
     Raises what ``run`` raises.
     """
-    task = _task(evaluation)
-    _audit(evaluation, task, _open(evaluation, Path(out)))
-    path = Path(out) / AUDIT
-    return list(read_json(path)["warnings"]) if path.exists() else []
+    from polychromic.analysis.controls import Audit
+
+    task, folder = _task(evaluation), opened(out)
+    _audit(evaluation, task, _open(evaluation, folder.path))
+    path = folder.path / AUDIT
+    return list(read_noun(path, Audit).warnings) if path.exists() else []
 
 
-def draw(evaluation: Evaluation, out: str | Path, progress: Progress = silent) -> Path:
+def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
-    task = _task(evaluation)
-    _open(evaluation, Path(out))
-    _sample(evaluation, task, Path(out), progress)
-    return Path(out) / "samples.jsonl"
+    task, folder = _task(evaluation), opened(out)
+    _open(evaluation, folder.path)
+    _sample(evaluation, task, folder, progress)
+    return folder.samples
 
 
-def forecast(evaluation: Evaluation, out: str | Path) -> sample.Forecast:
+def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
     """What sampling will take, before it starts; raises what ``run`` raises."""
     from polychromic.stages import sample
 
@@ -107,7 +110,9 @@ def _task(evaluation: Evaluation) -> Task:
 
 def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
     resolve(one_base(evaluation.models))
-    manifest = _Manifest(folder, _pins(evaluation), _weights(evaluation.models), evaluation.price_per_hour)
+    metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
+    weights, files = _weights(evaluation.models), digests(metrics)
+    manifest = _Manifest(folder, _pins(evaluation), weights, files, evaluation.price_per_hour)
     manifest.open()
     return manifest
 
@@ -115,7 +120,8 @@ def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    return {
+    files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
+    return ({"files": files} if files else {}) | {
         "base": one_base(evaluation.models).name_or_path,
         "task": section.task,
         "split": section.split,
@@ -141,6 +147,7 @@ class _Manifest:
     folder: Path
     pins: dict[str, Any]
     weights: dict[str, str]
+    metric_files: dict[str, str]
     price_per_hour: float | None = None
 
     @property
@@ -154,13 +161,14 @@ class _Manifest:
             self._same(stored)
         elif self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             raise InputError(f"{self.folder}: is not empty and holds no evaluation of ours; choose another --out")
-        facts: dict[str, Any] = {"versions": versions(), "git_revision": git_revision()}
+        facts: dict[str, Any] = {"metric_files": self.metric_files} if self.metric_files else {}
+        facts |= {"versions": versions(), "git_revision": git_revision()}
         if self.price_per_hour is not None:
             facts["price_per_hour"] = self.price_per_hour
         write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})
 
     def _same(self, stored: Mapping[str, Any]) -> None:
-        changed = differences(stored["pins"], plain(self.pins))
+        changed = differences(stored["pins"], to_jsonable(self.pins))
         if changed:
             named = ", ".join(changed)
             raise InputError(f"{self.folder}: holds an evaluation of other settings ({named}); choose another --out")
@@ -186,17 +194,17 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
         return
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
     inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
-    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing).row()))
+    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
 
 
-def _sample(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
-def _verify(task: Task, folder: Path, progress: Progress) -> None:
+def _verify(task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
     verify.run(folder, task, progress)
@@ -209,73 +217,57 @@ def _refuse_missing_encoder(evaluation: Evaluation) -> None:
     measure.open_embedder(evaluation.section.encoder)
 
 
-def _measure(evaluation: Evaluation, task: Task, folder: Path, progress: Progress) -> None:
+def _measure(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import measure
 
     section = evaluation.section
-    embedder = measure.open_embedder(section.encoder, folder / "embeddings")
-    measure.run(folder, measure.Measuring(section.metrics, embedder, task, _demonstrations(task)), progress)
+    embedder = measure.open_embedder(section.encoder, folder.path / "embeddings")
+    shown = [_demonstrations(task, split) for split in ("train", section.split)]
+    measure.run(folder, measure.Measuring(section.metrics, embedder, task, *shown), progress)
 
 
-def _demonstrations(task: Task) -> Sequence[Example]:
-    """What the models were shown, if the task has any."""
+def _demonstrations(task: Task, split: str) -> Sequence[Example]:
+    """The demonstrations of a split, if the task has any: those of "train" are what the models were shown."""
     try:
-        return task.examples("train")
+        return task.examples(split)
     except InputError:
         return ()
 
 
-def _compare(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> None:
-    from polychromic.analysis.comparison import CompareSettings
+def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
+    from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
+    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
-        "measurements": file_digest(folder / "measurements.jsonl"),
+        "form": COMPARISON_FORM,
+        "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
         "thresholds": evaluation.section.thresholds,
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=_thresholds(evaluation.section))
+    settings = CompareSettings("", plan=plan, thresholds=Thresholds(**evaluation.section.thresholds))
 
     def work() -> None:
         progress("compare", 0, 1)
-        with spending(folder, "compare"):
+        with timed(folder.path, "compare"):
             compare.run(folder, evaluation.baseline, None, settings)
         progress("compare", 1, 1)
 
-    manifest.once("compare", inputs, [folder / "comparison.json"], work)
+    manifest.once("compare", inputs, [folder.comparison], work)
 
 
-def _thresholds(section: EvaluationSection) -> Thresholds:
-    """Where the verdict's levels begin: those of the section, the others as they are.
-
-    Raises:
-        SettingsError: a name is none of a threshold, or a value is no share.
-    """
-    from polychromic.analysis.verdict import Thresholds
-
-    known = [each.name for each in fields(Thresholds)]
-    for name, value in section.thresholds.items():
-        if name not in known:
-            raise SettingsError(f"evaluation.thresholds: there is no {name!r}{nearest(name, known)}")
-        if not 0 <= value < math.inf:
-            raise SettingsError(
-                f"evaluation.thresholds.{name}: a share of the baseline's score is allowed, not {value}"
-            )
-    return Thresholds(**section.thresholds)
-
-
-def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress: Progress) -> Path:
+def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> Path:
     from polychromic.stages import report
 
-    page = folder / "report.html"
+    page = folder.path / "report.html"
     trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
-        "comparison": file_digest(folder / "comparison.json"),
+        "comparison": file_digest(folder.comparison),
         "runs": runs,
         "price_per_hour": read_json(manifest.path).get("price_per_hour"),
         "versions": versions(),
@@ -286,5 +278,5 @@ def _report(evaluation: Evaluation, folder: Path, manifest: _Manifest, progress:
         report.run(folder, runs)
         progress("report", 1, 1)
 
-    manifest.once("report", inputs, [page, folder / "report.md"], work)
+    manifest.once("report", inputs, [page, folder.path / "report.md"], work)
     return page

@@ -12,8 +12,9 @@ from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, drawn, silent
 from polychromic.core.seeds import child_seed
 from polychromic.records import costs
+from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import AppendLog
-from polychromic.records.samples import StoredSet, prompt_hash, read_sets, sample_rows
+from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
@@ -52,7 +53,7 @@ def run(
     models: Sequence[NamedModel],
     prompts: Sequence[Prompt],
     plan: SamplePlan,
-    folder: str | Path,
+    folder: Folder,
     progress: Progress = silent,
 ) -> Path:
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
@@ -64,25 +65,25 @@ def run(
         MissingResourceError: a model or an engine is not to be had.
         InputError: the models have different bases, or another process writes the file.
     """
-    path = Path(folder) / "samples.jsonl"
-    with AppendLog(path) as log:
-        pieces = list(_missing(models, prompts, plan, path))
+    folder = opened(folder)
+    with AppendLog(folder.samples) as log:
+        pieces = list(_missing(models, prompts, plan, folder.sets()))
         total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
         done = total - sum(piece.samples for piece in pieces)
         progress("sample", done, total)
         if not pieces:
-            return path
+            return folder.samples
         engines = _Engines(models, plan.section)
         for piece in pieces:
             for part in _parts(piece, plan.section.batch_size):
-                engines.load(folder)
+                engines.load(folder.path)
                 meter = costs.Meter()
                 for sets in _draw(engines, part, plan.seed):
-                    costs.append(folder, costs.drawn(sets, meter.lap(), engines.device))
+                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
                     log.append(row for stored in sets for row in sample_rows(stored))
                     done += sum(len(stored.indices) for stored in sets)
                     progress("sample", done, total)
-    return path
+    return folder.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +99,30 @@ class Forecast:
     seconds: float | None
 
 
-def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: str | Path) -> Forecast:
+def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: Folder) -> Forecast:
     """The forecast of ``run`` with the same arguments; nothing is loaded or drawn."""
-    path = Path(folder) / "samples.jsonl"
-    missing = sum(piece.samples for piece in _missing(models, prompts, plan, path))
+    folder = opened(folder)
+    missing = sum(piece.samples for piece in _missing(models, prompts, plan, folder.sets()))
     total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
-    taken = [row for row in costs.read_costs(folder) if row.stage == "sample"]
+    taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
     timed = sum(len(row.indices) for row in taken)
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
     return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds)
 
 
-def _missing(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, path: Path) -> Iterator[Piece]:
+def _missing(
+    models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, drawn: Sequence[StoredSet]
+) -> Iterator[Piece]:
     """The work that is not done, grouped so that prompts missing the same indices are drawn together."""
     held = {
-        (item.model, item.samples.decoding, item.samples.prompt.id, prompt_hash(item.samples.prompt)): item.indices
-        for item in (read_sets(path) if path.exists() else ())
+        (item.model, item.samples.decoding, item.samples.prompt.id, item.samples.prompt.content): item.indices
+        for item in drawn
     }
     for model in models:
         for decoding in plan.decodings():
             groups: dict[tuple[int, ...], list[Prompt]] = {}
             for prompt in prompts:
-                have = set(held.get((model.name, decoding, prompt.id, prompt_hash(prompt)), ()))
+                have = set(held.get((model.name, decoding, prompt.id, prompt.content), ()))
                 lacking = tuple(index for index in range(plan.section.n) if index not in have)
                 if lacking:
                     groups.setdefault(lacking, []).append(prompt)
@@ -177,7 +180,7 @@ class _Engines:
     def load(self, folder: str | Path) -> None:
         """Loads the models now, where that is ours to do; what it takes is written to the folder's account once."""
         if self.kind == "transformers" and self._policy is None:
-            with costs.spending(folder, "load"):
+            with costs.timed(folder, "load"):
                 self._loaded()
 
     def adapter(self, model: NamedModel) -> str:

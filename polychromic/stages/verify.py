@@ -9,30 +9,29 @@ from polychromic.core.errors import MissingResourceError
 from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, Task, silent, verdicts_on
 from polychromic.records import costs
+from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import AppendLog
-from polychromic.records.samples import read_sets
-from polychromic.records.verdicts import Key, read_verdicts, verdict_keys, verdict_row
+from polychromic.records.verdicts import VerdictKey, verdict_keys, verdict_row
 
-VERDICTS = "verdicts.jsonl"
 ROWS_PER_WRITE = 256
 
 Verifier = Callable[[Sequence[int]], Iterator[tuple[int, Verdict]]]
 """Given the places of samples without a verdict, each of them with its verdict, in any order."""
 
 
-def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
+def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
 
     Raises:
         MissingResourceError: the folder has no samples.
         RecordError: a row is wrong.
     """
-    samples = Path(folder) / "samples.jsonl"
-    if not samples.exists():
-        raise MissingResourceError(f"{samples}: there are no samples; draw some with `polychromic sample`")
+    folder = opened(folder)
+    if not folder.samples.exists():
+        raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
     every = [
         (key, stored.samples.prompt, completion)
-        for stored in read_sets(samples)
+        for stored in folder.sets()
         for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
     ]
 
@@ -43,16 +42,18 @@ def run(folder: str | Path, task: Task, progress: Progress = silent) -> Path:
             yield from zip(batch, verdicts_on(task, prompts, completions), strict=True)
 
     complete(folder, [key for key, _, _ in every], verified, progress)
-    return Path(folder) / VERDICTS
+    return folder.verdicts
 
 
-def complete(folder: str | Path, keys: Sequence[Key], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+def complete(
+    folder: Folder, keys: Sequence[VerdictKey], verified: Verifier, progress: Progress = silent
+) -> list[Verdict]:
     """A verdict for each key, in order: those of the folder's file, and those found now, written as they are found."""
-    path, meter = Path(folder) / VERDICTS, costs.Meter()
-    with AppendLog(path) as log:
-        known = read_verdicts(path)
+    folder, meter = opened(folder), costs.Meter()
+    with AppendLog(folder.verdicts) as log:
+        known = dict(folder.judged())
         missing = [place for place, key in enumerate(keys) if key not in known]
-        waiting: list[Key] = []
+        waiting: list[VerdictKey] = []
         done = 0
         try:
             for place, verdict in verified(missing):
@@ -62,7 +63,7 @@ def complete(folder: str | Path, keys: Sequence[Key], verified: Verifier, progre
                 if len(waiting) >= ROWS_PER_WRITE or done == len(missing):
                     full, waiting = waiting, []  # first, so that an interruption does not write them twice
                     log.append(verdict_row(key, known[key]) for key in full)
-                    costs.append(folder, [costs.Spent("verify", *meter.lap())])
+                    costs.append(folder.path, [costs.TimingRow("verify", *meter.elapsed())])
                     progress("verify", done, len(missing))
         finally:
             log.append(verdict_row(key, known[key]) for key in waiting)

@@ -20,7 +20,7 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.jsonl import encode, scan_rows, write_json, write_rows
-from polychromic.records.samples import StoredSet, sample_rows
+from polychromic.records.samples import SampleRow, StoredSet, sample_rows
 from polychromic.stages import verify
 
 NAMED_ROWS = 5
@@ -147,7 +147,7 @@ def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
     Raises:
         InputError: the folder holds other samples, whose verdicts would be taken for these ones'.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[SampleRow] = []
     for sample in samples:
         prompt = Prompt(sample.problem.id, sample.problem.prompt, {"entry_point": sample.problem.entry_point})
         drawn = SampleSet(prompt, (Completion(sample.text),), Decoding(temperature=sample.temperature), model)

@@ -1,81 +1,88 @@
-"""The numbers a run logs: means over the steps since the last log, over all ranks."""
+"""The numbers a run logs: an open dictionary, each number with the rule that reduces it over steps and ranks.
+
+A plain number is averaged; ``Sum``, ``Max`` and ``Last`` mark numbers that are reduced in another way. Names that TRL
+has are TRL's; ours begin with ``polychromic/``. ``docs/logged-numbers.md`` lists them all with unit and meaning.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
-NAMES = (
-    "diversity_value",
-    "diversity_target",
-    "similarity",
-    "gate_rate",
-    "dead_share",
-    "unique_ratio",
-    "truncated_share",
-    "mean_length",
-    "tokens_generated",
-    "sample_entropy",
-    "logprob_gap",
-    "skipped_examples",
-    "failed_draws",
-    "lambda",
-    "lambda_eff",
-    "junk_monitor",
-    "demonstration_gradient",
-    "diversity_gradient",
-    "gradient_ratio",
-    "gradient_share",
-    "gradient_cosine",
-    "seconds_sampling",
-    "seconds_judging",
-    "seconds_scoring",
-    "seconds_demonstration",
-)
-"""Everything that may be logged, in the order the ranks add it up in."""
-
-AddUp = Callable[[Tensor], Tensor]
+Numbers = dict[str, list[float]]
+"""What was observed since the last log, by name."""
+Gather = Callable[[Any], Sequence[Any]]
 
 
-@dataclass
-class Means:
-    """Sums and counts by name; NaN is not counted."""
+class Sum(float):
+    """A number that is added up over steps and ranks, such as tokens."""
 
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, name: str, value: float) -> None:
-        """Takes one value."""
-        if name not in NAMES:
-            raise KeyError(name)
-        if math.isfinite(value):
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
+class Max(float):
+    """A number of which the largest counts."""
+
+
+class Last(float):
+    """A number of which the newest counts, as the last rank that has one sees it."""
+
+
+RULES: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "float": lambda values: sum(values) / len(values),
+    "Sum": sum,
+    "Max": max,
+    "Last": lambda values: values[-1],
+}
+
+
+class LoggedMetrics:
+    """The numbers since the last log; NaN and infinities do not count."""
+
+    def __init__(self) -> None:
+        self._numbers: Numbers = {}
+        self._rules: dict[str, str] = {}
 
     def update(self, values: Mapping[str, float]) -> None:
-        """Takes one value for each name."""
-        for name, value in values.items():
-            self.add(name, value)
+        """Takes one number for each name.
 
-    def take(self, add_up: AddUp, loss: float | None) -> dict[str, float]:
-        """The means over all ranks, and with ``loss`` (the SFT loss) the two parts' sum; starts anew.
-
-        ``combined_loss = quality_loss - lambda * diversity_value``; names without a value are left out.
+        Raises:
+            ValueError: a name comes with another rule than before.
         """
-        table = torch.tensor([[self.sums.get(name, 0.0), float(self.counts.get(name, 0))] for name in NAMES])
-        table = add_up(table.double())
-        self.sums, self.counts = {}, {}
-        means = {name: float(s / n) for name, (s, n) in zip(NAMES, table.tolist(), strict=True) if n}
-        if loss is not None:
-            means["quality_loss"] = loss
-            if "diversity_value" in means:
-                means["combined_loss"] = loss - means["lambda"] * means["diversity_value"]
-        return means
+        for name, value in values.items():
+            rule = type(value).__name__ if isinstance(value, Sum | Max | Last) else "float"
+            if self._rules.setdefault(name, rule) != rule:
+                raise ValueError(f"{name}: reduced as {self._rules[name]} until now, as {rule} this time")
+            if math.isfinite(value):
+                self._numbers.setdefault(name, []).append(float(value))
+
+    def take(self, gather: Gather = lambda own: [own]) -> dict[str, float]:
+        """The reduced numbers of all ranks, which ``gather`` brings together; starts anew.
+
+        A name without a number on any rank is left out.
+        """
+        own, self._numbers = self._numbers, {}
+        together: Numbers = {}
+        for numbers, rules in gather([own, self._rules]):
+            self._rules |= rules
+            for name, values in numbers.items():
+                together.setdefault(name, []).extend(values)
+        return {name: float(RULES[self._rules[name]](values)) for name, values in together.items()}
+
+
+def gather_over_ranks(accelerator: Any) -> Gather:
+    """Brings every rank's JSON value to all of them, in the ranks' order."""
+
+    def gather(own: Any) -> list[Any]:
+        if accelerator.num_processes == 1:
+            return [own]
+        text = torch.tensor([list(json.dumps(own).encode())], dtype=torch.uint8, device=accelerator.device)
+        rows = accelerator.gather(accelerator.pad_across_processes(text, dim=1)).tolist()
+        return [json.loads(bytes(row).rstrip(b"\0")) for row in rows]
+
+    return gather
 
 
 def mean_over_ranks(accelerator: Any, values: Sequence[float]) -> list[float]:
@@ -83,14 +90,5 @@ def mean_over_ranks(accelerator: Any, values: Sequence[float]) -> list[float]:
     if accelerator.num_processes == 1:
         return list(values)
     table = torch.tensor([[value if math.isfinite(value) else 0.0, float(math.isfinite(value))] for value in values])
-    return [s / n if n else math.nan for s, n in add_over_ranks(accelerator)(table).tolist()]
-
-
-def add_over_ranks(accelerator: Any) -> AddUp:
-    """Sums a tensor over the ranks of a run."""
-
-    def add_up(table: Tensor) -> Tensor:
-        total: Tensor = accelerator.reduce(table.float().to(accelerator.device), "sum")
-        return total.cpu()
-
-    return add_up
+    total = accelerator.reduce(table.to(accelerator.device), "sum").tolist()
+    return [s / n if n else math.nan for s, n in total]

@@ -20,6 +20,7 @@ from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Embedder, Task
 from polychromic.objective.diversity_objective import lambda_eff
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
@@ -28,9 +29,10 @@ from polychromic.training.build import (
     demonstration_loss,
     loss_on_demonstrations,
     share_of_window,
+    sound_term,
 )
 from polychromic.training.checkpoints import ObjectiveState
-from polychromic.training.logged_metrics import Means, add_over_ranks, mean_over_ranks
+from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
 from polychromic.training.term import DiversityTerm
 
 __all__ = ["PolychromicTrainer", "SFTConfig"]
@@ -49,15 +51,15 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        polychromic: PolychromicSection | None = None,
+        polychromic: PolychromicSection | SoundTerm | None = None,
         task: Task | None = None,
         embedder: Embedder | None = None,
         prompts: Sequence[Prompt] | None = None,
         **kwargs: Any,
     ) -> None:
-        section = polychromic or PolychromicSection()
+        section = sound_term(polychromic, task=task, embedder=embedder)
         super().__init__(*args, **kwargs)
-        self.means = Means()
+        self.metrics = LoggedMetrics()
         self.demonstration = demonstration_loss(section)
         self.term: DiversityTerm | None = None
         self._window: Window | None = None
@@ -86,7 +88,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         began = time.perf_counter()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if self.term:
-            self.means.add("seconds_demonstration", time.perf_counter() - began)
+            self.metrics.update({"polychromic/seconds_demonstration": time.perf_counter() - began})
             self._left -= 1
             if self._monitor and self._left == 0:
                 self._close_monitor(self._monitor)
@@ -114,8 +116,13 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             rollouts = self.term.draw(
                 policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
             )
-        self.means.update({"skipped_examples": window.skipped, "failed_draws": float(rollouts is None)})
-        value = rollouts.report["diversity_value"] if rollouts else math.nan
+        self.metrics.update(
+            {
+                "polychromic/skipped_examples": Sum(window.skipped),
+                "polychromic/failed_draws": Sum(rollouts is None),
+            }
+        )
+        value = rollouts.report["polychromic/diversity_value"] if rollouts else math.nan
         value, tokens = mean_over_ranks(self.accelerator, [value, window.target_tokens])
         self._weight = weight = self.schedule.at(step, tokens)
         self.schedule.observe_value(value)
@@ -128,23 +135,34 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             if weight:
                 self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self._monitor)
         effective = lambda_eff(weight, tokens)
-        report = rollouts.report | {"lambda": weight, "lambda_eff": effective}
-        report["junk_monitor"] = self.term.objective.off_support_gain(effective, rollouts.report["similarity"])
-        target = math.nan if self.schedule.target is None else self.schedule.target
-        self.means.update(report | {"diversity_target": target, "seconds_scoring": time.perf_counter() - began})
+        gain = self.term.objective.off_support_gain(effective, rollouts.report["polychromic/similarity"])
+        self.metrics.update(rollouts.report)
+        self.metrics.update(
+            {
+                "polychromic/lambda": weight,
+                "polychromic/lambda_eff": effective,
+                "polychromic/off_support_gain": gain,
+                "polychromic/diversity_target": math.nan if self.schedule.target is None else self.schedule.target,
+                "polychromic/seconds_scoring": time.perf_counter() - began,
+            }
+        )
 
     def _close_monitor(self, monitor: GradientWindow) -> None:
         found, self._monitor = monitor.close(), None
         if self._weight:
             self.schedule.observe_norms(found.demonstration_norm, found.diversity_norm / abs(self._weight))
-        self.means.update(found.report())
+        self.metrics.update(found.report())
 
     def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = self.accelerator.reduce(vector.to(self.accelerator.device), "mean")
         return mean
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """SFTTrainer's log with the diversity term's means over the steps since the last one."""
+        """SFTTrainer's log with the diversity term's numbers of the steps since the last one."""
         if self.term and self.model.training:
-            logs.update(self.means.take(add_over_ranks(self.accelerator), logs.get("loss")))
+            found = self.metrics.take(gather_over_ranks(self.accelerator))
+            if "loss" in logs and "polychromic/diversity_value" in found:
+                diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]
+                found["polychromic/combined_loss"] = logs["loss"] - diversity
+            logs.update(found)
         super().log(logs, start_time)

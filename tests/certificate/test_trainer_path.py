@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from polychromic.objective import surrogate
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.training import term
+from tests.processes import two_ranks
 
 STEPS = 8
 
@@ -60,13 +58,13 @@ def test_lambda_zero_is_trls_own_trainer():
     assert certificate.lambda_zero() == 0.0
 
 
-def without_end(model, prompts, completions, temperature, *, pad):
+def without_end(model, prompts, completions, temperature):
     cut = [[tokens[:-1] if tokens[-1] in (1, 2) else tokens for tokens in group] for group in completions]
-    return completion_logprobs(model, prompts, cut, temperature, pad=pad)
+    return completion_logprobs(model, prompts, cut, temperature)
 
 
-def untempered(model, prompts, completions, temperature, *, pad):
-    return completion_logprobs(model, prompts, completions, 1.0, pad=pad)
+def untempered(model, prompts, completions, temperature):
+    return completion_logprobs(model, prompts, completions, 1.0)
 
 
 @pytest.mark.parametrize("broken", [without_end, untempered])
@@ -152,11 +150,7 @@ torch.save((steps, seen), os.path.join(sys.argv[1], os.environ["RANK"] + ".pt"))
 def test_two_ranks_reduce_to_the_mean_of_their_estimates(tmp_path: Path):
     """Gloo on loopback: each step's gradient is the exact SFT gradient minus lambda times the ranks' mean estimate."""
     (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [str(tmp_path / "worker.py"), str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    two_ranks(tmp_path / "worker.py", tmp_path)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     assert torch.equal(ranks[0][0], ranks[1][0])
     bench = Bench(1)
@@ -168,7 +162,7 @@ def test_two_ranks_reduce_to_the_mean_of_their_estimates(tmp_path: Path):
         for _, seen in ranks:
             prompts, ids, advantages = seen[step]
             assert len(prompts) == certificate.ROWS // 2
-            logprobs = completion_logprobs(bench.model, prompts, ids, TEMPERATURE, pad=0)
+            logprobs = completion_logprobs(bench.model, prompts, ids, TEMPERATURE)
             found = torch.autograd.grad(diversity_surrogate(advantages, logprobs), bench.adapter)
             estimates.append(torch.cat([g.reshape(-1).double() for g in found]))
         expected = demonstration - LAMBDA * (estimates[0] + estimates[1]) / 2

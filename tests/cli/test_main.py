@@ -72,7 +72,7 @@ def test_a_warning_is_one_line(monkeypatch, capsys):
 
 def polychromic_says(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "polychromic", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, **options
+        [sys.executable, "-m", "polychromic", *map(str, arguments)], capture_output=True, text=True, **options
     )
 
 
@@ -93,7 +93,7 @@ def test_a_wrong_verb_or_option_is_the_users_and_status_2():
 
 def test_a_reader_that_leaves_early_is_no_error():
     process = subprocess.Popen(
-        [sys.executable, "-m", "polychromic", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-m", "polychromic", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -120,7 +120,7 @@ def test_data_check_counts_lengths_duplicates_and_bad_rows(tmp_path):
 
 def test_plan_forecasts_from_the_configuration_alone():
     done = polychromic_says(
-        "plan", "config/experiments/polychromic_1.0_moderate.yaml", "tracking.price_per_hour=2", "--json"
+        "plan", ROOT / "config/experiments/polychromic_1.0_moderate.yaml", "tracking.price_per_hour=2", "--json"
     )
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
@@ -129,14 +129,18 @@ def test_plan_forecasts_from_the_configuration_alone():
     assert plan["sampled_tokens"] == 63 * 8 * 5 * 128
     assert 0.1 < plan["price"] < 2
     assert any("assumed 1,000 rows" in note for note in plan["notes"])
-    base = json.loads(polychromic_says("plan", "config/experiments/baseline.yaml", "--json").stdout)
+    base = json.loads(polychromic_says("plan", ROOT / "config/experiments/baseline.yaml", "--json").stdout)
     assert base["sampled_tokens"] == 0
     assert sum(base["seconds"].values()) < sum(plan["seconds"].values())
 
 
 @pytest.mark.parametrize("verb", [("plan",), ("train", "--dry-run"), ("train",)], ids=" ".join)
-def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb):
-    done = polychromic_says(*verb, "config/demo/moderate.yaml", "polychromic.set_size=9")
+def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb, tmp_path):
+    """Also where the run's folder could not be used."""
+    (tmp_path / "moderate").mkdir()
+    (tmp_path / "moderate" / "holiday.jpg").touch()
+    place = f"experiment.output_root={tmp_path}"
+    done = polychromic_says(*verb, ROOT / "config/demo/moderate.yaml", place, "polychromic.set_size=9")
     assert done.returncode == 2
     reason = "9 samples cannot be chosen from 8 generations; allowed: 1 to 8, or shapley"
     assert done.stderr == f"polychromic: polychromic.set_size: {reason}\n"

@@ -5,8 +5,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,11 @@ import pytest
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.load import load_settings
+from polychromic.settings.schema import ScheduleSection
 from polychromic.stages import train
 from polychromic.training import checkpoints
 from polychromic.training.faults import StoppedError, only_process
+from tests import processes
 
 KILLED = """
 import os, signal, sys
@@ -69,8 +69,8 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     settings = settings_of("whole")
     assert load_settings(whole.resolved) == settings
     history = read_json(whole.trainer_state)["log_history"]
-    assert [row["diversity_value"] for row in history if "loss" in row]
-    assert len([1 for row in history if "gradient_share" in row]) == 3
+    assert [row["polychromic/diversity_value"] for row in history if "loss" in row]
+    assert len([1 for row in history if "polychromic/gradient_share" in row]) == 3
     before = whole.adapter.stat().st_mtime_ns
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
@@ -91,10 +91,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_pa
     from polychromic.settings.load import resolved_yaml
 
     path.write_text(resolved_yaml(settings))
-    here = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], env=os.environ | {"PYTHONPATH": str(here)}, cwd=here, check=False
-    )
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    done = processes.run(script, path, environment=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     folder = train.run(settings)
     assert read_json(folder.run_json)["resumed_from"] == "checkpoint-4"
@@ -180,10 +179,9 @@ def test_weights_that_are_no_numbers_are_never_saved(settings_of, monkeypatch):
         ({"set_size": 9}, "9 samples cannot be chosen from 4 generations"),
         ({"n_generations": 1}, "a set of one sample has no diversity"),
         (
-            {"schedule": {"calibrated": "demonstrations"}},
-            "takes 2 demonstrations of one prompt .* more than 1; allowed",
+            {"schedule": ScheduleSection(calibrated="demonstrations")},
+            r"needs at least 2 demonstrations of one prompt \(largest here: 1\); allowed",
         ),
-        ({"schedule": {"target_share": 2.0}}, "target_share: 2.0 is not between 0 and 1"),
         ({"reward": {"kind": "lexical", "statistic": "ead"}, "rival": "dra"}, "dra compares samples in pairs"),
         ({"reward": "semantic"}, "needs an encoder"),
     ],

@@ -114,7 +114,7 @@ def test_no_verb_imports_anything_heavy_before_it_runs():
         "heavy = {'torch', 'transformers', 'trl', 'peft', 'numpy', 'scipy', 'pydantic', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -128,7 +128,7 @@ def test_help_appears_at_once():
     seconds = []
     for _ in range(5):
         begun = used()
-        done = subprocess.run([sys.executable, "-m", "polychromic", "--help"], capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-m", "polychromic", "--help"], capture_output=True, text=True)
         seconds.append(used() - begun)
         assert done.returncode == 0
         assert all(verb in done.stdout for verb in VERBS)
@@ -137,7 +137,7 @@ def test_help_appears_at_once():
 
 def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, polychromic; print(len([n for n in sys.modules if n.split('.')[0] in ('torch', 'numpy')]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
 
 

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import polychromic
+from tests import processes
 
 ROOT = Path(polychromic.__path__[0]).parent
-QUIET = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +36,8 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def environment():
-    """The environment a verb runs in: this checkout, offline, one thread."""
-    return os.environ | QUIET | {"PYTHONPATH": str(ROOT)}
+    """The environment a verb runs in: this checkout, and what all tests have, offline and one thread."""
+    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="session")
@@ -48,26 +45,16 @@ def says(environment):
     """Runs a verb to its end, as a person would."""
 
     def run(*arguments):
-        command = [sys.executable, "-m", "polychromic", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=400)
+        return processes.run("-m", "polychromic", *arguments, environment=environment)
 
     return run
 
 
 @pytest.fixture(scope="session")
 def begin(environment):
-    """Starts a verb as a terminal would: Ctrl-C reaches it, also where the tests run in a shell's background.
-
-    Such a shell ignores SIGINT, and programs inherit what is ignored.
-    """
+    """Starts a verb as a terminal would."""
 
     def start(*arguments):
-        command = [sys.executable, "-m", "polychromic", *map(str, arguments)]
-        pipe = subprocess.PIPE
-        heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
-        try:
-            return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment)
-        finally:
-            signal.signal(signal.SIGINT, heard)
+        return processes.Program("-m", "polychromic", *arguments, environment=environment)
 
     return start

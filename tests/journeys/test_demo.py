@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import polychromic
+
+CONFIG = Path(polychromic.__path__[0]).parent / "config" / "demo" / "sft.yaml"
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, says, tiny):
@@ -113,7 +117,7 @@ def test_training_on_users_rows_names_the_broken_one_and_counts_the_skipped(tmp_
     data = tmp_path / "train.jsonl"
     rows = [{"prompt": f"{n} 3 5 7 8 9 = 42:", "completion": f"{n} + 3"} for n in range(8)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"prompt": "secret-text"\n')
-    base = ["train", "config/demo/sft.yaml", f"experiment.output_root={tmp_path}", "data.task=null", *tiny[:7]]
+    base = ["train", CONFIG, f"experiment.output_root={tmp_path}", "data.task=null", *tiny[:7]]
     done = says(*base, f"data.train_file={data}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"polychromic: {data}:9: not JSON")
@@ -125,7 +129,7 @@ def test_training_on_users_rows_names_the_broken_one_and_counts_the_skipped(tmp_
 
 
 def test_dry_run_prints_the_whole_configuration_and_trains_nothing(tmp_path, says):
-    done = says("train", "config/demo/sft.yaml", f"experiment.output_root={tmp_path / 'x'}", "--dry-run")
+    done = says("train", CONFIG, f"experiment.output_root={tmp_path / 'x'}", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "lambda: 0.0" in done.stdout
     assert "steps:" in done.stdout

@@ -34,7 +34,7 @@ def test_advantages_by_hand():
     made = objective(set_size=2, baseline="leave_one_out")
     out = made.advantages([group("x", "y", "z")], [judged("a", "a", "b")])
     np.testing.assert_allclose(out.advantages, np.array([[0.5 - 1, 0.5 - 1, 1 - 0]]) / 3)
-    assert out.report["diversity_value"] == pytest.approx((1 + 1 + 1 / 2) / 3)  # mean over the three pairs
+    assert out.report["polychromic/diversity_value"] == pytest.approx((1 + 1 + 1 / 2) / 3)  # mean over the three pairs
 
 
 def test_the_report():
@@ -42,13 +42,13 @@ def test_the_report():
     out = objective(gate="none").advantages(sets, [judged("a", "a", None), judged("d", "e", "f")])
     assert out.report == pytest.approx(
         {
-            "diversity_value": 1 / 6,
-            "gate_rate": 0.5,
-            "dead_share": 1.0,
-            "unique_ratio": (2 / 3 + 1) / 2,
-            "truncated_share": 0.5,
-            "mean_length": (2 + 2 + 1 + 1 + 1 + 1) / 6,
-            "similarity": (0.5 + 0.0) / 2,
+            "polychromic/diversity_value": 1 / 6,
+            "polychromic/frac_valid": 0.5,
+            "frac_reward_zero_std": 1.0,
+            "polychromic/frac_unique": (2 / 3 + 1) / 2,
+            "completions/clipped_ratio": 0.5,
+            "completions/mean_length": (2 + 2 + 1 + 1 + 1 + 1) / 6,
+            "polychromic/similarity": (0.5 + 0.0) / 2,
         }
     )
 
@@ -156,7 +156,7 @@ def test_degenerate_sets_give_a_finite_zero_that_hangs_on_the_graph(advantages, 
 def test_identical_samples_pull_nowhere_without_baseline():
     out = objective(set_size=4, baseline="none").advantages([group(*["x"] * 4)], [judged(*["a"] * 4)])
     assert not out.advantages.any()
-    assert out.report["dead_share"] == 1.0
+    assert out.report["frac_reward_zero_std"] == 1.0
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (3, 2)), ((4,), (4,))])

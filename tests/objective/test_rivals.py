@@ -95,7 +95,7 @@ def test_the_objective_takes_a_rival_and_only_accuracy_and_poly_epo_point_along_
     objective = DiversityObjective(reward, gate, 2, rival=name)
     found = objective.advantages(sets.sets, sets.verdicts)
     assert found.advantages.shape == (len(sets.sets), 3)
-    assert "diversity_value" in found.report
+    assert "polychromic/diversity_value" in found.report
     estimate = exact.expected_estimate(theta, sets, found.advantages)
     error = exact.relative_error(estimate, exact.exact_gradient(theta, reward, gate, [2]))
     if name == "poly_epo":  # 1 - k/n of the gradient

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -9,7 +8,8 @@ from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Completion, Decoding, Measurement, Message, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import AppendLog, read_rows, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row, read_measurements
-from polychromic.records.samples import group_sets, key_of, keys_of, read_keys, read_sets, sample_rows, store
+from polychromic.records.rows import to_row
+from polychromic.records.samples import group_sets, read_sets, sample_rows, store
 from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row, verdicts_of
 
 CHAT = Prompt("p2", (Message("system", "be brief"), Message("user", "naïve?")))
@@ -55,26 +55,14 @@ def test_rows_in_any_order_give_completions_by_index(tmp_path):
     assert read_sets(path)[0].samples.texts == ("a", "b", "c")
 
 
-def test_keys_tell_apart_all_that_must_not_be_mixed(tmp_path):
-    (stored,) = store([drawn(PLAIN, "a")], "x", 0)
-    row = sample_rows(stored)[0]
-    changes = {
-        "model": "base",
-        "adapter": "y",
-        "prompt_id": "p9",
-        "prompt": "other",
-        "decoding": row["decoding"] | {"temperature": 0.9},
-        "sample_index": 1,
-        "seed": 1,
-    }
-    assert len({key_of(row), *(key_of(row | {name: value}) for name, value in changes.items())}) == 8
-    assert key_of(row | {"text": "z", "finished": True, "token_ids": []}) == key_of(row)
-    assert key_of(json.loads(json.dumps(row))) == key_of(row)
-    assert keys_of(stored) == [key_of(row)]
+def test_sets_of_other_models_decodings_and_prompts_are_not_mixed(tmp_path):
     path = tmp_path / "samples.jsonl"
-    assert read_keys(path) == set()
-    write(path, [stored])
-    assert read_keys(path) == {key_of(row)}
+    (stored,) = store([drawn(PLAIN, "a")], "x", 0)
+    row = to_row(sample_rows(stored)[0])
+    hotter = {"decoding": row["decoding"] | {"temperature": 0.9}}
+    changes = ({}, {"model": "base"}, {"prompt_id": "p9"}, {"prompt": "other"}, hotter)
+    write_rows(path, [row | change for change in changes])
+    assert [len(each.indices) for each in read_sets(path)] == [1] * 5
 
 
 def test_a_model_name_for_two_adapters_is_refused(tmp_path):
@@ -95,14 +83,14 @@ def test_one_sample_with_two_seeds_is_refused(tmp_path):
     ("change", "reason"),
     [
         ({"text": None}, None),
-        ({"decoding": {"heat": 1}}, "not a row of samples"),
+        ({"decoding": {"temperature": "warm"}}, "decoding: temperature: expected a number, got a string"),
         ({"prompt": [{"role": "user"}]}, "a message needs a role and a content"),
         ({"prompt": 3}, "neither a string nor a list"),
     ],
 )
 def test_a_row_of_another_shape_is_named_by_its_line(tmp_path, change, reason):
     path = tmp_path / "samples.jsonl"
-    row = sample_rows(store([drawn(PLAIN, "a")], "x", 0)[0])[0] | change
+    row = to_row(sample_rows(store([drawn(PLAIN, "a")], "x", 0)[0])[0]) | change
     if reason is None:
         del row["text"]
         reason = "the row has no 'text'"
@@ -122,8 +110,8 @@ def test_verdicts_join_their_samples_and_what_is_not_judged_is_absent(tmp_path):
     assert passed == Verdict(Status.PASSED, "", "2+3+5")
     assert absent.status is Status.ABSENT
     assert read_verdicts(tmp_path / "none.jsonl") == {}
-    write_rows(path, [verdict_row(first, passed) | {"status": "great"}])
-    with pytest.raises(RecordError, match=r"verdicts\.jsonl:1: not a row of verdicts"):
+    write_rows(path, [to_row(verdict_row(first, passed)) | {"status": "great"}])
+    with pytest.raises(RecordError, match=r"verdicts\.jsonl:1: status: expected one of passed"):
         read_verdicts(path)
 
 
@@ -138,6 +126,6 @@ def test_measurements_keep_nan_with_its_reason_and_refuse_nan_without(tmp_path):
     assert math.isnan(second.measurement.value)
     assert second.measurement.reason == "4 samples, k is 8"
     assert next(read_rows(path))[1]["denominator"] == 4.0
-    write_rows(path, [measurement_row(lost) | {"reason": ""}])
+    write_rows(path, [to_row(measurement_row(lost)) | {"reason": ""}])
     with pytest.raises(RecordError, match="no reason is given"):
         read_measurements(path)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
-from polychromic.records.costs import Spent, append
+from polychromic.records.costs import TimingRow, append
 from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import verdict_row
@@ -16,7 +16,7 @@ from polychromic.reporting.page import write_report
 
 
 def sampled(model, prompt, indices, seconds, tokens=(5, 5)):
-    return Spent("sample", seconds, seconds / 2, "cuda", model, 1.0, prompt, tuple(indices), tokens)
+    return TimingRow("sample", seconds, seconds / 2, "cuda", model, 1.0, prompt, tuple(indices), tokens)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def evaluation(tmp_path):
 
 def test_seconds_tokens_dollars_multiplier_and_a_passing_answers_price(evaluation):
     append(evaluation, [sampled("ours", "p", (0, 1), 4.0), sampled("ours", "q", (0, 1), 4.0)])
-    append(evaluation, [Spent("measure", 2.0, 1.0), Spent("measure", 3.0, 1.0)])
+    append(evaluation, [TimingRow("measure", 2.0, 1.0), TimingRow("measure", 3.0, 1.0)])
     found = evaluation_cost(evaluation, "sft")
     sft, ours = found["models"]
     assert (sft["tokens"], sft["device_seconds"], sft["wall_seconds"], sft["dollars"]) == (20, 4.0, 4.0, 4.0)

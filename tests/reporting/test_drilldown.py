@@ -12,6 +12,8 @@ def rows(prompts, texts, model="sft", temperature=1.0):
         for j, text in enumerate(texts(i)):
             yield {
                 "model": model,
+                "adapter": "",
+                "seed": 0,
                 "prompt_id": f"p{i:04d}",
                 "prompt": f"question {i}",
                 "decoding": {"temperature": temperature},

@@ -34,7 +34,8 @@ def folder(tmp_path):
     ]
     (tmp_path / "measurements.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     secret = {"prompt_id": "p0", "prompt": "secret words", "text": "secret words", "model": "sft", "sample_index": 0}
-    (tmp_path / "samples.jsonl").write_text(json.dumps(secret | {"decoding": {"temperature": 1.0}}) + "\n")
+    secret |= {"adapter": "", "seed": 0, "decoding": {"temperature": 1.0}}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(secret) + "\n")
     compare.run(tmp_path)
     report.run(tmp_path)
     return tmp_path

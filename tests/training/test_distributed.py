@@ -1,12 +1,11 @@
 """Two ranks: the term is a mean over the ranks, whatever each of them drew, and nobody waits for the other."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.processes import two_ranks
 
 HERE = Path(__file__).parent
 
@@ -15,12 +14,7 @@ HERE = Path(__file__).parent
 def ranks(tmp_path_factory):
     """What both ranks saw, with lambda 2 and with lambda 0."""
     out = tmp_path_factory.mktemp("ranks")
-    root = HERE.parents[1]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [str(HERE / "two_ranks.py"), str(out)]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=550, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    two_ranks(HERE / "two_ranks.py", out)
     return {
         weight: [torch.load(out / f"{weight}-{rank}.pt", weights_only=True) for rank in range(2)]
         for weight in (2.0, 0.0)

@@ -124,8 +124,8 @@ class Crowded:
     def __init__(self, room, where):
         self.room, self.where, self.sizes = room, where, []
 
-    def __call__(self, model, prompts, completions, temperature, pad):
-        found = completion_logprobs(model, prompts, completions, temperature, pad=pad)
+    def __call__(self, model, prompts, completions, temperature):
+        found = completion_logprobs(model, prompts, completions, temperature)
         self.sizes.append(found.numel())
         if found.numel() > self.room and self.where == "forward":
             raise torch.OutOfMemoryError("on purpose")
@@ -157,7 +157,7 @@ def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_g
     assert crowded.sizes[0] == 16
     assert sum(size for size in crowded.sizes if size <= room) == 16
     assert closest(parts, whole) < 1e-6
-    assert again.report["logprob_gap"] == pytest.approx(drawn.report["logprob_gap"], abs=1e-7)
+    assert again.report["polychromic/logprob_gap"] == pytest.approx(drawn.report["polychromic/logprob_gap"], abs=1e-7)
     assert trainer.term.max_scored_tokens is not None
 
 
@@ -168,7 +168,7 @@ def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_t
         monkeypatch.setattr(term_module, "completion_logprobs", crowded)
         trainer = make_trainer(2.0, section={"schedule": {"monitor_every": 1}}, max_steps=2, learning_rate=0.0)
         trainer.train()
-        logs.append([row["diversity_gradient"] for row in trainer.state.log_history if "loss" in row])
+        logs.append([row["polychromic/diversity_gradient"] for row in trainer.state.log_history if "loss" in row])
     assert logs[1] == pytest.approx(logs[0], rel=1e-4)
     assert [size for size in crowded.sizes if size > 3] == [16, 8, 4]  # all in the first step
 
@@ -205,7 +205,7 @@ def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_
 def test_neftunes_noise_stays_out_of_sampling_and_scoring(make_trainer, first_gradients, alpha):
     plain, _ = first_gradients(make_trainer(0.0, neftune_noise_alpha=alpha))
     found, drawn = first_gradients(make_trainer(2.0, neftune_noise_alpha=alpha))
-    assert drawn.report["logprob_gap"] < 1e-4
+    assert drawn.report["polychromic/logprob_gap"] < 1e-4
     term = expected_diversity_gradient(make_trainer(2.0), drawn, 2.0)
     assert closest(found, {name: plain[name] + term[name] for name in plain}) < 1e-4
 
@@ -221,7 +221,7 @@ def test_the_monitor_weighs_a_micro_batch_as_the_optimizer_does(make_trainer):
         trainer.model_accepts_loss_kwargs = accepts
         trainer.train()
         row = trainer.state.log_history[0]
-        seen.append((row["demonstration_gradient"], row["diversity_gradient"]))
+        seen.append((row["polychromic/demonstration_gradient"], row["polychromic/diversity_gradient"]))
     assert seen[1] == pytest.approx(seen[0], rel=1e-4)
     assert seen[2] == pytest.approx(seen[0], rel=1e-4)
 
@@ -229,9 +229,9 @@ def test_the_monitor_weighs_a_micro_batch_as_the_optimizer_does(make_trainer):
 @pytest.mark.parametrize(
     ("schedule", "key", "expected"),
     [
-        ({"warmup_steps": 3}, "lambda", [0.5, 1.0, 1.5, 2.0, 2.0]),
-        ({"max_lambda_eff": 1.0}, "lambda_eff", [1.0] * 5),
-        ({"max_lambda_eff": 100.0}, "lambda", [2.0] * 5),
+        ({"warmup_steps": 3}, "polychromic/lambda", [0.5, 1.0, 1.5, 2.0, 2.0]),
+        ({"max_lambda_eff": 1.0}, "polychromic/lambda_eff", [1.0] * 5),
+        ({"max_lambda_eff": 100.0}, "polychromic/lambda", [2.0] * 5),
     ],
 )
 def test_the_schedule_sets_the_strength_that_is_trained_with(make_trainer, schedule, key, expected):
@@ -243,7 +243,7 @@ def test_the_schedule_sets_the_strength_that_is_trained_with(make_trainer, sched
     trainer.train()
     log = [row for row in trainer.state.log_history if "loss" in row]
     assert [row[key] for row in log] == pytest.approx(expected)
-    assert used == pytest.approx([row["lambda"] for row in log])
+    assert used == pytest.approx([row["polychromic/lambda"] for row in log])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.8])
@@ -252,7 +252,7 @@ def test_target_share_is_the_share_that_the_gradients_have(make_trainer, share):
     section = {"schedule": {"target_share": share, "monitor_every": 1}, "n_generations": 16}
     trainer = make_trainer(2.0, section=section, max_steps=12, learning_rate=0.0, per_device_train_batch_size=8)
     trainer.train()
-    found = [row["gradient_share"] for row in trainer.state.log_history if "loss" in row]
+    found = [row["polychromic/gradient_share"] for row in trainer.state.log_history if "loss" in row]
     assert abs(found[0] - share) > 0.1
     assert sum(found[2:]) / 10 == pytest.approx(share, abs=0.05)
 
@@ -261,7 +261,7 @@ def test_the_monitor_looks_on_diversity_steps(make_trainer):
     section = {"compute_every_n_steps": 3, "schedule": {"monitor_every": 5}}
     trainer = make_trainer(section=section, max_steps=13)
     trainer.train()
-    looked = [row["step"] - 1 for row in trainer.state.log_history if "gradient_share" in row]
+    looked = [row["step"] - 1 for row in trainer.state.log_history if "polychromic/gradient_share" in row]
     assert looked == [0, 6, 12]
 
 
@@ -391,7 +391,7 @@ def test_a_step_whose_draw_fails_is_skipped_and_the_third_in_a_row_stops_the_run
     with pytest.raises(NumericalError):
         trainer.train()
     assert trainer.state.global_step == 5
-    assert [row["failed_draws"] for row in trainer.state.log_history] == [1.0, 0.0, 0.0, 1.0, 1.0]
+    assert [row["polychromic/failed_draws"] for row in trainer.state.log_history] == [1.0, 0.0, 0.0, 1.0, 1.0]
 
 
 def test_identical_samples_and_dead_sets_change_nothing(make_trainer, first_gradients):
@@ -401,7 +401,7 @@ def test_identical_samples_and_dead_sets_change_nothing(make_trainer, first_grad
     trainer.term.task = None
     trainer.term.objective.gate = type("Never", (), {"validity": lambda self, samples, verdicts: (0.0,) * 4})()
     found, drawn = first_gradients(trainer)
-    assert drawn.report["dead_share"] == 1.0
+    assert drawn.report["frac_reward_zero_std"] == 1.0
     assert same(found, plain)
 
 
@@ -414,24 +414,25 @@ def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
     ]
     assert len(rows) == 3
     for row in rows:
-        assert row["quality_loss"] == row["loss"]
-        assert row["combined_loss"] == pytest.approx(row["loss"] - 2.0 * row["diversity_value"])
-        assert row["lambda"] == 2.0
-        assert row["lambda_eff"] == pytest.approx(2.0 * 2)  # a digit and the end token
-        assert row["junk_monitor"] == pytest.approx(2 * row["lambda_eff"] * row["similarity"])
-        assert 0 < row["gradient_share"] < 1
-        assert -1 <= row["gradient_cosine"] <= 1
-        assert 0 <= row["gate_rate"] <= 1
-        assert row["tokens_generated"] > 0
-        assert row["logprob_gap"] < 1e-4
-        assert 0 < row["sample_entropy"] < 4
+        assert row["polychromic/combined_loss"] == pytest.approx(row["loss"] - 2.0 * row["polychromic/diversity_value"])
+        assert row["polychromic/lambda"] == 2.0
+        assert row["polychromic/lambda_eff"] == pytest.approx(2.0 * 2)  # a digit and the end token
+        assert row["polychromic/off_support_gain"] == pytest.approx(
+            2 * row["polychromic/lambda_eff"] * row["polychromic/similarity"]
+        )
+        assert 0 < row["polychromic/gradient_share"] < 1
+        assert -1 <= row["polychromic/gradient_cosine"] <= 1
+        assert 0 <= row["polychromic/frac_valid"] <= 1
+        assert row["polychromic/tokens_generated"] > 0
+        assert row["polychromic/logprob_gap"] < 1e-4
+        assert 0 < row["polychromic/entropy"] < 4
         for name in (
-            "unique_ratio",
-            "dead_share",
-            "truncated_share",
-            "mean_length",
-            "seconds_sampling",
-            "seconds_scoring",
+            "polychromic/frac_unique",
+            "frac_reward_zero_std",
+            "completions/clipped_ratio",
+            "completions/mean_length",
+            "polychromic/seconds_sampling",
+            "polychromic/seconds_scoring",
         ):
             assert row[name] >= 0
         assert not any(isinstance(value, bool) for value in row.values())
@@ -440,9 +441,7 @@ def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
 def test_scores_of_another_distribution_are_refused(make_trainer, monkeypatch):
     """The samples say by which log-probabilities they were drawn; scoring them at another temperature is found out."""
     real = term_module.completion_logprobs
-    monkeypatch.setattr(
-        term_module, "completion_logprobs", lambda m, p, c, temperature, pad: real(m, p, c, temperature * 3, pad=pad)
-    )
+    monkeypatch.setattr(term_module, "completion_logprobs", lambda m, p, c, temperature: real(m, p, c, temperature * 3))
     with pytest.raises(UnsoundObjectiveError, match="nats a token away"):
         make_trainer().train()
 
@@ -462,7 +461,7 @@ def test_out_of_memory_while_sampling_halves_the_batch(make_trainer, monkeypatch
     trainer = make_trainer(max_steps=1)
     trainer.train()
     assert sizes == [4, 2, 2]
-    assert trainer.state.log_history[0]["tokens_generated"] > 16
+    assert trainer.state.log_history[0]["polychromic/tokens_generated"] > 16
 
 
 def test_evaluation_neither_samples_nor_logs_the_term(make_trainer, monkeypatch):
@@ -471,4 +470,4 @@ def test_evaluation_neither_samples_nor_logs_the_term(make_trainer, monkeypatch)
     monkeypatch.setattr(term_module, "generate", None)
     found = trainer.evaluate(trainer.train_dataset.select(range(4)))
     assert found["eval_loss"] > 0
-    assert "diversity_value" not in trainer.state.log_history[-1]
+    assert "polychromic/diversity_value" not in trainer.state.log_history[-1]

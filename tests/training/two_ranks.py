@@ -1,6 +1,6 @@
-"""Run by torchrun: two steps of the real trainer with and without the term; gradients and weights are written down.
+"""Run on two ranks: two steps of the real trainer with and without the term; gradients and weights are written down.
 
-torchrun --nproc_per_node 2 two_ranks.py OUT
+torchrun --nproc_per_node 2 two_ranks.py OUT, or ``tests.processes.two_ranks``.
 """
 
 import importlib.util
@@ -64,7 +64,7 @@ def main(out, weight):
         def remember(*args, **kwargs):
             drawn = draw(*args, **kwargs)
             seen.setdefault("prompts", [samples.prompt.id for samples in drawn.sets])
-            seen.setdefault("value", drawn.report["diversity_value"])
+            seen.setdefault("value", drawn.report["polychromic/diversity_value"])
             return drawn
 
         trainer.term.add_gradients, trainer.term.draw = record, remember

@@ -1,0 +1,82 @@
+"""An evaluation's folder: the names in it, and its samples and verdicts, parsed once for all stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from polychromic.core.nouns import Verdict
+from polychromic.records.samples import StoredSet, read_sets
+from polychromic.records.verdicts import VerdictKey, read_verdicts
+
+Parsed = TypeVar("Parsed")
+
+
+class EvaluationFolder:
+    """The names inside one evaluation's folder; stages that share this object parse its long files once between them.
+
+    What was read is read again when its file has changed. Results are shared: nobody may change them.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._sets = _Read(self.samples, read_sets)
+        self._verdicts = _Read(self.verdicts, read_verdicts)
+
+    @property
+    def samples(self) -> Path:
+        """Every completion, one row each."""
+        return self.path / "samples.jsonl"
+
+    @property
+    def verdicts(self) -> Path:
+        """What the checker found, one row a sample."""
+        return self.path / "verdicts.jsonl"
+
+    @property
+    def measurements(self) -> Path:
+        """Every metric on every prompt of every model."""
+        return self.path / "measurements.jsonl"
+
+    @property
+    def comparison(self) -> Path:
+        """Scores, paired comparisons and verdicts on the variants."""
+        return self.path / "comparison.json"
+
+    def sets(self) -> Sequence[StoredSet]:
+        """The sample sets, none without a file; raises what ``read_sets`` raises."""
+        return self._sets.value() or ()
+
+    def judged(self) -> Mapping[VerdictKey, Verdict]:
+        """The verdicts by key, none without a file; raises what ``read_verdicts`` raises."""
+        return self._verdicts.value() or {}
+
+
+Folder = str | Path | EvaluationFolder
+"""What a stage takes: a path, or the opened folder that other stages read too."""
+
+
+def opened(folder: Folder) -> EvaluationFolder:
+    """The folder itself when it is opened already."""
+    return folder if isinstance(folder, EvaluationFolder) else EvaluationFolder(folder)
+
+
+class _Read(Generic[Parsed]):
+    """A file's content, read when it is asked for and the file is not the one that was read."""
+
+    def __init__(self, path: Path, read: Callable[[Path], Parsed]) -> None:
+        self.path, self.read = path, read
+        self._seen: tuple[int, int, int] | None = None
+        self._value: Parsed | None = None
+
+    def value(self) -> Parsed | None:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        seen = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if seen != self._seen:
+            self._value = None  # never the old content and the new one in memory together
+            self._value, self._seen = self.read(self.path), seen
+        return self._value
