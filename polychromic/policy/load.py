@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+CPU_BITSANDBYTES = (0, 50)
+"""The first version of bitsandbytes that trains on a CPU."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -216,8 +219,14 @@ def _dtype(wanted: str, quantization: Mapping[str, Any] | None) -> Any:
 
 
 def _quantization(options: Mapping[str, Any]) -> Any:
-    if not torch.cuda.is_available():
-        raise InputError("quantization: needs a CUDA device; remove the section to run on the CPU")
+    try:
+        installed = version("bitsandbytes")
+    except PackageNotFoundError:
+        raise MissingResourceError(
+            "quantization: bitsandbytes is not installed: pip install 'polychromic[quantization]'"
+        ) from None
+    if not torch.cuda.is_available() and tuple(map(int, installed.split(".")[:2])) < CPU_BITSANDBYTES:
+        raise InputError(f"quantization: on a CPU it needs bitsandbytes 0.50 or newer, and {installed} is installed")
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(**options)

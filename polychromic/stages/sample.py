@@ -17,7 +17,7 @@ from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.models import NamedModel, one_base, resolve
+from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,16 @@ def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: Samp
     taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
     timed = sum(len(row.indices) for row in taken)
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
-    kind, _ = catalog.split(engine_of(plan.section))
+    kind, _ = catalog.split(engine_of(plan.section, models))
     return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds, kind)
 
 
-def engine_of(section: EvaluationSection) -> Any:
-    """The engine's entry as on the shelf; for ``auto`` the one that it chooses here."""
+def engine_of(section: EvaluationSection, models: Sequence[NamedModel] = ()) -> Any:
+    """The engine's entry as on the shelf; for ``auto`` the one it chooses here, in the models' precision."""
     if catalog.split(section.engine)[0] != "auto":
         return section.engine
+    if one_precision(models):
+        return "transformers"
     chosen: str = catalog.build("samplers", section.engine).chosen
     return chosen
 
@@ -162,9 +164,10 @@ class _Engines:
 
     def __init__(self, models: Sequence[NamedModel], section: EvaluationSection) -> None:
         self.models, self.section = models, section
-        self.entry = engine_of(section)
+        self.entry = engine_of(section, models)
         self.kind, _ = catalog.split(self.entry)
         self._refuse_scales()
+        self._refuse_precision()
         self._policy: Any = None
         self._ready = False
 
@@ -216,6 +219,13 @@ class _Engines:
                 f"`polychromic merge '{scaled[0].adapter}*{scaled[0].scale:g}'` makes a model of it"
             )
 
+    def _refuse_precision(self) -> None:
+        if one_precision(self.models) and self.kind == "vllm":
+            raise InputError(
+                "engine vllm: the adapters were trained on a quantised base, which this engine would not draw from; "
+                "take engine transformers, or evaluate what `polychromic merge` makes of them"
+            )
+
     def _sized(self) -> dict[str, Any]:
         kind, options = catalog.split(self.entry)
         return {"kind": kind, "batch_size": self.section.batch_size} | options
@@ -225,7 +235,9 @@ class _Engines:
             from polychromic.policy.load import attach_adapters, load_base
 
             adapters = {model.name: model.adapter for model in self.models if model.adapter is not None}
-            self._policy = attach_adapters(load_base(resolve(one_base(self.models))), adapters)
+            self._policy = attach_adapters(
+                load_base(resolve(one_base(self.models)), one_precision(self.models)), adapters
+            )
             for model in self.models:
                 if model.adapter is not None:
                     self._policy.scale(model.name, model.scale)
