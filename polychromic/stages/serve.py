@@ -48,8 +48,8 @@ class Serving:
         where = ["--host", "127.0.0.1", "--port", str(self.port), *self.options]
         if self.engine == "vllm":
             drawn_from = ["--logprobs-mode", "processed_logprobs"]  # not those before temperature and truncation
-            program = ["-m", "vllm.entrypoints.openai.api_server", "--model", self.model]
-            return [sys.executable, *program, *drawn_from, *where]
+            module = ["-m", "vllm.entrypoints.openai.api_server", "--model", self.model]
+            return [sys.executable, *module, *drawn_from, *where]
         program = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
         return [sys.executable, "-c", program, "serve", self.model, *where]
 
