@@ -296,7 +296,8 @@ class _Session:
             choices = self.client.chat.completions.create(messages=messages, **common).choices
             found = [self._completion(choice, _chat_text(choice.message), decoding) for choice in choices]
         if len(found) != drawn:
-            raise GarbageAnswerError(f"{options.base_url}: {len(found)} completions where {drawn} were asked for")
+            few = f"{len(found)} where {drawn} were asked for"
+            raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
         return found * (asked.n // drawn)
 
     def _extra(self, decoding: Decoding) -> dict[str, Any]:
