@@ -51,10 +51,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/size_law.py
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build site *.egg-info
