@@ -19,8 +19,7 @@ import numpy as np
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.diversity.kernels import MeanDistance, clusters, nearest_neighbour_distances
 from polychromic.embedding.cache import CachedEmbedder
-from polychromic.metrics.semantic import Semantic
-from polychromic.metrics.vendi import Vendi
+from polychromic.metrics.vectors import Semantic, Vendi
 
 DIMENSIONS = 384
 PER_PROMPT = 16

@@ -7,6 +7,7 @@ tests/journeys/test_scripts.py.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -104,6 +105,7 @@ def two_ranks(script: Path, *arguments: object, timeout: float = 400) -> None:
 
 def _become(arguments, environment, folder, streams):
     """What a fresh interpreter would do with these arguments."""
+    gc.freeze()  # what was imported is never garbage
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
     os.chdir(folder)

@@ -13,9 +13,9 @@ import numpy as np
 from polychromic.analysis.headlines import pass_at_ks
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
 from polychromic.core.facts import Role
-from polychromic.core.nouns import WITH_THE_FIRST
+from polychromic.core.nouns import CORPUS_LEVEL
 
-EXPECTED = {NOT_MEASURED, WITH_THE_FIRST}
+EXPECTED = {NOT_MEASURED, CORPUS_LEVEL}
 """Reasons of numbers that nobody need miss."""
 
 

@@ -8,11 +8,8 @@ from typing import NamedTuple, Protocol
 
 from polychromic.code.problems import Problem
 from polychromic.code.python_ast import normalised
-from polychromic.code.verifier import Judging, behaviour, extraction, finding
+from polychromic.code.verifier import Judging, behaviour, extraction
 from polychromic.core.nouns import SampleSet, Verdict
-
-ONLY_IF_PASSED = "passed"
-"""The behaviour of a program that passed tests whose inputs are unknown: it would give the right answer away."""
 
 
 class Candidates(NamedTuple):
@@ -42,8 +39,7 @@ class Candidates(NamedTuple):
         """
         if self.problem is None:
             return [identity or None for identity in self.identities()]
-        found = [behaviour(verdict) if finding(verdict) else None for verdict in self.verdicts]
-        return [None if label == ONLY_IF_PASSED else label for label in found]
+        return [behaviour(verdict) for verdict in self.verdicts]
 
 
 class Scorer(Protocol):

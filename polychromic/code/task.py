@@ -24,7 +24,7 @@ class CodeTask:
 
     strategy: Strategy = "minimal"
     post_processing: PostProcessing = "auto"
-    distinct_by: DistinctBy = "program"
+    distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
     train_share: float = 0.0

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from polychromic.code.approach import UNREAD, approach
 from polychromic.code.extraction import Extraction, extract, prompt_preamble
 from polychromic.code.json_programs import extract_structured
 from polychromic.code.problems import MOST_INPUTS, Problem
@@ -18,7 +19,8 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
 
-DistinctBy = Literal["program", "behaviour"]
+DistinctBy = Literal["approach", "program", "behaviour"]
+"""What makes two right programs different solutions: how they solve it, how they are written, what they answer."""
 PostProcessing = Literal["auto", "ast", "completion", "none"]
 
 STATUS = {
@@ -35,8 +37,13 @@ STATUS = {
 }
 """Every other outcome is FAILED."""
 
-DETAIL = re.compile(r"(?P<outcome>[a-z_]+) \[(?P<rule>[a-z_]+)\](?: (?P<text>.*))?", re.DOTALL)
+DETAIL = re.compile(
+    r"(?P<outcome>[a-z_]+) \[(?P<rule>[a-z_]+)(?: (?P<behaviour>[0-9a-f]{12}))?\](?: (?P<text>.*))?", re.DOTALL
+)
 MOST_DETAIL = 300
+HASH = re.compile("[0-9a-f]{12}")
+ONLY_IF_PASSED = "passed"
+"""The behaviour of a program that passed tests whose inputs are unknown: it would give the right answer away."""
 
 
 class Judging(NamedTuple):
@@ -44,17 +51,21 @@ class Judging(NamedTuple):
 
     strategy: Strategy = "minimal"
     post_processing: PostProcessing = "auto"
-    distinct_by: DistinctBy = "program"
+    distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
 
 
 class Finding(NamedTuple):
-    """What a verdict's detail says: the sandbox's outcome, the extraction rule and a few words more."""
+    """What a verdict's detail says: the sandbox's outcome, the extraction rule, a few words more, and the behaviour.
+
+    The behaviour is empty where the verdict's answer begins with it, or where the program has none.
+    """
 
     outcome: str
     rule: str
     text: str
+    behaviour: str = ""
 
     @property
     def group(self) -> str:
@@ -67,7 +78,7 @@ def finding(verdict: Verdict) -> Finding | None:
     found = DETAIL.fullmatch(verdict.detail)
     if found is None or found["outcome"] not in list(Outcome):
         return None
-    return Finding(found["outcome"], found["rule"], found["text"] or "")
+    return Finding(found["outcome"], found["rule"], found["text"] or "", found["behaviour"] or "")
 
 
 def extraction(problem: Problem, completion: Completion, judging: Judging) -> Extraction:
@@ -91,7 +102,7 @@ def verify_completions(
     found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
     programs = [program(problem, extracted.source) for (problem, _), extracted in zip(items, found, strict=True)]
     for index, judgement in open_sandbox(judging).judge_each(programs):
-        yield index, verdict(judgement, found[index], judging.distinct_by)
+        yield index, verdict(judgement, found[index], items[index][0].entry_point, judging.distinct_by)
 
 
 def program(problem: Problem, source: str) -> Program:
@@ -145,30 +156,37 @@ def check(candidate):
 """
 
 
-def verdict(judgement: Judgement, extracted: Extraction, distinct_by: DistinctBy) -> Verdict:
-    """The house's verdict; its detail holds outcome, rule and reason, its answer the behaviour and the program."""
-    outcome = judgement.outcome
-    words = extracted.rule if outcome is Outcome.EXTRACT_EMPTY else judgement.detail
-    detail = f"{outcome.value} [{extracted.rule}] {words}".strip()[:MOST_DETAIL]
-    return Verdict(STATUS.get(outcome, Status.FAILED), detail, canonical(judgement, extracted.source, distinct_by))
+def verdict(judgement: Judgement, extracted: Extraction, entry_point: str, distinct_by: DistinctBy) -> Verdict:
+    """The house's verdict: its detail holds outcome, rule and reason, its answer what ``distinct_by`` asks for.
 
-
-def canonical(judgement: Judgement, source: str, distinct_by: DistinctBy) -> str | None:
-    """``behaviour`` or ``behaviour/program``: hashes of the outputs on the test inputs and of the normalised AST.
-
-    Right programs mostly behave the same on the tests, so by default the program tells them apart as well. None when
-    the program did not run far enough to have a behaviour.
+    An answer is ``behaviour`` or ``behaviour/program``: hashes of the outputs on the test inputs and of the normalised
+    AST. By ``approach`` it is the approach alone for a right program, whatever its outputs look like, and
+    ``behaviour/approach`` for another one; the detail then holds the behaviour. None when the program did not run far
+    enough to have a behaviour.
     """
+    outcome, source = judgement.outcome, extracted.source
+    words = extracted.rule if outcome is Outcome.EXTRACT_EMPTY else judgement.detail
     shape = normalised(source)
-    if shape is None or (not judgement.passed and not judgement.outputs):
-        return None
-    behaviour = _digest("\0".join(judgement.outputs)) if judgement.outputs else "passed"
-    return behaviour if distinct_by == "behaviour" else f"{behaviour}/{_digest(shape)}"
+    seen = _digest("\0".join(judgement.outputs)) if judgement.outputs else ""
+    answer, mark = None, ""
+    if shape is not None and (judgement.passed or seen):
+        answer = seen or ONLY_IF_PASSED
+        if distinct_by == "program":
+            answer = f"{answer}/{_digest(shape)}"
+        elif distinct_by == "approach":
+            solved = approach(source, entry_point) or UNREAD
+            answer, mark = solved if judgement.passed else f"{seen}/{solved}", f" {seen}" if seen else ""
+    detail = f"{outcome.value} [{extracted.rule}{mark}] {words}".strip()[:MOST_DETAIL]
+    return Verdict(STATUS.get(outcome, Status.FAILED), detail, answer)
 
 
 def behaviour(verdict: Verdict) -> str | None:
-    """The behaviour part of a code verdict's answer."""
-    return verdict.answer.partition("/")[0] if verdict.answer else None
+    """The hash of the outputs that a verdict of ours knows; None where it knows none, whether or not it passed."""
+    found = finding(verdict)
+    if found is None or verdict.answer is None:
+        return None
+    label = found.behaviour or verdict.answer.partition("/")[0]
+    return label if HASH.fullmatch(label) else None
 
 
 def _digest(text: str) -> str:

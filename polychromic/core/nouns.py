@@ -134,7 +134,7 @@ class Verdict:
         return self.status is Status.PASSED
 
 
-WITH_THE_FIRST = "is one number for all prompts together, which stands with the first"
+CORPUS_LEVEL = "is one number for all prompts together, which stands with the first"
 """The reason of the other prompts, where a metric is a number about all of them."""
 
 

@@ -1,11 +1,9 @@
-"""Lexical diversity: tokenisers without downloads, n-gram counts, and the numbers made of them."""
+"""Lexical diversity: n-gram counts of tokenised texts, and the numbers made of them."""
 
 from __future__ import annotations
 
-import functools
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,40 +13,6 @@ from polychromic.core.errors import InputError
 from polychromic.diversity.subsets import expected_distinct
 
 Tokens = Sequence[Hashable]
-WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def words(text: str) -> list[str]:
-    """Runs of letters, digits and underscores, and every other visible sign by itself; case is kept."""
-    return WORD.findall(text)
-
-
-@functools.cache
-def _mteval() -> Callable[[str], str]:
-    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
-
-    tokenizer: Callable[[str], str] = Tokenizer13a()
-    return tokenizer
-
-
-def mteval_13a(text: str) -> list[str]:
-    """The tokens of sacrebleu's ``13a`` (mteval-v13a), the usual choice of BLEU."""
-    return _mteval()(text).split()
-
-
-TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
-    "words": words,
-    "13a": mteval_13a,
-    "chars": list,
-    "split": str.split,
-}
-
-
-def tokenizer(name: str) -> Callable[[str], list[str]]:
-    """The tokeniser called ``name``: words, 13a, chars or split (white space); raises InputError for another name."""
-    if name not in TOKENIZERS:
-        raise InputError(f"unknown tokenizer {name!r}; there are {', '.join(TOKENIZERS)}")
-    return TOKENIZERS[name]
 
 
 def ngrams(tokens: Tokens, n: int) -> list[tuple[Hashable, ...]]:

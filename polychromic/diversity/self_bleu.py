@@ -3,7 +3,7 @@
 The sentence-BLEU of text i against the other N-1 texts needs, for each n-gram, the largest count in any *other* text.
 Two numbers for each n-gram give it without a pairwise loop: the largest count in any text, and the second largest,
 which takes its place when text i alone attains the largest. The result equals nltk's ``sentence_bleu`` to the last
-bit, for each of its smoothing methods 0 to 7: the counts are integers, and the floating-point steps go in its order.
+bit, for its smoothing methods 0 and 1: the counts are integers, and the floating-point steps go in its order.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,21 +21,23 @@ from numpy.typing import NDArray
 from polychromic.core.errors import InputError
 from polychromic.diversity.ngrams import Tokens
 
-EPSILON, ALPHA, K = 0.1, 5, 5
-"""The constants of nltk's SmoothingFunction: methods 1, 6 and 4."""
+EPSILON = 0.1
+"""The constant of nltk's smoothing method 1."""
 PART = 2**18
 """n-grams sorted together: a few megabytes, which a processor's cache holds."""
 PACKED = 2**63
 """Below this an n-gram with its place is one integer."""
 
-Precision = float | Fraction
+SmoothingName = Literal["method0", "method1"]
+Missing = Callable[[int], float]
+"""The precision of an order without a match, from its possible n-grams."""
 
 
 def self_bleu(texts: Sequence[Tokens], orders: Sequence[int] = (4,), smoothing: str = "method1") -> dict[int, float]:
     """Mean over the texts of sentence-BLEU against the others, in [0, 1], for each of ``orders``; high = alike.
 
-    BLEU-n has uniform weights over the orders 1 to n. NaN for fewer than two texts, and (method6 only, which is not
-    defined without a common 3-gram) when a text has no score. Raises InputError for an unknown method or order.
+    BLEU-n has uniform weights over the orders 1 to n. NaN for fewer than two texts. Raises InputError for an unknown
+    method or order.
     """
     scores = self_bleu_scores(texts, orders, smoothing)
     return {n: math.fsum(values) / len(values) if len(values) > 1 else math.nan for n, values in scores.items()}
@@ -45,18 +47,17 @@ def self_bleu_scores(
     texts: Sequence[Tokens], orders: Sequence[int] = (4,), smoothing: str = "method1"
 ) -> dict[int, list[float]]:
     """Each text's sentence-BLEU against all the others, in [0, 1], for each of ``orders``; see ``self_bleu``."""
-    smooth = _method(smoothing, orders)
+    missing = _method(smoothing, orders)
     if len(texts) < 2:
         return {n: [math.nan] * len(texts) for n in orders}
-    depth = max(*orders, 5) if smoothing in ("method5", "method7") else max(orders)
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    matches = clipped_matches(texts, depth)
+    matches = clipped_matches(texts, max(orders))
     rows = np.column_stack([lengths, closest_other_length(lengths), matches.T])
     unique, inverse = np.unique(rows, axis=0, return_inverse=True)
     found = inverse.reshape(-1).tolist()
     out = {}
     for n in orders:
-        values = [_bleu(row, n, smooth) for row in unique.tolist()]
+        values = [_bleu(row, n, missing) for row in unique.tolist()]
         out[n] = [values[i] for i in found]
     return out
 
@@ -188,112 +189,28 @@ def closest_other_length(lengths: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"
     return closest.astype(np.int64)
 
 
-Smoothing = Callable[[list[int], list[int], int, int], list[Precision] | None]
-
-
-def _bleu(row: list[int], order: int, smooth: Smoothing) -> float:
+def _bleu(row: list[int], order: int, missing: Missing) -> float:
     """BLEU of one text from (its length, the closest other length, its matches of orders 1, 2, ...)."""
     length, reference, *matches = row
     if matches[0] == 0:
         return 0.0
-    possible = [max(1, length - n) for n in range(len(matches))]
-    precisions = smooth(matches, possible, order, length)
-    if precisions is None:
-        return math.nan
+    possible = [max(1, length - n) for n in range(order)]
+    precisions = [m / d if m else missing(d) for m, d in zip(matches[:order], possible, strict=True)]
     brevity = 1.0 if length > reference else math.exp(1 - reference / length)
     weight = 1 / order
-    return brevity * math.exp(math.fsum(weight * math.log(p) for p in precisions if p > 0))
+    return brevity * math.exp(math.fsum(weight * math.log(p) for p in precisions))
 
 
-def _method(name: str, orders: Sequence[int]) -> Smoothing:
+def _method(name: str, orders: Sequence[int]) -> Missing:
     if name not in SMOOTHING:
         raise InputError(f"unknown smoothing {name!r}; there are {', '.join(SMOOTHING)}")
-    least = 3 if name == "method6" else 1
-    if not orders or min(orders) < least:
-        raise InputError(f"self-BLEU with {name} needs orders of at least {least}, not {tuple(orders)}")
+    if not orders or min(orders) < 1:
+        raise InputError(f"self-BLEU needs orders of at least 1, not {tuple(orders)}")
     return SMOOTHING[name]
 
 
-def _fractions(matches: list[int], possible: list[int], order: int) -> list[Precision]:
-    return [Fraction(m, d) for m, d in zip(matches[:order], possible, strict=False)]
-
-
-def _none(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method0: no smoothing; a missing order makes the score (all but) zero."""
-    return [m / d if m else sys.float_info.min for m, d in zip(matches[:order], possible, strict=False)]
-
-
-def _epsilon(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method1: a missing order counts as epsilon matches."""
-    return [(m or EPSILON) / d for m, d in zip(matches[:order], possible, strict=False)]
-
-
-def _plus_one(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method2: one match more of one n-gram more, from order 2."""
-    higher = zip(matches[1:order], possible[1:], strict=False)
-    return [matches[0] / possible[0], *((m + 1) / (d + 1) for m, d in higher)]
-
-
-def _geometric(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method3: the first missing order counts a half, the next a quarter, ... (NIST)."""
-    out: list[Precision] = []
-    missing = 0
-    for m, d in zip(matches[:order], possible, strict=False):
-        missing += m == 0
-        out.append(m / d if m else 1 / (2**missing * d))
-    return out
-
-
-def _by_length(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method4: as method3, scaled by the logarithm of the length; texts of one token stay as they are."""
-    out = _fractions(matches, possible, order)
-    missing = 0
-    for i in range(order):
-        if matches[i] == 0 and length > 1:
-            missing += 1
-            out[i] = 1 / (2**missing * K / math.log(length)) / possible[i]
-    return out
-
-
-def _neighbours(precisions: list[Precision], matches: list[int], possible: list[int]) -> list[Precision]:
-    """The mean of each order's precision, the next one's and the smoothed one before; order 5 stands after the last."""
-    following = [*precisions[1:], Fraction(matches[4], possible[4])]
-    before: Precision = precisions[0] + 1
-    out: list[Precision] = []
-    for own, after in zip(precisions, following, strict=True):
-        before = (before + own + after) / 3
-        out.append(before)
-    return out
-
-
-def _averaged(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method5: averages over neighbouring orders."""
-    return _neighbours(_fractions(matches, possible, order), matches, possible)
-
-
-def _interpolated(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision] | None:
-    """method6: from order 3, towards the ratio of the two orders before; None without a matching 3-gram."""
-    if matches[2] == 0:
-        return None
-    out = _fractions(matches, possible, order)
-    for i in range(2, order):
-        prior = out[i - 1] ** 2 / out[i - 2] if out[i - 2] else 0
-        out[i] = (matches[i] + ALPHA * prior) / (max(0, length - i) + ALPHA)
-    return out
-
-
-def _both(matches: list[int], possible: list[int], order: int, length: int) -> list[Precision]:
-    """method7: method4, then method5."""
-    return _neighbours(_by_length(matches, possible, order, length), matches, possible)
-
-
-SMOOTHING: dict[str, Smoothing] = {
-    "method0": _none,
-    "method1": _epsilon,
-    "method2": _plus_one,
-    "method3": _geometric,
-    "method4": _by_length,
-    "method5": _averaged,
-    "method6": _interpolated,
-    "method7": _both,
+SMOOTHING: dict[str, Missing] = {
+    "method0": lambda possible: sys.float_info.min,
+    "method1": lambda possible: EPSILON / possible,
 }
+"""nltk's ways to count an order without a match: (all but) zero, or epsilon matches of the possible ones."""

@@ -12,18 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from polychromic.core.errors import InputError
-
-DIRECT_TERMS = 1024
-"""Up to this many factors the product is taken term by term; above, Stirling's series without cancellation."""
 
 
 def log_miss(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Any:
     """Natural logarithm of ``miss``; ``-inf`` where the subset must hold a marked sample.
 
-    Relative error of ``miss`` under 1e-12 for n up to 10**6 (checked against exact fractions).
+    A product of ``min(c, k)`` factors, term by term: under 1e-12 relative error (checked against exact fractions for n
+    up to 10**6).
     """
     total, marked, size = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (n, c, k)))
     if np.any(marked < 0) or np.any(marked > total) or np.any(size < 0):
@@ -31,10 +28,7 @@ def log_miss(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Any:
     few, many = np.minimum(marked, size), np.maximum(marked, size)
     out = np.full(total.shape, -np.inf)
     possible = marked + size <= total
-    direct = possible & (few <= DIRECT_TERMS)
-    out[direct] = _log_product(total[direct], few[direct], many[direct])
-    series = possible & ~direct
-    out[series] = _log_stirling(total[series], few[series], many[series])
+    out[possible] = _log_product(total[possible], few[possible], many[possible])
     out[size > total] = np.nan
     return out[()]
 
@@ -48,27 +42,10 @@ def _log_product(n: NDArray[np.float64], few: NDArray[np.float64], many: NDArray
     return out
 
 
-def _log_stirling(n: NDArray[np.float64], few: NDArray[np.float64], many: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same for many factors: the large ``n log n`` parts cancel on paper, not in floating point."""
-    rest = n - few - many
-    out = _series(n - few) + _series(n - many) - _series(n) - _series(rest)
-    out += (n - few + 0.5) * _log_share_left(n, few) + (n - many + 0.5) * _log_share_left(n, many)
-    taken = np.where(rest > 0, few + many, 0.0)
-    return out + np.where(rest > 0, -(rest + 0.5) * _log_share_left(n, taken), 0.5 * np.log(2 * np.pi * n))
-
-
 def _log_share_left(n: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[np.float64]:
     """Logarithm of (1 - taken / n) to full precision at both ends."""
     small = 2 * taken < n
     return np.where(small, np.log1p(-np.where(small, taken, 0.0) / n), np.log(np.where(small, n, n - taken) / n))
-
-
-def _series(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What Stirling's formula leaves over: log(x!) - (x + 1/2) log x + x - log(2 pi) / 2; 0 for x = 0."""
-    safe = np.maximum(x, 1.0)
-    tail = 1 / (12 * safe) - 1 / (360 * safe**3) + 1 / (1260 * safe**5)
-    exact = gammaln(safe + 1) - (safe + 0.5) * np.log(safe) + safe - 0.5 * np.log(2 * np.pi)
-    return np.where(x > 0, np.where(safe > 32, tail, exact), 0.0)
 
 
 def miss(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Any:

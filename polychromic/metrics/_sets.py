@@ -1,4 +1,4 @@
-"""What the metrics share: signatures, one measurement for each set, and the reasons why there is none."""
+"""What the metrics share: one measurement for each set, and the reasons why there is none."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from polychromic.core.errors import InputError
+from polychromic.core.facts import write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
 
 Options = Sequence[Mapping[str, Any]]
 """The options of a metric's instances."""
+Judged = Sequence[Verdict] | None
+"""The verdicts on one set's completions."""
 Verdicts = Sequence[Sequence[Verdict]] | None
 
 
@@ -33,7 +36,7 @@ def measure_each(
     signature: str,
     sets: Sequence[SampleSet],
     verdicts: Verdicts,
-    one: Callable[[SampleSet, Sequence[Verdict] | None], Value],
+    one: Callable[[SampleSet, Judged], Value],
 ) -> list[Measurement]:
     """``one`` applied to every set; NaN with a reason where it raises UnmeasurableError or finds no number.
 
@@ -56,39 +59,69 @@ def measure_each(
     return out
 
 
-def usual_size(sets: Sequence[SampleSet]) -> int:
+def modal_set_size(sets: Sequence[SampleSet]) -> int:
     """The number of completions most sets have; the smaller of two as frequent; 1 when there is no set."""
     sizes = Counter(len(item.completions) for item in sets)
     return min(sizes, key=lambda size: (-sizes[size], size), default=1)
 
 
-def size_of(k: int | None) -> int:
-    """The k of a pinned metric: None, which only a metric without sets still has, reads as 1."""
-    return 1 if k is None else k
+class PerSet:
+    """A metric that gives each set a number by itself: kinds add their facts, ``_options`` and ``_value``."""
 
+    kind: ClassVar[str]
+    headline: ClassVar[int] = 0
+    _needs: ClassVar[tuple[str, ...]] = ()
 
-class OnTheShelf:
-    """A metric with nothing to pin, and without a place in an evaluation that names no metrics."""
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it cannot be computed without."""
+        return self._needs
 
-    def pinned(self, sets: Sequence[SampleSet]) -> Self:
-        """The same metric."""
-        return self
+    @property
+    def signature(self) -> str:
+        """``kind|option:value|...`` with every option that changes the number."""
+        return write_signature(self.kind, **self._options())
 
     @classmethod
     def defaults(cls, n: int) -> Options:
-        """No options."""
-        return ()
+        """Options of its instances where an evaluation of ``n`` samples a prompt names no metrics: one as it is."""
+        return ({},)
+
+    def pinned(self, sets: Sequence[SampleSet]) -> Self:
+        """The same metric with its open options fixed to what these sets have in common."""
+        return self
+
+    def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
+        """One measurement for each set, in order; NaN with a reason where there is no number."""
+        metric = self.pinned(sets)
+        return measure_each(metric.signature, sets, verdicts, metric._value)
+
+    def _options(self) -> dict[str, Any]:
+        return {}
+
+    def _value(self, samples: SampleSet, judged: Judged) -> Value:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class FirstK(OnTheShelf):
-    """A metric of the first ``k`` completions of each set; k of None is the number that most sets have."""
+class KSamples(PerSet):
+    """A metric of ``k`` completions of each set; None: as many as most sets have."""
 
     k: int | None = None
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k fixed to what these sets have in common."""
-        return replace(self, k=usual_size(sets)) if self.k is None else self
+        return replace(self, k=modal_set_size(sets)) if self.k is None else self
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """Options of its instances where an evaluation of ``n`` samples a prompt names no metrics: one of all."""
+        return ({"k": n},)
+
+    @property
+    def k_or_1(self) -> int:
+        """The k of a pinned metric; 1 where there was no set to pin it to."""
+        return 1 if self.k is None else self.k
 
 
 def at_least(samples: SampleSet, k: int, *, least: int = 1) -> int:
@@ -107,7 +140,7 @@ def first_texts(samples: SampleSet, k: int, *, least: int = 1) -> tuple[str, ...
     return samples.texts[:k]
 
 
-def passes(verdicts: Sequence[Verdict] | None) -> list[bool]:
+def passes(verdicts: Judged) -> list[bool]:
     """Whether each completion is right; raises UnmeasurableError when one was not judged: that is no fail."""
     if verdicts is None:
         raise UnmeasurableError("there are no verdicts")
@@ -117,7 +150,7 @@ def passes(verdicts: Sequence[Verdict] | None) -> list[bool]:
     return [verdict.passed for verdict in verdicts]
 
 
-def right_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
+def right_answers(verdicts: Judged) -> list[str | None]:
     """The answer of each completion that is right, None for the others.
 
     Raises UnmeasurableError when a right completion has no answer, so that it cannot be told from another.
@@ -133,7 +166,7 @@ def _refuse_nameless(right: int) -> None:
         raise UnmeasurableError(f"{right} right completions have no answer to tell them apart by")
 
 
-def all_answers(verdicts: Sequence[Verdict] | None) -> list[str | None]:
+def all_answers(verdicts: Judged) -> list[str | None]:
     """The answer of each completion, right or wrong, None where there is none.
 
     Raises UnmeasurableError when a completion was not judged, unless its answer is known all the same, and when a right

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
-from polychromic.core.facts import Role, write_signature
+from polychromic.core.facts import Role
 from polychromic.core.nouns import Example, Measurement, SampleSet
 from polychromic.core.seeds import child_seed
-from polychromic.metrics._sets import Value, Verdicts
-from polychromic.metrics._texts import OfVectors, embedder_name, with_the_first
+from polychromic.metrics._sets import Options, Value, Verdicts
+from polychromic.metrics._vectors import OfVectors, corpus_level, embedder_name
 
 LEAST = 100
 """Texts a side below which the histograms are mostly noise."""
@@ -31,21 +31,24 @@ class Mauve(OfVectors):
     models and the demonstrations have. One number without an interval, which stands with the first prompt.
     """
 
+    kind: ClassVar[str] = "mauve"
     title: ClassVar[str] = "MAUVE"
     role: ClassVar[Role] = Role.QUALITY
     direction: ClassVar[int] = 1
-    headline: ClassVar[int] = 0
-    needs: ClassVar[tuple[str, ...]] = ("encoder", "demonstrations")
 
     texts: int | None = None
     seed: int = 0
     demonstrations: Sequence[Example] = ()
 
     @property
-    def signature(self) -> str:
-        """``mauve|k:K|texts:N|seed:SEED|encoder:NAME|human:demonstrations|scope:corpus``."""
-        parts = {"k": self.k, "texts": self.texts, "seed": self.seed, "encoder": embedder_name(self.embedder)}
-        return write_signature("mauve", **parts, human="demonstrations", scope="corpus")
+    def needs(self) -> tuple[str, ...]:
+        """An encoder and demonstrations."""
+        return ("encoder", "demonstrations")
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """None: it is measured where it is named."""
+        return ()
 
     def pinned(self, sets: Sequence[SampleSet]) -> Self:
         """The same metric with its k and number of texts fixed to what these sets have in common."""
@@ -73,7 +76,11 @@ class Mauve(OfVectors):
             score, reason = metric._score(np.concatenate(vectors)), ""
         except MissingResourceError as error:
             score, reason = float("nan"), str(error)
-        return with_the_first(rows, score, reason)
+        return corpus_level(rows, score, reason)
+
+    def _options(self) -> dict[str, Any]:
+        parts = {"k": self.k, "texts": self.texts, "seed": self.seed, "encoder": embedder_name(self.embedder)}
+        return {**parts, "human": "demonstrations", "scope": "corpus"}
 
     def _human(self) -> list[str]:
         return [text for example in self.demonstrations if (text := example.demonstration.strip())]

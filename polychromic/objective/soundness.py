@@ -27,12 +27,14 @@ class Surroundings:
     """What a run has beside its settings: a task that judges completions, an encoder for texts, demonstrations.
 
     ``repeated`` is how many demonstrations the prompt with the most of them has; None where nobody has counted.
+    ``as_written``: the task takes programs that are written differently for different answers.
     """
 
     verifier: bool
     encoder: bool = True
     demonstrations: bool = True
     repeated: int | None = None
+    as_written: bool = False
 
 
 def refuse_unsound(
@@ -57,7 +59,7 @@ def refuse_unsound(
     _refuse_parts(section, surroundings)
     _refuse_rival(section)
     _refuse_schedule(section, surroundings)
-    return _warnings(section)
+    return _warnings(section, surroundings)
 
 
 def _refuse_sizes(section: PolychromicSection) -> None:
@@ -118,8 +120,13 @@ def _refuse_schedule(section: PolychromicSection, surroundings: Surroundings) ->
         )
 
 
-def _warnings(section: PolychromicSection) -> list[str]:
+def _warnings(section: PolychromicSection, surroundings: Surroundings) -> list[str]:
     out = []
+    if surroundings.as_written and any(kind == "answers" for kind, _ in _nested(section.reward)):
+        out.append(
+            "polychromic.reward: answers pays for every way to write one solution down, junk included, as the task's "
+            "distinct_by is program; approach pays for different solutions"
+        )
     if split(section.gate)[0] == "none":
         out.append(
             "polychromic.gate: none lets junk count as diverse; "

@@ -1,54 +1,63 @@
 """``log q(completion | prompt)`` with gradient: the sum over the completion's tokens, end token included.
 
-Each prompt is read once and its keys and values shared by its samples, gradient included, where the model may keep a
-cache; under gradient checkpointing, which forbids that, every sample is a row of its own. Logits exist only for the
-completion's tokens, and for large vocabularies only a chunk of them at a time.
+Each prompt is read once for all its samples, in one stream (see ``stream``), whether or not gradients are
+checkpointed. A model is taken at its word only after the streams of its first prompt gave what separate rows give; one
+that cannot be masked, keeps a state or gives other numbers is scored in rows, and a warning says why. Logits exist only
+for the completion's tokens, and for large vocabularies only a chunk of them at a time.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from polychromic.policy.generate import left_padded
+from polychromic.policy.sampling_mode import sampling_mode
+from polychromic.policy.stream import FULL, MASKED, WINDOWED, Sequences, lay_out, samples_a_stream, tokens_in
 
 CHUNK_LOGITS = 2**25
 """Logits held at a time; above this the head is applied in chunks whose logits are recomputed in the backward pass."""
+ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-8}
+"""Nats a token by which streams and rows may differ, by precision."""
+HALF_ROUNDING = 0.05
+"""The same in 16 bits."""
 
-Sequences = Sequence[Sequence[int]]
+_rows_only: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+"""The models met so far: whether they are scored in rows."""
 
 
 def completion_logprobs(
-    model: nn.Module, prompts: Sequences, completions: Sequence[Sequences], temperature: float, *, pad: int
+    model: nn.Module, prompts: Sequences, completions: Sequence[Sequences], temperature: float
 ) -> Float[Tensor, "p n"]:
     """Natural log-probabilities of ``n`` completions for each of ``p`` prompts, with logits divided by ``temperature``.
 
-    Prompts and padding are not scored. An empty completion has log-probability 0. float32, with gradient where the
-    model's parameters have one.
+    Prompts are not scored. An empty completion has log-probability 0. float32, with gradient where the model's
+    parameters have one.
     """
-    n = len(completions[0])
-    flat = [list(tokens) for group in completions for tokens in group]
-    device = next(model.parameters()).device
-    width = max(1, max(len(tokens) for tokens in flat))
-    target = torch.tensor([tokens + [pad] * (width - len(tokens)) for tokens in flat], device=device)
-    scored = torch.arange(width, device=device) < torch.tensor([[len(tokens)] for tokens in flat], device=device)
-    states = _row_states if _checkpointing(model) else _shared_states
-    hidden = states(causal_lm(model), prompts, target, n, pad)
-    token_logprobs = _head_logprobs(causal_lm(model), hidden[scored], target[scored], temperature)
-    rows = torch.zeros(target.shape, device=device).masked_scatter(scored, token_logprobs).sum(dim=1)
-    return rows.view(len(prompts), n)
+    inner = causal_lm(model)
+    if inner not in _rows_only:
+        _meet(inner, prompts, completions)
+    together = _together(inner, prompts, completions)
+    return _scored(inner, prompts, completions, together, temperature)
 
 
-def mean_logprobs(model: nn.Module, prompt: Sequence[int], completions: Sequences, pad: int) -> list[float]:
+def fed_tokens(model: nn.Module, prompts: Sequences, completions: Sequence[Sequences]) -> int:
+    """The tokens that a call of ``completion_logprobs`` feeds to the model: what its memory and time go with."""
+    together = _together(causal_lm(model), prompts, completions)
+    return sum(map(tokens_in, prompts, completions, together))
+
+
+def mean_logprobs(model: nn.Module, prompt: Sequence[int], completions: Sequences) -> list[float]:
     """Log-likelihood per token of completions of one prompt at temperature 1, in nats; -inf for an empty one."""
     with torch.no_grad():
-        total = completion_logprobs(model, [prompt], [completions], 1.0, pad=pad)[0].tolist()
+        total = completion_logprobs(model, [prompt], [completions], 1.0)[0].tolist()
     return [value / len(ids) if ids else -math.inf for value, ids in zip(total, completions, strict=True)]
 
 
@@ -58,40 +67,68 @@ def causal_lm(model: nn.Module) -> Any:
     return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
-def _checkpointing(model: nn.Module) -> bool:
-    return any(getattr(module, "gradient_checkpointing", False) is True for module in model.modules())
+def _together(model: Any, prompts: Sequences, completions: Sequence[Sequences]) -> list[int]:
+    """The samples that share a stream, for each prompt; rows until the model has been met."""
+    if _rows_only.get(model, True):
+        return [1] * len(prompts)
+    hidden = model.config.get_text_config().hidden_size
+    return [samples_a_stream(prompt, group, hidden) for prompt, group in zip(prompts, completions, strict=True)]
 
 
-def _shared_states(model: Any, prompts: Sequences, target: Tensor, n: int, pad: int) -> Tensor:
-    """Hidden states [p*n, t, d] that predict each completion token, the prompts read once."""
-    decoder = model.get_decoder()
-    ids, mask = left_padded(prompts, pad, target.device)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    first = decoder(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True)
-    last = first.last_hidden_state[:, -1:].repeat_interleave(n, dim=0)
-    if target.shape[1] == 1:
-        return last
-    cache = first.past_key_values
-    cache.batch_repeat_interleave(n)
-    fed = target[:, :-1]
-    mask = torch.cat([mask.repeat_interleave(n, dim=0), torch.ones_like(fed)], dim=1)
-    steps = torch.arange(1, fed.shape[1] + 1, device=fed.device)
-    places = positions[:, -1:].repeat_interleave(n, dim=0) + steps
-    rest = decoder(
-        input_ids=fed, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True
-    ).last_hidden_state
-    return torch.cat([last, rest], dim=1)
+def _scored(
+    model: Any, prompts: Sequences, completions: Sequence[Sequences], together: Sequence[int], temperature: float
+) -> Tensor:
+    device = model.get_input_embeddings().weight.device
+    streams = lay_out(prompts, completions, together, device)
+    states = model.get_decoder()(**streams.inputs(model)).last_hidden_state
+    flat = [list(tokens) for group in completions for tokens in group]
+    target = torch.tensor([token for tokens in flat for token in tokens], dtype=torch.long, device=device)
+    token_logprobs = _head_logprobs(model, states.flatten(0, 1)[streams.read], target, temperature)
+    lengths = torch.tensor([[len(tokens)] for tokens in flat], device=device)
+    scored = torch.arange(max(1, *map(len, flat)), device=device) < lengths
+    rows = torch.zeros(scored.shape, device=device).masked_scatter(scored, token_logprobs).sum(dim=1)
+    return rows.view(len(prompts), -1)
 
 
-def _row_states(model: Any, prompts: Sequences, target: Tensor, n: int, pad: int) -> Tensor:
-    """The same from one row for each sample, without a cache."""
-    ids, mask = left_padded(prompts, pad, target.device)
-    ids = torch.cat([ids.repeat_interleave(n, dim=0), target[:, :-1]], dim=1)
-    mask = torch.cat([mask.repeat_interleave(n, dim=0), torch.ones_like(target[:, :-1])], dim=1)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    out = model.get_decoder()(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
-    states: Tensor = out.last_hidden_state[:, -target.shape[1] :]
-    return states
+def _meet(model: Any, prompts: Sequences, completions: Sequence[Sequences]) -> None:
+    """Finds out whether the model can be scored in streams; says once when it cannot."""
+    reason = _unmaskable(model)
+    if reason is None:
+        groups = [[tokens for tokens in group if len(tokens) > 1][:4] for group in completions]
+        telling = next((place for place, group in enumerate(groups) if len(group) > 1), None)
+        if telling is None:
+            return
+        reason = _difference(model, prompts[telling], groups[telling])
+    _rows_only[model] = reason is not None
+    if reason is not None:
+        warnings.warn(f"samples are scored in a row each, not one stream a prompt: {reason}", stacklevel=3)
+
+
+def _unmaskable(model: Any) -> str | None:
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - {FULL, WINDOWED}
+    if kinds:
+        return f"the model has layers of the kind {', '.join(sorted(kinds))}"
+    if config._attn_implementation not in MASKED:
+        return f"{config._attn_implementation} takes no mask; set model.attn_implementation to one of {MASKED}"
+    return None
+
+
+def _difference(model: Any, prompt: Sequence[int], samples: Sequences) -> str | None:
+    """Why streams are not to be trusted with this model; None when they give what rows give."""
+    with sampling_mode(model):
+        rows = _scored(model, [prompt], [samples], [1], 1.0)
+        try:
+            stream = _scored(model, [prompt], [samples], [len(samples)], 1.0)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
+            return f"the model fails under a mask: {type(error).__name__}"
+    lengths = torch.tensor([[len(tokens) for tokens in samples]], device=rows.device)
+    worst = float(((stream - rows).abs() / lengths).max())
+    if worst <= ROUNDING.get(next(model.parameters()).dtype, HALF_ROUNDING):
+        return None
+    return f"under a mask the model differs by {worst:.2g} nats a token"
 
 
 def _head_logprobs(model: Any, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,37 @@ def read_pool(where: str | Path) -> Pool:
     if account is None or not path.exists():
         raise MissingResourceError(f"{folder}: holds no harvest; `polychromic harvest CONFIG --out {folder}` makes one")
     return Pool(tuple(_checked(path, line, row) for line, row in read_rows(path)), account, file_digest(path))
+
+
+def write_merged(pools: Sequence[Pool], folder: Path) -> Path:
+    """``folder``, which then holds the pools as one, and an account that adds up what was drawn.
+
+    An answer (or text, where none is known) counts where it was first found, at the credit it had there.
+    """
+    found: dict[tuple[str, str], int] = {}
+    rows = []
+    for place, pool in enumerate(pools):
+        for row in pool.rows:
+            key = (row.example.prompt.id, row.example.demonstration if row.answer is None else row.answer)
+            if found.setdefault(key, place) == place:
+                rows.append(row)
+    accounts = [pool.account for pool in pools]
+    prompts = max(account.prompts for account in accounts)
+    with_any = len({row.example.prompt.id for row in rows})
+    account = HarvestAccount(
+        prompts,
+        prompts - with_any,
+        sum(account.samples for account in accounts),
+        sum(account.valid for account in accounts),
+        sum(account.unfinished for account in accounts),
+        len(rows),
+        sum(row.credit / row.n for row in rows) / prompts,
+        made_of=" ".join(pool.digest for pool in pools),
+    )
+    held = read_account(folder)
+    if held != account:
+        write_pool(folder, rows, account)
+    return folder
 
 
 def _row(kept: Harvested) -> dict[str, Any]:

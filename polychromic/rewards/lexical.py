@@ -15,8 +15,8 @@ from polychromic.diversity.ngrams import (
     expectation_adjusted_distinct,
     jaccard_distances,
     ngram_counts,
-    tokenizer,
 )
+from polychromic.diversity.tokenizers import tokenizer
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ SHELVES = {
     "scorers": Shelf("polychromic.code.scorers", "scores", "scorer"),
     "demonstration": Shelf("polychromic.objective.demonstration", "loss", "demonstration loss"),
 }
-PARTS = frozenset({"embedder", "task", "reference", "demonstrations", "model", "tokenizer"})
+PARTS = frozenset({"embedder", "task", "reference", "references", "demonstrations", "model", "tokenizer"})
 """Fields that the wiring fills; no YAML may. A task takes no parts, so there the same names are options."""
 _STATED = re.compile(r'^    kind: ClassVar\[str\] = "(\w+)"', re.MULTILINE)
 

@@ -51,7 +51,18 @@ class HarvestSection(Section):
     )
     source: str = Field(default="base", alias="from", description="who draws: base, or the folder of a finished run")
     n: int = Field(default=16, ge=2, description="samples a prompt")
-    prompts: int | None = Field(default=None, ge=1, description="how many prompts, chosen by the seed; None: all")
+    prompts: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many prompts, chosen by the seed, of the task's (also those without a demonstration) or of "
+        "the demonstrations'; None: all",
+    )
+    rounds: int = Field(
+        default=1, ge=1, description="harvests: each but the first is drawn from a run on those before (ReST-EM)"
+    )
+    round_steps: int | None = Field(
+        default=None, ge=1, description="training steps of the runs between the rounds; None: those of the run itself"
+    )
     set_size: int | Literal["shapley"] = Field(
         default="shapley", description="of the credit: shapley weighs each different answer once, 1 as often as drawn"
     )
@@ -69,6 +80,8 @@ class HarvestSection(Section):
             raise ValueError("give share or lambda, not both: they are two units of one strength")
         if isinstance(self.set_size, int) and not 1 <= self.set_size <= self.n:
             raise ValueError(f"set_size must lie between 1 and n ({self.n}), or be shapley")
+        if self.path is not None and self.rounds > 1:
+            raise ValueError("rounds are drawn by the run itself; leave path out")
         return self
 
 

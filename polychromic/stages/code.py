@@ -46,7 +46,7 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
         raise InputError(f"task: {task.name} judges no programs; allowed: functions18, humaneval")
     facts = sandbox_facts(task.judging)
     for experiment in chosen:
-        _claim(folder / experiment.name, experiment, settings)
+        _claim(folder / experiment.name, experiment, settings, task.distinct_by)
     results = []
     for experiment in chosen:
         try:
@@ -99,10 +99,10 @@ def choose(settings: CodeSettings, only: Sequence[str]) -> list[CodeExperiment]:
     return chosen
 
 
-def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings) -> None:
+def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings, distinct_by: str) -> None:
     """Marks the folder as this experiment's; refuses one that holds samples of other settings."""
     decisive = {key: value for key, value in experiment.model_dump().items() if key not in EXTENSIBLE}
-    decisive = to_jsonable(decisive | {"task": settings.task, "seed": settings.seed})
+    decisive = to_jsonable(decisive | {"task": settings.task, "seed": settings.seed, "distinct_by": distinct_by})
     path, samples = folder / "experiment.json", folder / "samples.jsonl"
     holds_samples = samples.exists() and samples.stat().st_size > 0
     if holds_samples and path.exists() and (changed := differences(read_json(path), decisive)):

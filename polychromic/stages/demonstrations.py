@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polychromic.core.errors import InputError, RecordError
-from polychromic.core.nouns import Example
+from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Task
 from polychromic.core.seeds import child_seed
 from polychromic.objective.harvest import Mixture, mixture, share_of, weight_of
@@ -51,12 +51,15 @@ class Lesson:
 class Data:
     """What a run learns from: demonstrations, the task that judges samples (if any), and the rows left out.
 
-    ``held_out`` are the demonstrations whose loss is only watched; ``lesson`` mixes a harvest in, once there is one.
+    ``prompts`` are all that a harvest may ask: those of the task's split, also without a demonstration that is learnt
+    from, or the demonstrations'. ``held_out`` are the demonstrations whose loss is only watched; ``lesson`` mixes a
+    harvest in, once there is one.
     """
 
     examples: Sequence[Example]
     task: Task | None
     skipped: int
+    prompts: Sequence[Prompt] = ()
     held_out: Sequence[Example] = ()
     lesson: Lesson | None = None
 
@@ -91,7 +94,8 @@ def load_data(section: DataSection) -> Data:
         raise InputError(f"data.eval_file: {section.eval_file} holds no demonstration")
     if bad:
         warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
-    return Data(examples, task, len(bad), held_out)
+    prompts = task.prompts(section.split) if task is not None else [example.prompt for example in examples]
+    return Data(examples, task, len(bad), prompts, held_out)
 
 
 def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:

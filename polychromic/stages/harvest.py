@@ -21,7 +21,16 @@ from polychromic.objective.diversity_objective import DiversityObjective, Scored
 from polychromic.objective.harvest import credit_mass
 from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import file_digest, signature
-from polychromic.records.harvest import POOL, HarvestAccount, Harvested, read_account, write_pool
+from polychromic.records.harvest import (
+    POOL,
+    HarvestAccount,
+    Harvested,
+    Pool,
+    read_account,
+    read_pool,
+    write_merged,
+    write_pool,
+)
 from polychromic.records.samples import StoredSet, read_sets
 from polychromic.records.verdicts import read_verdicts, verdicts_of
 from polychromic.settings import catalog
@@ -37,11 +46,12 @@ THRESHOLD_ROWS = 256
 
 @dataclass(frozen=True)
 class Harvest:
-    """What is drawn and how it is credited: the settings, and the demonstrations whose prompts are asked."""
+    """What is drawn and how it is credited; ``drawn_by`` is a run's folder in the place of ``data.harvest.from``."""
 
     settings: Settings
     data: Data
     embedder: Embedder | None = None
+    drawn_by: str = ""
 
     @property
     def section(self) -> HarvestSection:
@@ -51,7 +61,7 @@ class Harvest:
     @property
     def prompts(self) -> list[Prompt]:
         """The prompts asked, each once, chosen by the seed."""
-        known = {example.prompt.id: example.prompt for example in self.data.examples}
+        known = {prompt.id: prompt for prompt in self.data.prompts}
         order = sorted(known)
         random.Random(child_seed(self.settings.experiment.seed, "harvest prompts")).shuffle(order)
         return [known[name] for name in order[: self.section.prompts]]
@@ -59,9 +69,8 @@ class Harvest:
     @property
     def model(self) -> NamedModel:
         """Who draws."""
-        if self.section.source == BASE:
-            return NamedModel("policy", self.settings.model)
-        return named_model("policy", self.section.source)
+        source = self.drawn_by or self.section.source
+        return NamedModel("policy", self.settings.model) if source == BASE else named_model("policy", source)
 
 
 def default_folder(settings: Settings) -> Path:
@@ -124,6 +133,50 @@ def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
         rows, account = _credited(harvest, folder, progress)
         write_pool(folder, rows, replace(account, made_of=wanted))
     return folder / POOL
+
+
+Train = Callable[[Settings, Path, Progress], object]
+
+
+def pool_of(harvest: Harvest, run_folder: Path, train: Train, progress: Progress = silent) -> Pool:
+    """What a run learns from: the pool that ``data.harvest.path`` names, or one drawn now into the run's folder.
+
+    With several rounds, round i + 1 is drawn from a run that ``train`` makes of the rounds up to i, from the base as
+    ReST-EM does (2312.06585), in ``rounds/`` of the run's folder; an answer counts where it was first found.
+
+    Raises:
+        InputError, MissingResourceError: as ``run``.
+    """
+    section = harvest.section
+    if section.path is not None:
+        return read_pool(section.path)
+    pools: list[Pool] = []
+    for number in range(1, section.rounds + 1):
+        place = run_folder / "harvest" if number == 1 else run_folder / "rounds" / f"harvest-{number}"
+        run(harvest, place, progress)
+        pools.append(read_pool(place))
+        if number < section.rounds:
+            between = run_folder / "rounds" / f"run-{number}"
+            merged = write_merged(pools, run_folder / "rounds" / f"pool-{number}")
+            train(_between(harvest.settings, number, merged), between, progress)
+            harvest = replace(harvest, drawn_by=str(between))
+    return pools[0] if len(pools) == 1 else read_pool(write_merged(pools, run_folder / "rounds" / "pool"))
+
+
+def _between(settings: Settings, number: int, pool: Path) -> Settings:
+    """The settings of the run between two rounds."""
+    section = settings.data.harvest
+    assert section is not None
+    learnt = section.model_copy(update={"path": str(pool), "rounds": 1})
+    name = f"{settings.experiment.name}-round-{number}"
+    training = dict(settings.training) | ({"max_steps": section.round_steps} if section.round_steps else {})
+    return settings.model_copy(
+        update={
+            "experiment": settings.experiment.model_copy(update={"name": name}),
+            "data": settings.data.model_copy(update={"harvest": learnt}),
+            "training": training,
+        }
+    )
 
 
 def _drawing(harvest: Harvest) -> EvaluationSection:
@@ -251,7 +304,7 @@ def _reference(harvest: Harvest) -> Callable[[SampleSet], Sequence[float]]:
             loaded.append((policy, stop_tokens_of(policy.model, policy.tokenizer)))
         policy, ends = loaded[0]
         tokens = [_tokens(policy.tokenizer, completion, ends.eos[0]) for completion in samples.completions]
-        return mean_logprobs(policy.model, prompt_ids(policy.tokenizer, samples.prompt), tokens, ends.pad)
+        return mean_logprobs(policy.model, prompt_ids(policy.tokenizer, samples.prompt), tokens)
 
     return scores
 

@@ -12,7 +12,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
-from polychromic.metrics._sets import usual_size
+from polychromic.metrics._sets import modal_set_size
 from polychromic.records.artefacts import file_digest, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
@@ -30,12 +30,16 @@ ENCODE_TEXTS = 1024
 
 @dataclass(frozen=True)
 class Measuring:
-    """What to measure (None: every metric that applies) and what the metrics may use."""
+    """What to measure (None: every metric that applies) and what the metrics may use.
+
+    ``demonstrations`` are those that the models were shown, ``references`` those of the prompts that are measured.
+    """
 
     metrics: Sequence[Kind] | None = None
     embedder: Embedder | None = None
     task: Task | None = None
     demonstrations: Sequence[Example] = ()
+    references: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
             "metrics": names,
             "samples": file_digest(folder.samples),
             "verdicts": file_digest(folder.verdicts) if verdicts else "",
-            "demonstrations": [[example.prompt.id, example.demonstration] for example in measuring.demonstrations],
+            "demonstrations": _shown(measuring.demonstrations),
+            **({"references": _shown(measuring.references)} if measuring.references else {}),
             "versions": versions(),
         }
     )
@@ -104,6 +109,10 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
     facts = [MetricFacts.of(metric, metric.signature).to_row() for metric in metrics]
     write_json(about, {"signature": made_of, "metrics": facts, "versions": versions()})
     return path
+
+
+def _shown(examples: Sequence[Example]) -> list[list[str]]:
+    return [[example.prompt.id, example.demonstration] for example in examples]
 
 
 def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet], dict[VerdictKey, Verdict]]:
@@ -148,8 +157,9 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
         "embedder": measuring.embedder,
         "task": measuring.task,
         "demonstrations": tuple(measuring.demonstrations) or None,
+        "references": tuple(measuring.references) or None,
     }
-    wanted = default_metrics(usual_size(drawn)) if named is None else named
+    wanted = default_metrics(modal_set_size(drawn)) if named is None else named
     metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
     if named is None and not judged:
         metrics = [metric for metric in metrics if "verifier" not in metric.needs]

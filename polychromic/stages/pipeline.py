@@ -215,13 +215,14 @@ def _measure(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progr
 
     section = evaluation.section
     embedder = measure.open_embedder(section.encoder, folder.path / "embeddings")
-    measure.run(folder, measure.Measuring(section.metrics, embedder, task, _demonstrations(task)), progress)
+    shown = [_demonstrations(task, split) for split in ("train", section.split)]
+    measure.run(folder, measure.Measuring(section.metrics, embedder, task, *shown), progress)
 
 
-def _demonstrations(task: Task) -> Sequence[Example]:
-    """What the models were shown, if the task has any."""
+def _demonstrations(task: Task, split: str) -> Sequence[Example]:
+    """The demonstrations of a split, if the task has any: those of "train" are what the models were shown."""
     try:
-        return task.examples("train")
+        return task.examples(split)
     except InputError:
         return ()
 

@@ -15,12 +15,11 @@ from polychromic.core.protocols import Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
-from polychromic.records.harvest import read_pool
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved, resolved_yaml
 from polychromic.settings.schema import Settings
-from polychromic.stages.demonstrations import Data, load_data, mixed
+from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -59,33 +58,28 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         open_run(path, resolved(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         if settings.data.harvest is not None:
-            data = _with_harvest(settings, run_folder, data, embedder, progress)
+            data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
         _train(settings, run_folder, data, embedder, progress)
     return run_folder
 
 
-def _with_harvest(
-    settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress
-) -> Data:
-    """The data with the run's pool mixed in, which is drawn now unless the settings name one.
+def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> Lesson:
+    """The run's mixture of demonstrations and harvest, with what it is in ``run.json``.
 
     Raises:
         InputError: the pool is another than the one this run began with.
     """
-    from polychromic.stages import harvest
+    from polychromic.stages.harvest import Harvest, pool_of
 
     section = settings.data.harvest
     assert section is not None
-    where = Path(section.path) if section.path else folder.path / "harvest"
-    if section.path is None:
-        harvest.run(harvest.Harvest(settings, data, embedder), where, progress)
-    pool = read_pool(where)
+    pool = pool_of(Harvest(settings, data, embedder), folder.path, run, progress)
     began_with = read_json(folder.run_json).get("harvest", {}).get("digest", pool.digest)
     if began_with != pool.digest:
-        raise InputError(f"{where}: the pool is not the one this run began with; choose another experiment.name")
+        raise InputError(f"{folder.path}: its pool is not the one it began with; choose another experiment.name")
     lesson = mixed(data.examples, pool, section, _target_tokens(settings, data), settings.experiment.seed)
     update_run(folder, harvest={"digest": pool.digest, **asdict(pool.account), **lesson.facts})
-    return replace(data, lesson=lesson)
+    return lesson
 
 
 def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
@@ -107,10 +101,13 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
         judged = settings.data.task is not None if data is None else task is not None and task.judges
         refuse_unsound_credit(settings, judged=judged)
     if data is None:
-        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder))
+        _, options = catalog.split(settings.data.task or "")
+        as_written = options.get("distinct_by") == "program"
+        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder, as_written=as_written))
     repeated = max(Counter(example.prompt.content for example in data.examples).values())
     judged = data.task is not None and data.task.judges
-    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated))
+    as_written = getattr(data.task, "distinct_by", None) == "program"
+    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated, as_written=as_written))
     if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
         found.append(junk_warning(section, _target_tokens(settings, data)))
     return [warning for warning in found if warning]

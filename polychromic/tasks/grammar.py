@@ -158,13 +158,12 @@ def answer_logprobs(
     import torch
 
     from polychromic.policy.logprobs import completion_logprobs
-    from polychromic.policy.render import prompt_ids, stop_tokens_of
+    from polychromic.policy.render import prompt_ids
     from polychromic.policy.sampling_mode import sampling_mode
 
-    ends = stop_tokens_of(model, tokenizer)
     ids = [[*tokenizer(answer)["input_ids"], tokenizer.eos_token_id] for answer in answers]
     with sampling_mode(model), torch.no_grad():
-        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], temperature, pad=ends.pad)
+        found = completion_logprobs(model, [prompt_ids(tokenizer, prompt)], [ids], temperature)
     return np.asarray(found[0].double().cpu().numpy())
 
 

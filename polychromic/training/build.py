@@ -168,23 +168,21 @@ def _moments_over_ranks(accelerator: Any) -> Callable[[Moments], Moments]:
 
 def _reference(model: Any, tokenizer: Any, index: PromptIndex) -> Callable[[SampleSet], Sequence[float]]:
     """Mean log-likelihood per token of each completion with the adapter switched off."""
-    pad = stop_tokens_of(model, tokenizer).pad
 
     def scores(samples: SampleSet) -> Sequence[float]:
         tokens = [completion.token_ids for completion in samples.completions]
-        return _base_scores(model, index.tokens(samples.prompt, tokenizer), tokens, pad)
+        return _base_scores(model, index.tokens(samples.prompt, tokenizer), tokens)
 
     return scores
 
 
-def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[int]], pad: int) -> list[float]:
+def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[float]:
     if not hasattr(model, "disable_adapter"):
         raise UnsoundObjectiveError("polychromic.gate: likelihood needs a LoRA adapter to switch off (peft_config)")
     with sampling_mode(model), model.disable_adapter():
-        return mean_logprobs(model, prompt, tokens, pad)
+        return mean_logprobs(model, prompt, tokens)
 
 
 def _threshold(model: Any, trainer: Any, quantile: float) -> float:
-    pad = stop_tokens_of(model, trainer.processing_class).pad
     rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS))
-    return threshold_of([_base_scores(model, prompt, [target], pad)[0] for prompt, target in rows], quantile)
+    return threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)

@@ -22,7 +22,7 @@ from polychromic.objective.diversity_objective import DiversityObjective, GroupA
 from polychromic.objective.gradient_balance import GradientWindow, gradient
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.generate import GenerationRequest, StopTokens, context_of
-from polychromic.policy.logprobs import completion_logprobs
+from polychromic.policy.logprobs import completion_logprobs, fed_tokens
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
 from polychromic.samplers.transformers import generate_in_memory as generate
@@ -185,12 +185,12 @@ class DiversityTerm:
                 monitor.add_gradients(None, seen)  # only now, as a chunk that failed is scored again
             return gap * chunk.samples_of(rollouts)
 
-        pending, gap = self._chunks(rollouts), 0.0
+        pending, gap = self._chunks(model, rollouts), 0.0
         while pending:
             found = run_or_none_on_oom(model, partial(score, pending[0]))
             if found is None:
                 refuse_single(pending[0].samples_of(rollouts))
-                self.max_scored_tokens = max(1, self._tokens(rollouts, pending[0]) // 2)
+                self.max_scored_tokens = max(self._tokens(model, rollouts, half) for half in pending[0].halves())
                 pending = [half for chunk in pending for half in chunk.halves()]
             else:
                 gap += found
@@ -202,27 +202,28 @@ class DiversityTerm:
         sets = [samples.completions[chunk.samples] for samples in rollouts.sets[chunk.sets]]
         tokens = [[completion.token_ids for completion in completions] for completions in sets]
         prompts = rollouts.prompts[chunk.sets]
-        logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature, pad=self.stop_tokens.pad)
+        logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature)
         gap = refuse_gap(logprobs, sets)
         surrogate = diversity_surrogate(rollouts.advantages[chunk.sets, chunk.samples], logprobs)
         return len(prompts) / len(rollouts.sets) * surrogate, gap
 
-    def _chunks(self, rollouts: Rollouts) -> list[ScoringChunk]:
-        """The sets in chunks of at most ``SCORED_TOKENS``, at least one set each, unless memory bounds them further."""
-        n, max_scored_tokens = self.section.n_generations, self.max_scored_tokens or SCORED_TOKENS
-        one = self._tokens(rollouts, ScoringChunk(slice(0, 1), slice(0, 1)))
-        sets = max(1, max_scored_tokens // (one * n))
-        each = n if self.max_scored_tokens is None else max(1, min(n, max_scored_tokens // one))
-        return [
-            ScoringChunk(slice(start, min(start + sets, len(rollouts.sets))), slice(first, min(first + each, n)))
-            for start in range(0, len(rollouts.sets), sets)
-            for first in range(0, n, each)
-        ]
+    def _chunks(self, model: Any, rollouts: Rollouts) -> list[ScoringChunk]:
+        """The sets, halved into chunks of at most ``SCORED_TOKENS``, one set at least unless memory bounds them."""
+        most, chunks = self.max_scored_tokens or SCORED_TOKENS, []
+        pending = [ScoringChunk(slice(0, len(rollouts.sets)), slice(0, self.section.n_generations))]
+        while pending:
+            chunk = pending.pop()
+            one_set = self.max_scored_tokens is None and chunk.sets.stop - chunk.sets.start == 1
+            if one_set or chunk.samples_of(rollouts) == 1 or self._tokens(model, rollouts, chunk) <= most:
+                chunks.append(chunk)
+            else:
+                pending += reversed(chunk.halves())
+        return chunks
 
-    def _tokens(self, rollouts: Rollouts, chunk: ScoringChunk) -> int:
-        """The tokens of a chunk, as wide as the step's longest prompt and completion."""
-        longest = max(len(one.token_ids) for samples in rollouts.sets for one in samples.completions)
-        return chunk.samples_of(rollouts) * (longest + max(len(prompt) for prompt in rollouts.prompts))
+    def _tokens(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> int:
+        """The tokens that the model is fed for a chunk."""
+        sets = [samples.completions[chunk.samples] for samples in rollouts.sets[chunk.sets]]
+        return fed_tokens(model, rollouts.prompts[chunk.sets], [[one.token_ids for one in some] for some in sets])
 
     def _sets(self, model: Any, prompts: Sequence[Tokens], seed: int) -> list[SampleSet]:
         section = self.section

@@ -12,7 +12,7 @@ from polychromic.analysis.measurements import known_facts
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError
 from polychromic.core.facts import Role
-from polychromic.core.nouns import WITH_THE_FIRST
+from polychromic.core.nouns import CORPUS_LEVEL
 from polychromic.settings.catalog import kind_class, kinds
 
 MODELS = {"base": (-1.0, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
@@ -91,7 +91,7 @@ def test_a_number_about_all_prompts_has_no_interval_no_p_and_no_say():
             for model, extra in (("sft", 0.0), ("new", 0.1)) for i in range(30)]  # fmt: skip
     for model, value in (("sft", 0.1), ("new", 0.9)):
         rows += [
-            row(model, f"p{i}", math.nan if i else value, whole, reason=WITH_THE_FIRST if i else "") for i in range(30)
+            row(model, f"p{i}", math.nan if i else value, whole, reason=CORPUS_LEVEL if i else "") for i in range(30)
         ]
     found = compare(rows, CompareSettings("sft", plan=QUICK))
     only = next(each for each in found["comparisons"] if each["metric"] == whole)

@@ -58,13 +58,13 @@ def test_lambda_zero_is_trls_own_trainer():
     assert certificate.lambda_zero() == 0.0
 
 
-def without_end(model, prompts, completions, temperature, *, pad):
+def without_end(model, prompts, completions, temperature):
     cut = [[tokens[:-1] if tokens[-1] in (1, 2) else tokens for tokens in group] for group in completions]
-    return completion_logprobs(model, prompts, cut, temperature, pad=pad)
+    return completion_logprobs(model, prompts, cut, temperature)
 
 
-def untempered(model, prompts, completions, temperature, *, pad):
-    return completion_logprobs(model, prompts, completions, 1.0, pad=pad)
+def untempered(model, prompts, completions, temperature):
+    return completion_logprobs(model, prompts, completions, 1.0)
 
 
 @pytest.mark.parametrize("broken", [without_end, untempered])
@@ -162,7 +162,7 @@ def test_two_ranks_reduce_to_the_mean_of_their_estimates(tmp_path: Path):
         for _, seen in ranks:
             prompts, ids, advantages = seen[step]
             assert len(prompts) == certificate.ROWS // 2
-            logprobs = completion_logprobs(bench.model, prompts, ids, TEMPERATURE, pad=0)
+            logprobs = completion_logprobs(bench.model, prompts, ids, TEMPERATURE)
             found = torch.autograd.grad(diversity_surrogate(advantages, logprobs), bench.adapter)
             estimates.append(torch.cat([g.reshape(-1).double() for g in found]))
         expected = demonstration - LAMBDA * (estimates[0] + estimates[1]) / 2

@@ -17,17 +17,6 @@ from polychromic.diversity import ngrams
 COUNTS = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 
 
-def test_tokenizers() -> None:
-    assert ngrams.words("Don't stop_it, 3*4!") == ["Don", "'", "t", "stop_it", ",", "3", "*", "4", "!"]
-    assert ngrams.tokenizer("13a")("Hello, world. 3.5") == ["Hello", ",", "world", ".", "3.5"]
-    assert ngrams.tokenizer("chars")("é ") == ["é", " "]
-    assert ngrams.tokenizer("split")(" a  b\n") == ["a", "b"]
-    for name in ngrams.TOKENIZERS:
-        assert ngrams.tokenizer(name)("") == []
-    with pytest.raises(InputError, match="unknown tokenizer 'punkt'; there are words"):
-        ngrams.tokenizer("punkt")
-
-
 @given(st.text(max_size=12), st.integers(1, 5))
 def test_ngrams_are_those_of_nltk(text: str, n: int) -> None:
     assert ngrams.ngrams(text, n) == list(nltk_ngrams(text, n))

@@ -204,4 +204,4 @@ def test_prompts_without_a_checker_are_measured_for_diversity_alone(tmp_path):
     assert not (page.parent / "verdicts.jsonl").exists()
     signatures = {row["signature"] for row in json.loads((page.parent / "comparison.json").read_text())["scores"]}
     assert any(name.startswith("distinct|") for name in signatures)
-    assert not any(name.startswith("pass@k") for name in signatures)
+    assert not any(name.startswith("pass_at_k") for name in signatures)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable
 
 import pytest
 
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, SettingsError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Prompt, SampleSet
 from polychromic.core.protocols import NEEDS, Metric
@@ -32,11 +33,16 @@ class Namer:
         return Verdict(Status.PASSED, "", completion.text.strip())
 
 
+PARTS = {
+    "embedder": HashingEmbedder(),
+    "task": Namer(),
+    "references": tuple(Example(Prompt(name, "Say."), "one two three four six") for name in "pq"),
+}
+
+
 def build(kind: str, **options: object) -> Metric:
     demonstrations = (Example(Prompt("p", "Say."), "seen before"), Example(Prompt("p", "Say."), "seen again"))
-    return catalog.build(
-        "metrics", {"kind": kind, **options}, embedder=HashingEmbedder(), demonstrations=demonstrations, task=Namer()
-    )
+    return catalog.build("metrics", {"kind": kind, **options}, **PARTS, demonstrations=demonstrations)
 
 
 ASKED = {kind: build(kind).needs for kind in KINDS}
@@ -157,12 +163,22 @@ def test_no_sets_no_measurements(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_options_are_in_the_signature(kind: str) -> None:
-    """An option that changes the number changes the signature."""
-    for name, other in {"k": 3, "n": 3, "tok": "chars", "smooth": "method2", "q": 2.0, "threshold": 0.5, "m": 9,
-                        "budget": 99, "tau": 0.75, "scorer": "long", "vocabulary": 99, "unit": "chars",
-                        "scope": "corpus", "by": "text", "relative_to": "data"}.items():  # fmt: skip
-        if name in (catalog.options("metrics", kind) or {}) and (kind, name) != ("noveltybench", "threshold"):
-            assert build(kind, **{name: other}).signature != build(kind).signature, name
+    """An option that changes the number changes the signature, for some choice of the other options at least."""
+    types = catalog.options("metrics", kind)
+    choices = {name: type_.literals for name, type_ in types.items() if type_.literals}
+    every = [dict(zip(choices, picked, strict=True)) for picked in itertools.product(*choices.values())]
+    for name, type_ in types.items():
+        values = [*type_.literals, *([0.25, 0.75] if float in (type_.types or ()) else [3, 5])]
+        found = [{signature(kind, options | {name: value}) for value in values} - {None} for options in every]
+        assert max(map(len, found)) > 1, name
+
+
+def signature(kind: str, options: dict[str, object]) -> str | None:
+    """None for options that the kind refuses together."""
+    try:
+        return build(kind, **options).signature
+    except (InputError, SettingsError):
+        return None
 
 
 def assert_missing(row: object, reason: str) -> None:

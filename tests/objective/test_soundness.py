@@ -95,3 +95,11 @@ def test_junk_is_warned_of_in_numbers_before_anything_is_sampled():
 def test_no_model_library_is_imported_for_it():
     code = "import sys, polychromic.objective.soundness; sys.exit('torch' in sys.modules or 'peft' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_paying_for_the_way_programs_are_written_is_said():
+    (warning,) = refuse_unsound(section(reward="answers", set_size=2), Surroundings(True, as_written=True))
+    assert "distinct_by is program" in warning
+    inside = section(reward={"kind": "quality", "of": "answers"}, set_size=2)
+    assert len(refuse_unsound(inside, Surroundings(True, as_written=True))) == 1
+    assert refuse_unsound(section(reward="answers", set_size=2), Surroundings(True)) == []

@@ -50,7 +50,7 @@ def test_equals_separate_rows_in_value_and_gradient(tiny_model_factory, checkpoi
         model.enable_input_require_grads()
     model.train()
     with scoring_mode(model):
-        found = completion_logprobs(model, PROMPTS, COMPLETIONS, temperature, pad=0)
+        found = completion_logprobs(model, PROMPTS, COMPLETIONS, temperature)
         got = gradients(model, found)
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
     assert max(float(g.abs().max()) for g in wanted) > 0.1
@@ -59,10 +59,10 @@ def test_equals_separate_rows_in_value_and_gradient(tiny_model_factory, checkpoi
 
 
 def test_the_head_in_chunks_gives_the_same(model, monkeypatch):
-    whole = completion_logprobs(model, PROMPTS, COMPLETIONS, 1.0, pad=0)
+    whole = completion_logprobs(model, PROMPTS, COMPLETIONS, 1.0)
     wanted = gradients(model, whole)
     monkeypatch.setattr(logprobs, "CHUNK_LOGITS", 90)
-    pieces = completion_logprobs(model, PROMPTS, COMPLETIONS, 1.0, pad=0)
+    pieces = completion_logprobs(model, PROMPTS, COMPLETIONS, 1.0)
     torch.testing.assert_close(pieces, whole)
     for one, other in zip(gradients(model, pieces), wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
@@ -72,28 +72,28 @@ def test_probabilities_of_all_completions_add_up_to_one(tiny_model_factory):
     small = tiny_model_factory(vocab=4, seed=5)
     every = [list(tokens) for tokens in itertools.product(range(4), repeat=3)]
     with torch.no_grad():
-        total = completion_logprobs(small, [[2, 3]], [every], 1.3, pad=0).exp().sum()
+        total = completion_logprobs(small, [[2, 3]], [every], 1.3).exp().sum()
     assert float(total) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_scores_are_those_the_samples_were_drawn_by(model):
     request = GenerationRequest(5, Decoding(temperature=0.8, max_new_tokens=10), StopTokens((1,), 0), 11)
     drawn = generate(model, PROMPTS, request)
-    found = completion_logprobs(model, PROMPTS, [[one.token_ids for one in group] for group in drawn], 0.8, pad=0)
+    found = completion_logprobs(model, PROMPTS, [[one.token_ids for one in group] for group in drawn], 0.8)
     torch.testing.assert_close(
         found, torch.tensor([[one.logprob for one in group] for group in drawn]), atol=1e-4, rtol=0
     )
 
 
 def test_prompt_and_padding_are_not_scored_and_nothing_is_zero(model):
-    found = completion_logprobs(model, [[3], [3]], [[[], [4]], [[4], [4, 5, 6]]], 1.0, pad=4)
+    found = completion_logprobs(model, [[3], [3]], [[[], [4]], [[4], [4, 5, 6]]], 1.0)
     assert found.requires_grad
     assert found[0, 0].item() == 0.0
     torch.testing.assert_close(found[0, 1], found[1, 0])
 
 
 def test_all_empty_completions_hang_on_the_graph(model):
-    found = completion_logprobs(model, [[3, 4]], [[[], []]], 1.0, pad=0)
+    found = completion_logprobs(model, [[3, 4]], [[[], []]], 1.0)
     assert found.tolist() == [[0.0, 0.0]]
     found.sum().backward()
 
@@ -115,7 +115,7 @@ def test_a_soft_cap_on_the_logits_is_scored_as_it_is_sampled():
     )
     capped = Gemma2ForCausalLM(config).eval()
     drawn = generate(capped, PROMPTS, GenerationRequest(3, Decoding(max_new_tokens=8), StopTokens((1,), 0), 1))
-    found = completion_logprobs(capped, PROMPTS, [[one.token_ids for one in group] for group in drawn], 1.0, pad=0)
+    found = completion_logprobs(capped, PROMPTS, [[one.token_ids for one in group] for group in drawn], 1.0)
     torch.testing.assert_close(
         found, torch.tensor([[one.logprob for one in group] for group in drawn]), atol=1e-4, rtol=0
     )

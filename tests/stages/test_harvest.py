@@ -115,7 +115,7 @@ def test_the_pool_of_one_run_teaches_another_and_an_exchanged_one_is_refused(dra
     assert not (tmp_path / "taught" / "harvest").exists()
     started = json.loads(run.run_json.read_text())
     run.run_json.write_text(json.dumps(started | {"finished": None, "harvest": {"digest": "another"}}))
-    with pytest.raises(InputError, match="not the one this run began with"):
+    with pytest.raises(InputError, match="not the one it began with"):
         train.run(settings, tmp_path / "taught")
     assert pool.rows
 
@@ -180,3 +180,32 @@ def test_a_damaged_pool_is_one_line(drawn, tmp_path):
     with warnings.catch_warnings():
         section = settings_of(tmp_path).data.harvest
         assert mixed([], pool, section.model_copy(update={"share": 1.0}), 5.0, 0).strength == float("inf")
+
+
+def test_rounds_draw_from_what_was_learnt_and_an_answer_counts_once(tmp_path):
+    settings = settings_of(tmp_path, rounds=2, round_steps=2)
+    run = train.run(settings, tmp_path / "run")
+    first, second = read_pool(run.path / "harvest"), read_pool(run.path / "rounds" / "harvest-2")
+    both = read_pool(run.path / "rounds" / "pool")
+    assert {row.adapter for row in first.rows} == {""}
+    assert {row.adapter for row in second.rows} != {""}
+    keys = [(row.example.prompt.id, row.answer) for row in both.rows]
+    assert set(keys) == {(r.example.prompt.id, r.answer) for pool in (first, second) for r in pool.rows}
+    credit: dict[tuple[str, str], float] = {}
+    for key, row in zip(keys, both.rows, strict=True):
+        credit[key] = credit.get(key, 0.0) + row.credit
+    assert all(value == pytest.approx(1.0) for value in credit.values())
+    assert json.loads((run.path / "rounds" / "run-1" / "run.json").read_text())["steps"] == 2
+    before = run.adapter.read_bytes()
+    again = train.run(settings, tmp_path / "again")
+    assert again.adapter.read_bytes() == before
+    with pytest.raises(InputError, match="leave path out"):
+        settings_of(tmp_path, rounds=2, path="x")
+
+
+def test_prompts_without_a_demonstration_are_asked_too(tmp_path):
+    values = _values(settings_of(tmp_path, prompts=None))
+    values["data"]["max_examples"] = 8
+    prepared = harvest.prepared(settings_from(values))
+    assert len(prepared.data.examples) == 8
+    assert len(prepared.prompts) == 64

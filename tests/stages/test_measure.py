@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from polychromic.cli import commands
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
-from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
+from polychromic.core.nouns import Completion, Decoding, Example, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import read_rows, write_rows
 from polychromic.records.measurements import read_facts, read_measurements
-from polychromic.records.samples import StoredSet, sample_rows
+from polychromic.records.samples import StoredSet, read_sets, sample_rows
 from polychromic.records.verdicts import verdict_keys, verdict_row
 from polychromic.stages import measure
 
@@ -157,6 +157,18 @@ def test_a_folder_is_measured_once(tmp_path: Path) -> None:
     write_rows(folder / "verdicts.jsonl", verdicts)
     measure.run(folder, measure.Measuring(["pass_at_k"]))
     assert {row["numerator"] for _, row in read_rows(path)} == {1.0}
+
+
+def test_completions_are_compared_with_the_demonstrations_of_their_prompt(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"sft": ["A", "b"]})
+    prompts = {item.samples.prompt for item in read_sets(folder / "samples.jsonl")}
+    shown = [Example(prompt, "A") for prompt in prompts]
+    path = measure.run(folder, measure.Measuring(["chrf"], references=shown))
+    assert {(row.measurement.value, row.measurement.reason) for row in read_measurements(path)} == {(0.5, "")}
+    measure.run(folder, measure.Measuring(["chrf"]))
+    assert {row.measurement.reason for row in read_measurements(path)} == {
+        "there is no demonstration of this prompt to compare with"
+    }
 
 
 def test_models_share_what_is_pinned(tmp_path: Path) -> None:

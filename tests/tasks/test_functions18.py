@@ -95,7 +95,7 @@ def test_splits_are_disjoint_and_complete():
 
 
 def test_the_same_program_under_other_names_is_the_same_answer():
-    task = Functions18()
+    task = Functions18(distinct_by="program")
     (prompt,) = [prompt for prompt in task.prompts("test") if prompt.id.endswith("filter_even")]
     texts = [
         "    return [n for n in numbers if n % 2 == 0]\n",
@@ -108,6 +108,9 @@ def test_the_same_program_under_other_names_is_the_same_answer():
     assert first.answer == renamed.answer
     assert other.passed
     assert other.answer != first.answer
+    approaches = Functions18().verify_many([prompt] * 4, [Completion(text) for text in texts])
+    assert [verdict.answer for verdict in approaches[:3]] == ["n % list"] * 3
+    assert approaches[3].answer.endswith("/n % list")
     assert not wrong.passed
     drawn = SampleSet(prompt, tuple(map(Completion, texts)), Decoding())
     judged = [first, renamed, other, wrong]

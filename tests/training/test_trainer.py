@@ -124,8 +124,8 @@ class Crowded:
     def __init__(self, room, where):
         self.room, self.where, self.sizes = room, where, []
 
-    def __call__(self, model, prompts, completions, temperature, pad):
-        found = completion_logprobs(model, prompts, completions, temperature, pad=pad)
+    def __call__(self, model, prompts, completions, temperature):
+        found = completion_logprobs(model, prompts, completions, temperature)
         self.sizes.append(found.numel())
         if found.numel() > self.room and self.where == "forward":
             raise torch.OutOfMemoryError("on purpose")
@@ -441,9 +441,7 @@ def test_numbers_are_logged_and_kept(make_trainer, tmp_path):
 def test_scores_of_another_distribution_are_refused(make_trainer, monkeypatch):
     """The samples say by which log-probabilities they were drawn; scoring them at another temperature is found out."""
     real = term_module.completion_logprobs
-    monkeypatch.setattr(
-        term_module, "completion_logprobs", lambda m, p, c, temperature, pad: real(m, p, c, temperature * 3, pad=pad)
-    )
+    monkeypatch.setattr(term_module, "completion_logprobs", lambda m, p, c, temperature: real(m, p, c, temperature * 3))
     with pytest.raises(UnsoundObjectiveError, match="nats a token away"):
         make_trainer().train()
 

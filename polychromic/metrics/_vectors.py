@@ -1,4 +1,4 @@
-"""What the lexical and the semantic metrics share: the texts of a set as n-gram counts or as unit vectors."""
+"""What the metrics of embeddings share: the texts of a set as unit vectors, and numbers of all sets together."""
 
 from __future__ import annotations
 
@@ -10,55 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.nouns import WITH_THE_FIRST, Measurement, SampleSet, Verdict
+from polychromic.core.nouns import CORPUS_LEVEL, Measurement, SampleSet
 from polychromic.core.protocols import Embedder
-from polychromic.diversity.ngrams import ngram_counts, tokenizer
-from polychromic.metrics._sets import FirstK, UnmeasurableError, Value, Verdicts, first_texts, measure_each, size_of
+from polychromic.metrics._sets import Judged, KSamples, UnmeasurableError, Value, first_texts, measure_each
 
 CHUNK_TEXTS = 8192
 """Texts embedded in one call: enough to sort by length, few enough for memory."""
-
-
-def gram_sizes(texts: Sequence[str], n: int, tok: str) -> NDArray[np.int64]:
-    """How often each n-gram occurs in the texts together; raises UnmeasurableError when there is none."""
-    split = tokenizer(tok)
-    counts = ngram_counts([split(text) for text in texts], n)
-    if not counts:
-        raise UnmeasurableError(f"the {len(texts)} texts hold no {n}-gram")
-    return np.fromiter(counts.values(), dtype=np.int64, count=len(counts))
-
-
-def gram_detail(texts: Sequence[str], sizes: NDArray[np.int64]) -> dict[str, float]:
-    """The counts beside every lexical number."""
-    return {
-        "distinct": len(sizes),
-        "total": int(sizes.sum()),
-        "empty": sum(not text.strip() for text in texts),
-        "chars": sum(map(len, texts)),
-    }
-
-
-@dataclass(frozen=True)
-class OfNgrams(FirstK):
-    """A metric of how often each ``n``-gram occurs in the first k completions of a set together."""
-
-    n: int = 2
-    tok: str = "words"
-
-    def scored(
-        self, signature: str, sets: Sequence[SampleSet], verdicts: Verdicts, score: Callable[[NDArray[np.int64]], float]
-    ) -> list[Measurement]:
-        """``score`` of each set's counts, which may raise UnmeasurableError, under the ``signature`` of this metric.
-
-        The detail counts n-grams, empty texts and characters.
-        """
-
-        def one(samples: SampleSet) -> Value:
-            texts = first_texts(samples, size_of(self.k))
-            sizes = gram_sizes(texts, self.n, self.tok)
-            return Value(score(sizes), detail=gram_detail(texts, sizes))
-
-        return measure_grams(signature, sets, verdicts, one)
 
 
 @runtime_checkable
@@ -81,10 +38,15 @@ def embedder_name(embedder: Embedder | None) -> str:
 
 
 @dataclass(frozen=True)
-class OfVectors(FirstK):
+class OfVectors(KSamples):
     """A metric of the unit vectors of the first k completions of a set."""
 
     embedder: Embedder | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """An encoder."""
+        return ("encoder",)
 
     def encoded(
         self, signature: str, sets: Sequence[SampleSet], one: Callable[[Any], Value], least: int = 2
@@ -94,13 +56,13 @@ class OfVectors(FirstK):
         An empty text has no meaning to compare, so it is left out and counted in the detail. NaN with a reason without
         an encoder, for fewer than k samples and for fewer than ``least`` texts left.
         """
-        k, found = size_of(self.k), list[Measurement]()
+        k, found = self.k_or_1, list[Measurement]()
         for part in _chunks(sets):
             vectors, failure = _embed(part, k, self.embedder)
 
             def with_vectors(
                 samples: SampleSet,
-                verdicts: Sequence[Verdict] | None,
+                judged: Judged,
                 vectors: dict[str, NDArray[np.float32]] = vectors,
                 failure: str = failure,
             ) -> Value:
@@ -122,12 +84,12 @@ def _texts(least: int) -> str:
     return "a text that is" if least == 1 else "two texts that are"
 
 
-def lonely(texts: int) -> str:
+def why_no_pair(texts: int) -> str:
     """Why ``texts`` texts together have no distance; empty when they have."""
     return "" if texts > 1 else f"needs two texts that are not empty, there are {texts} in all"
 
 
-def with_the_first(rows: Sequence[Measurement], value: float, reason: str = "") -> list[Measurement]:
+def corpus_level(rows: Sequence[Measurement], value: float, reason: str = "") -> list[Measurement]:
     """One number about all sets together: it stands with the first set that could be measured.
 
     It has no interval and no p-value, since there is nothing to resample; the other sets say where it stands. With a
@@ -138,7 +100,7 @@ def with_the_first(rows: Sequence[Measurement], value: float, reason: str = "") 
         if row.reason:
             out.append(row)
         elif placed:
-            out.append(replace(row, numerator=nan, denominator=nan, reason=reason or WITH_THE_FIRST))
+            out.append(replace(row, numerator=nan, denominator=nan, reason=reason or CORPUS_LEVEL))
         else:
             out.append(replace(row, numerator=value, denominator=1.0))
             placed = True
@@ -170,10 +132,3 @@ def _embed(sets: Sequence[SampleSet], k: int, embedder: Embedder | None) -> tupl
     if rows.ndim != 2 or len(rows) != len(texts) or not np.isfinite(rows).all():
         raise InputError(f"the encoder {embedder.name} gave no finite row for each of {len(texts)} texts")
     return dict(zip(texts, rows, strict=True)), ""
-
-
-def measure_grams(
-    signature: str, sets: Sequence[SampleSet], verdicts: Verdicts, one: Callable[[SampleSet], Value]
-) -> list[Measurement]:
-    """``one`` applied to each set; lexical metrics need no verdicts."""
-    return measure_each(signature, sets, verdicts, lambda samples, _: one(samples))

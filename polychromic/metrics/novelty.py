@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
-from polychromic.core.facts import Role, write_signature
-from polychromic.core.nouns import Measurement, SampleSet, Verdict
+from polychromic.core.facts import Role
+from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.kernels import ROUNDING, greedy_partition
 from polychromic.diversity.novelty import PATIENCE, distinct_k, utility_k
 from polychromic.metrics._sets import (
+    Judged,
     Options,
     Value,
     Verdicts,
@@ -19,9 +20,8 @@ from polychromic.metrics._sets import (
     first_texts,
     measure_each,
     passes,
-    size_of,
 )
-from polychromic.metrics._texts import OfVectors, embedder_name
+from polychromic.metrics._vectors import OfVectors, embedder_name
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Noveltybench(OfVectors):
     answer or text belongs to no class: failing is no novelty.
     """
 
+    kind: ClassVar[str] = "noveltybench"
     title: ClassVar[str] = "NoveltyBench {score}"
     role: ClassVar[Role] = Role.DIVERSITY
     direction: ClassVar[int] = 1
-    headline: ClassVar[int] = 0
 
     score: Literal["distinct", "utility"] = "distinct"
     same_by: Literal["answer", "text", "embedding"] = "text"
@@ -56,35 +56,33 @@ class Noveltybench(OfVectors):
 
     @classmethod
     def defaults(cls, n: int) -> Options:
-        """Options for ``n`` samples a prompt, where an evaluation names no metrics."""
+        """Classes by text, and the utility of classes by answer."""
         return ({"k": n, "same_by": "text"}, {"k": n, "same_by": "answer", "score": "utility"})
-
-    @property
-    def signature(self) -> str:
-        """``noveltybench|score:SCORE|same_by:WHAT|k:K`` with patience, threshold and encoder where they matter."""
-        options: dict[str, Any] = {"score": self.score, "same_by": self.same_by, "k": self.k}
-        if self.score == "utility":
-            options["patience"] = self.patience
-        if self.same_by == "embedding":
-            options |= {"threshold": self.threshold, "encoder": embedder_name(self.embedder)}
-        return write_signature("noveltybench", **options)
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Verdicts) -> list[Measurement]:
         """One measurement for each set; the detail counts the classes."""
         metric = self.pinned(sets)
         if metric.same_by == "embedding":
             return metric.encoded(metric.signature, sets, metric._of_vectors)
-        return measure_each(metric.signature, sets, verdicts, metric._one)
+        return measure_each(metric.signature, sets, verdicts, metric._value)
 
-    def _one(self, samples: SampleSet, verdicts: Sequence[Verdict] | None) -> Value:
-        texts = first_texts(samples, size_of(self.k))
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"score": self.score, "same_by": self.same_by, "k": self.k}
+        if self.score == "utility":
+            options["patience"] = self.patience
+        if self.same_by == "embedding":
+            options |= {"threshold": self.threshold, "encoder": embedder_name(self.embedder)}
+        return options
+
+    def _value(self, samples: SampleSet, judged: Judged) -> Value:
+        texts = first_texts(samples, self.k_or_1)
         classes: list[str | None] = [text.strip() or None for text in texts]
         if self.same_by == "answer":
-            classes = all_answers(verdicts)[: len(texts)]
+            classes = all_answers(judged)[: len(texts)]
         count = distinct_k(classes)
         if self.score == "distinct":
             return Value(count, detail={"classes": count})
-        qualities = [float(right) for right in passes(verdicts)[: len(texts)]]
+        qualities = [float(right) for right in passes(judged)[: len(texts)]]
         return Value(utility_k(classes, qualities, self.patience), detail={"classes": count, "right": sum(qualities)})
 
     def _of_vectors(self, vectors: Any) -> Value:
