@@ -1,41 +1,82 @@
 """Prompts out of the trainer's own batches.
 
-The trainer keeps token ids and labels only, so a prompt is what stands before a sequence's first label. The context
-that is sampled from is then, byte for byte, the context that was trained on, whatever template made it.
+The trainer keeps token ids and labels only, so a prompt is cut out of a sequence's own tokens. The context that is
+sampled from is then, byte for byte, the context that was trained on, whatever template made it.
 """
 
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.seeds import child_seed
-from polychromic.policy.render import prompt_ids
+from polychromic.policy.render import answer_opening, prompt_ids
 
 IGNORED = -100
 Tokens = tuple[int, ...]
+NO_PROMPT = (
+    "there are demonstrations that do not show where an answer begins, so samples continue their first half; "
+    "rows with prompt and completion, or messages and a chat template, do show it"
+)
 
 
 @dataclass(frozen=True)
 class PromptIndex:
-    """Which prompt of a task (with its id and payload) a sequence of token ids is, and the other way round."""
+    """Where a sequence's prompt ends, and which prompt (with its id and payload) it is; and the other way round.
+
+    ``opening`` are the tokens by which the chat template opens an answer.
+    """
 
     known: Mapping[Tokens, Prompt] = field(default_factory=dict)
     unknown: dict[str, Tokens] = field(default_factory=dict)
-    """The tokens of the prompts that were looked up and not known, by id."""
+    """The tokens of the prompts that were asked for and not known, by id."""
+    opening: Tokens = ()
 
     @classmethod
     def of(cls, tokenizer: Any, prompts: Iterable[Prompt]) -> PromptIndex:
         """The index of these prompts."""
-        return cls({tuple(prompt_ids(tokenizer, prompt)): prompt for prompt in prompts})
+        known = {tuple(prompt_ids(tokenizer, prompt)): prompt for prompt in prompts}
+        return cls(known, opening=answer_opening(tokenizer))
+
+    @cached_property
+    def _lengths(self) -> list[int]:
+        return sorted({len(tokens) for tokens in self.known}, reverse=True)
+
+    def end_of_prompt(self, ids: Sequence[int], labels: Sequence[int]) -> int | None:
+        """How many tokens of a sequence its prompt has; None without a target, or without a token before one.
+
+        It is what stands before the first target. Where all is a target (``messages`` without ``assistant_only_loss``,
+        plain text): the longest known prompt that the sequence begins with, else what stands before the first answer
+        of the conversation, else the first half.
+        """
+        first = next((place for place, label in enumerate(labels) if label != IGNORED), None)
+        if first is None or first > 0:
+            return first
+        known = next((n for n in self._lengths if n < len(ids) and tuple(ids[:n]) in self.known), None)
+        return known or self._opened(ids) or self._half(ids)
+
+    def _opened(self, ids: Sequence[int]) -> int | None:
+        size = len(self.opening)
+        places = range(len(ids) - size) if size else ()
+        return next((at + size for at in places if tuple(ids[at : at + size]) == self.opening), None)
+
+    @staticmethod
+    def _half(ids: Sequence[int]) -> int | None:
+        if len(ids) < 2:
+            return None
+        warnings.warn(NO_PROMPT, UserWarning, stacklevel=2)
+        return len(ids) // 2
 
     def prompt_of(self, tokens: Tokens, tokenizer: Any) -> Prompt:
-        """The prompt; one without payload, named after its text, where the index does not have it."""
+        """The prompt; one without payload, named after its text, where it is not known."""
         found = self.known.get(tokens)
         if found is not None:
             return found
@@ -44,7 +85,7 @@ class PromptIndex:
         return Prompt(text, text)
 
     def tokens(self, prompt: Prompt, tokenizer: Any) -> Sequence[int]:
-        """The very tokens a prompt was looked up by; its text alone may be taken apart in another way."""
+        """The very tokens a prompt was found by; its text alone may be taken apart in another way."""
         return self.unknown.get(prompt.id) or prompt_ids(tokenizer, prompt)
 
 
@@ -61,34 +102,40 @@ class Window:
     target_tokens: float
 
 
-def window_of(batches: Sequence[Mapping[str, Any]]) -> Window:
-    """Reads the micro-batches of one optimizer step."""
+def window_of(batches: Sequence[Mapping[str, Any]], index: PromptIndex) -> Window:
+    """Reads the micro-batches of one optimizer step.
+
+    Raises:
+        InputError: the sequences have images, which samples would be drawn without.
+    """
     prompts: list[Tokens] = []
     targets, sequences, skipped = 0, 0, 0
     for batch in batches:
+        if any(name.startswith(("pixel_values", "image_")) for name in batch):
+            raise InputError("the demonstrations have images; the diversity term samples from text alone")
         for ids, labels in _sequences(batch):
-            start = next((place for place, label in enumerate(labels) if label != IGNORED), None)
-            if start is None or start == 0:
-                skipped += 1
+            end = index.end_of_prompt(ids, labels)
+            if end:
+                prompts.append(tuple(ids[:end]))
             else:
-                prompts.append(tuple(ids[:start]))
-            if start is not None:
+                skipped += 1
+            if any(label != IGNORED for label in labels):
                 sequences += 1
                 targets += sum(label != IGNORED for label in labels)
     return Window(tuple(prompts), skipped, targets / sequences if sequences else 0.0)
 
 
-def demonstrations_of(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Tokens, Tokens]]:
+def demonstrations_of(rows: Iterable[Mapping[str, Any]], index: PromptIndex) -> Iterator[tuple[Tokens, Tokens]]:
     """Prompt and target tokens of every sequence in a trainer's dataset that has both, packed rows taken apart."""
     for row in rows:
         ids, labels, start = row["input_ids"], row["labels"], 0
         for length in row.get("seq_lengths") or [len(ids)]:
-            span, start = range(start, start + length), start + length
-            targets = [place for place in span if labels[place] != IGNORED]
-            if targets and targets[0] > span.start:
-                first = targets[0]
-                last = next((place for place in range(first, span.stop) if labels[place] == IGNORED), span.stop)
-                yield tuple(ids[span.start : first]), tuple(ids[first:last])
+            span, start = slice(start, start + length), start + length
+            tokens, marks = ids[span], labels[span]
+            end = index.end_of_prompt(tokens, marks)
+            if end:
+                last = next((place for place in range(end, length) if marks[place] == IGNORED), length)
+                yield tuple(tokens[:end]), tuple(tokens[end:last])
 
 
 def choose(prompts: Sequence[Tokens], count: int, seed: int, step: int) -> list[Tokens]:

@@ -24,7 +24,7 @@ def padded():
 
 
 def test_a_prompt_is_what_stands_before_the_first_target():
-    window = window_of([padded()])
+    window = window_of([padded()], PromptIndex())
     assert window.prompts == ((5, 6), (5,))
     assert window.skipped == 2  # one without target, one without prompt
     assert window.target_tokens == 2.0
@@ -36,7 +36,7 @@ def test_the_parts_of_a_packed_row_are_sequences_of_their_own():
         "labels": torch.tensor([[-100, -100, 7, -100, 9, 9, 3, 4]]),
         "position_ids": torch.tensor([[0, 1, 2, 0, 1, 2, 0, 1]]),
     }
-    window = window_of([packed])
+    window = window_of([packed], PromptIndex())
     assert window.prompts == ((5, 6), (5,))
     assert window.skipped == 1
 
@@ -50,12 +50,12 @@ def test_demonstrations_are_prompt_and_first_answer_of_every_sequence():
         {"input_ids": [5, 7, 1, 3, 4, 8], "labels": [-100, 7, 1, -100, -100, 8], "seq_lengths": [3, 3]},
     ]
     found = [((5, 6), (7, 1)), ((5,), (7, 1)), ((5,), (7, 1)), ((3, 4), (8,))]
-    assert list(demonstrations_of(rows)) == found
+    assert list(demonstrations_of(rows, PromptIndex())) == found
 
 
 def test_a_window_has_all_its_micro_batches_in_order():
-    assert window_of([padded(), padded()]).prompts == window_of([padded()]).prompts * 2
-    assert window_of([]).prompts == ()
+    assert window_of([padded(), padded()], PromptIndex()).prompts == window_of([padded()], PromptIndex()).prompts * 2
+    assert window_of([], PromptIndex()).prompts == ()
 
 
 @given(st.integers(0, 20), st.integers(1, 20), st.integers(0, 50), st.integers(0, 50))
