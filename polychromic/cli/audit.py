@@ -28,7 +28,7 @@ def command(folder: str | None, task: str | None, strict: bool, as_json: bool, *
     another prompt's right answer.
     """
     from polychromic.settings.catalog import build
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import audit
 
     checker = None if task is None else build("tasks", read_value(task, COMMAND_LINE))

@@ -22,7 +22,7 @@ def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | Non
     """Compare N candidates and a scorer's choice with a single sample, on FOLDER's samples and verdicts."""
     from polychromic.records.jsonl import read_json
     from polychromic.settings.catalog import build
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import best_of_n
 
     try:

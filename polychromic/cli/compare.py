@@ -51,7 +51,7 @@ def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: A
 
 def _folder(paths: tuple[str, ...], place: str, options: Mapping[str, Any]) -> tuple[Path, str | None]:
     """The evaluation folder to compare in, and the first file's model (None for a folder that was given)."""
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import compare, measure
 
     if len(paths) == 1 and Path(paths[0]).is_dir():

@@ -100,7 +100,7 @@ def section_of(options: dict[str, Any]) -> Any:
     """The evaluation section of ``--config`` with the options of the command line over it."""
     from polychromic.settings.load import load_settings
     from polychromic.settings.schema import EvaluationSection
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
     config, task = options.pop("config"), options.pop("task")
     section = load_settings(config).evaluation if config else EvaluationSection()

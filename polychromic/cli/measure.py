@@ -30,7 +30,7 @@ def command(path: str, metrics: tuple[str, ...], encoder: str | None, model: str
     all samples), and optionally passed, answer, score, temperature and model; it is only read.
     """
     from polychromic.records.measurements import read_measurements
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import measure
 
     kinds = [read_value(text, COMMAND_LINE) for text in metrics] or None

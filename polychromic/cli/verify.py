@@ -25,7 +25,7 @@ def command(folder: str | None, task: str, samples: str | None, out: str | None,
     if (folder is None) == (samples is None):
         raise click.UsageError("give either a FOLDER of samples, or --samples FILE")
     from polychromic.settings.catalog import build
-    from polychromic.settings.source import COMMAND_LINE, read_value
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
     checker = build("tasks", read_value(task, COMMAND_LINE))
     if samples is not None:

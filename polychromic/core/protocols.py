@@ -36,6 +36,15 @@ Form = Literal["labels", "pairs", "set function"]
 
 
 @runtime_checkable
+class Closing(Protocol):
+    """Something that watches a run and holds a file or a connection until it ends."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+        ...
+
+
+@runtime_checkable
 class Sampler(Protocol):
     """Draws completions."""
 
@@ -179,4 +188,37 @@ class Metric(Meaning, Protocol):
 
     def measure(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[Measurement]:
         """One measurement for each set, in order; NaN with a reason where it cannot be computed."""
+        ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Picks among the candidates for one prompt without looking at whether they are right."""
+
+    def scores(self, candidates: Any) -> tuple[float, ...]:
+        """One number for each candidate, the largest is picked; NaN where it has nothing to go by."""
+        ...
+
+
+@runtime_checkable
+class DemonstrationLoss(Protocol):
+    """A loss on demonstrations."""
+
+    def loss(self, logits: Any, labels: Any, items: Any = None) -> Any:
+        """A scalar tensor; logits [b, t, v], labels [b, t] with -100 where nothing is learnt.
+
+        ``items`` is the number of targets in the whole accumulation window, by which the sum is divided.
+        """
+        ...
+
+
+@runtime_checkable
+class PostProcessing(Protocol):
+    """From what a model wrote to the program it meant."""
+
+    def program(self, text: str, entry_point: str, prompt: str) -> str:
+        """The source that should define ``entry_point``; empty when there is none. Never raises on model output.
+
+        ``prompt`` is the code the model was asked to complete, empty if there was none.
+        """
         ...

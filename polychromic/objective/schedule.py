@@ -10,59 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from polychromic.core.errors import SettingsError
+from polychromic.settings.schema import ScheduleSection
 
 DEMONSTRATIONS: Literal["demonstrations"] = "demonstrations"
 RISE = 0.1
 """How fast running means follow: the weight of the newest observation."""
-
-
-@dataclass(frozen=True)
-class ScheduleOptions:
-    """The keys of ``polychromic.schedule``.
-
-    ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
-    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
-    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
-    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
-    """
-
-    warmup_steps: int = 0
-    max_lambda_eff: float | None = None
-    target_share: float | None = None
-    calibrated: float | Literal["demonstrations"] | None = None
-    monitor_every: int = 10
-
-    def __post_init__(self) -> None:
-        rules = {
-            "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
-            "max_lambda_eff": (self.max_lambda_eff is None or self.max_lambda_eff > 0, "above 0"),
-            "target_share": (self.target_share is None or 0 < self.target_share < 1, "between 0 and 1"),
-            "calibrated": (_is_target(self.calibrated), "in [0, 1] or demonstrations"),
-            "monitor_every": (self.monitor_every >= 0, "0 or more"),
-        }
-        for name, (kept, allowed) in rules.items():
-            if not kept:
-                raise SettingsError(f"polychromic.schedule.{name}: {getattr(self, name)} is not {allowed}")
-        if self.target_share is not None and self.calibrated is not None:
-            raise SettingsError("polychromic.schedule: target_share and calibrated both set lambda; give one")
-        if self.target_share is not None and not self.monitor_every:
-            raise SettingsError("polychromic.schedule.target_share: needs monitor_every of 1 or more")
-
-    @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> ScheduleOptions:
-        """The options in a settings mapping; raises SettingsError for an unknown key or a value of the wrong type."""
-        unknown = sorted(set(given) - set(cls.__dataclass_fields__))
-        if unknown:
-            allowed = ", ".join(cls.__dataclass_fields__)
-            raise SettingsError(f"polychromic.schedule.{unknown[0]}: unknown key; allowed: {allowed}")
-        try:
-            return cls(**given)
-        except TypeError as error:
-            raise SettingsError(f"polychromic.schedule: {error}") from error
 
 
 @dataclass
@@ -70,7 +25,7 @@ class WeightSchedule:
     """The weight of the diversity term, step by step, from lambda and what the past batches showed."""
 
     weight: float
-    options: ScheduleOptions = field(default_factory=ScheduleOptions)
+    options: ScheduleSection = field(default_factory=ScheduleSection)
     log_ratio: float | None = None
     diversity: float | None = None
 
@@ -126,10 +81,6 @@ class WeightSchedule:
     def load_state_dict(self, state: Mapping[str, float | None]) -> None:
         """Takes up a saved state."""
         self.log_ratio, self.diversity = state["log_ratio"], state["diversity"]
-
-
-def _is_target(value: Any) -> bool:
-    return value is None or value == DEMONSTRATIONS or (not isinstance(value, str) and 0 <= value <= 1)
 
 
 def _follow(old: float | None, new: float) -> float:

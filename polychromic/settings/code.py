@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from polychromic.core.errors import SettingsError
 from polychromic.settings import catalog
-from polychromic.settings.fields import brief, nearest
+from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.schema import Kind, Section
-from polychromic.settings.source import Path_, Source, dotted, read_source
+from polychromic.settings.yaml_lines import Path_, Source, dotted, read_source
 
 
 class CodeExperiment(Section):

@@ -6,9 +6,11 @@ BitsAndBytesConfig names, all unchanged: they are passed through and redeclared 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from polychromic.settings.introspection import borrowed_fields, nearest
 
 Kind = str | dict[str, Any]
 """A shelf entry: its kind, or ``{"kind": ..., option: value}``."""
@@ -105,6 +107,31 @@ class DataSection(Section):
         return self
 
 
+class ScheduleSection(Section):
+    """How lambda moves over a run.
+
+    ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
+    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
+    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
+    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
+    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
+    """
+
+    warmup_steps: int = Field(default=0, ge=0)
+    max_lambda_eff: float | None = Field(default=None, gt=0)
+    target_share: float | None = Field(default=None, gt=0, lt=1)
+    calibrated: Annotated[float, Field(ge=0, le=1)] | Literal["demonstrations"] | None = None
+    monitor_every: int = Field(default=10, ge=0)
+
+    @model_validator(mode="after")
+    def _one_controller(self) -> ScheduleSection:
+        if self.target_share is not None and self.calibrated is not None:
+            raise ValueError("target_share and calibrated both set lambda; give one")
+        if self.target_share is not None and not self.monitor_every:
+            raise ValueError("target_share needs monitor_every of 1 or more")
+        return self
+
+
 class PolychromicSection(Section):
     """The diversity term: ``loss = SFT - diversity_weight * E[f(y_1..y_k)]``; 0 is plain SFT."""
 
@@ -122,9 +149,7 @@ class PolychromicSection(Section):
         default=None, description="another method's credit in the place of ours, for comparison"
     )
     demonstration_loss: Kind = "nll"
-    schedule: dict[str, Any] = Field(
-        default_factory=dict, description="warmup_steps, target_share, max_lambda_eff, calibrated, monitor_every"
-    )
+    schedule: ScheduleSection = ScheduleSection()
 
 
 class EvaluationSection(Section):
@@ -141,10 +166,19 @@ class EvaluationSection(Section):
     engine: Kind = "transformers"
     batch_size: int = Field(default=512, ge=1)
     bootstrap_resamples: int = Field(default=10_000, ge=100)
-    thresholds: dict[str, float] = Field(
+    thresholds: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="of the verdict: strong_diversity, moderate_diversity, tolerated_quality_loss ...",
+        description="of the verdict, as shares of the baseline's score: strong_diversity, tolerated_quality_loss ...",
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known(cls, thresholds: dict[str, float]) -> dict[str, float]:
+        known = borrowed_fields("thresholds")
+        for name in thresholds:
+            if name not in known:
+                raise ValueError(f"there is no threshold {name!r}{nearest(name, known)}")
+        return thresholds
 
 
 class TrackingSection(Section):

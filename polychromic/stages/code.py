@@ -23,7 +23,7 @@ from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts
 from polychromic.settings.catalog import build, split
 from polychromic.settings.code import CodeExperiment, CodeSettings
-from polychromic.settings.fields import nearest
+from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
 from polychromic.stages.models import NamedModel, named_model

@@ -19,7 +19,7 @@ from polychromic.core.seeds import child_seed
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.diversity_objective import DiversityObjective, ScoredSet
 from polychromic.objective.harvest import credit_mass
-from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
+from polychromic.objective.soundness import Surroundings, is_judged, needs_encoder, refuse_unsound
 from polychromic.records.artefacts import file_digest, signature
 from polychromic.records.harvest import (
     POOL,
@@ -34,7 +34,7 @@ from polychromic.records.harvest import (
 from polychromic.records.samples import StoredSet, read_sets
 from polychromic.records.verdicts import read_verdicts, verdicts_of
 from polychromic.settings import catalog
-from polychromic.settings.schema import EvaluationSection, HarvestSection, Settings
+from polychromic.settings.schema import EvaluationSection, HarvestSection, ScheduleSection, Settings
 from polychromic.stages.demonstrations import Data, load_data
 from polychromic.stages.models import NamedModel, named_model, resolve
 
@@ -89,9 +89,8 @@ def prepared(settings: Settings) -> Harvest:
     """
     from polychromic.embedding.encoder import load_encoder
 
-    refuse_unsound_credit(settings, judged=settings.data.task is not None)
+    refuse_unsound_credit(settings, judged=is_judged(settings.data))
     data = load_data(settings.data)
-    refuse_unsound_credit(settings, judged=data.task is not None and data.task.judges)
     wanted = needs_encoder(settings.polychromic.reward) and settings.evaluation.encoder != NO_ENCODER
     return Harvest(settings, data, load_encoder(settings.evaluation.encoder) if wanted else None)
 
@@ -105,7 +104,7 @@ def refuse_unsound_credit(settings: Settings, *, judged: bool) -> None:
             "n_generations": section.n,
             "set_size": section.set_size,
             "rival": None,
-            "schedule": {},
+            "schedule": ScheduleSection(),
         }
     )
     refuse_unsound(term, Surroundings(judged, settings.evaluation.encoder != NO_ENCODER))

@@ -9,7 +9,7 @@ from pathlib import Path
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
-from polychromic.settings.fields import nearest
+from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import ModelSection
 
 EMBEDDED = ("embedded:countdown",)

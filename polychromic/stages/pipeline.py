@@ -6,13 +6,12 @@ what it reads has changed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polychromic.core.errors import InputError, SettingsError
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
 from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
@@ -20,12 +19,10 @@ from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.settings import catalog
-from polychromic.settings.fields import nearest
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
 
 if TYPE_CHECKING:
-    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
@@ -56,7 +53,6 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     """
     folder = opened(out)
     task = _task(evaluation)
-    _thresholds(evaluation.section)
     _refuse_missing_encoder(evaluation)
     manifest = _open(evaluation, folder.path)
     _audit(evaluation, task, manifest)
@@ -230,6 +226,7 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
 def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
     from polychromic.analysis.comparison import CompareSettings
     from polychromic.analysis.resampling import Plan
+    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
@@ -240,7 +237,7 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "thresholds": evaluation.section.thresholds,
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=_thresholds(evaluation.section))
+    settings = CompareSettings("", plan=plan, thresholds=Thresholds(**evaluation.section.thresholds))
 
     def work() -> None:
         progress("compare", 0, 1)
@@ -249,25 +246,6 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         progress("compare", 1, 1)
 
     manifest.once("compare", inputs, [folder.comparison], work)
-
-
-def _thresholds(section: EvaluationSection) -> Thresholds:
-    """Where the verdict's levels begin: those of the section, the others as they are.
-
-    Raises:
-        SettingsError: a name is none of a threshold, or a value is no share.
-    """
-    from polychromic.analysis.verdict import Thresholds
-
-    known = [each.name for each in fields(Thresholds)]
-    for name, value in section.thresholds.items():
-        if name not in known:
-            raise SettingsError(f"evaluation.thresholds: there is no {name!r}{nearest(name, known)}")
-        if not 0 <= value < math.inf:
-            raise SettingsError(
-                f"evaluation.thresholds.{name}: a share of the baseline's score is allowed, not {value}"
-            )
-    return Thresholds(**section.thresholds)
 
 
 def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> Path:

@@ -15,7 +15,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.conversations import read_conversations
 from polychromic.records.jsonl import read_json
 from polychromic.settings import catalog
-from polychromic.settings.fields import nearest
+from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
 

@@ -6,19 +6,27 @@ import time
 import warnings
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import InputError
-from polychromic.core.protocols import Embedder, Progress, silent
+from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
-from polychromic.objective.soundness import Surroundings, junk_warning, needs_encoder, refuse_unsound
+from polychromic.objective.soundness import (
+    SoundTerm,
+    Surroundings,
+    is_judged,
+    junk_warning,
+    needs_encoder,
+    refuse_few_demonstrations,
+    refuse_unsound,
+)
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved, resolved_yaml
-from polychromic.settings.schema import Settings
+from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
 
@@ -27,6 +35,17 @@ SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
 LOOKED_AT = 256
 """Demonstrations whose length is looked at before a model is loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """All that is known of a run before its model is loaded."""
+
+    settings: Settings
+    folder: RunFolder
+    term: SoundTerm
+    data: Data
+    embedder: Embedder | None
 
 
 def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
@@ -44,12 +63,12 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
-    refuse_early(settings)
+    term = refuse_early(settings)
     run_folder = refuse_other_run(path, resolved(settings))
     if run_folder.finished:
         return run_folder
     data = load_data(settings.data)
-    for warning in refuse_early(settings, data):
+    for warning in _warnings(settings, term, data):
         warnings.warn(warning, stacklevel=2)
     embedder = _embedder(settings)
     from polychromic.training.faults import only_process
@@ -59,7 +78,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         if settings.data.harvest is not None:
             data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
-        _train(settings, run_folder, data, embedder, progress)
+        _train(_Run(settings, run_folder, term, data, embedder), progress)
     return run_folder
 
 
@@ -82,14 +101,14 @@ def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedde
     return lesson
 
 
-def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
-    """What there is to warn of in settings that are sound; more is known once the demonstrations are.
+def refuse_early(settings: Settings) -> SoundTerm:
+    """The diversity term of the settings, found sound, before any data is read.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
         InputError: an evaluation during training is asked for, and there is no file for it.
     """
-    section, encoder = settings.polychromic, settings.evaluation.encoder != NO_ENCODER
+    judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
@@ -97,19 +116,29 @@ def refuse_early(settings: Settings, data: Data | None = None) -> list[str]:
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
-        task = None if data is None else data.task
-        judged = settings.data.task is not None if data is None else task is not None and task.judges
         refuse_unsound_credit(settings, judged=judged)
-    if data is None:
-        _, options = catalog.split(settings.data.task or "")
-        as_written = options.get("distinct_by") == "program"
-        return refuse_unsound(section, Surroundings(settings.data.task is not None, encoder, as_written=as_written))
-    repeated = max(Counter(example.prompt.content for example in data.examples).values())
-    judged = data.task is not None and data.task.judges
-    as_written = getattr(data.task, "distinct_by", None) == "program"
-    found = refuse_unsound(section, Surroundings(judged, encoder, repeated=repeated, as_written=as_written))
-    if found and section.diversity_weight and catalog.split(section.gate)[0] == "none":
-        found.append(junk_warning(section, _target_tokens(settings, data)))
+    return refuse_unsound(settings.polychromic, Surroundings(judged, encoder, as_written=_as_written(settings.data)))
+
+
+def _as_written(data: DataSection) -> bool:
+    """Whether the data's task takes programs that are only written differently for different answers."""
+    from polychromic.code.task import CodeTask
+
+    task = catalog.outline("tasks", data.task) if data.task is not None else None
+    return isinstance(task, CodeTask) and task.distinct_by == "program"
+
+
+def _warnings(settings: Settings, term: SoundTerm, data: Data) -> list[str]:
+    """What there is to warn of, now that the demonstrations are known.
+
+    Raises:
+        UnsoundObjectiveError: no prompt has the demonstrations that the schedule needs.
+    """
+    repeated = Counter(example.prompt.content for example in data.examples)
+    refuse_few_demonstrations(term.section, max(repeated.values()))
+    found = list(term.warnings)
+    if found and catalog.split(term.section.gate)[0] == "none":
+        found.append(junk_warning(term.section, _target_tokens(settings, data)))
     return [warning for warning in found if warning]
 
 
@@ -123,21 +152,20 @@ def _target_tokens(settings: Settings, data: Data) -> float:
     return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
 
-def _train(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> None:
+def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
     from polychromic.training.checkpoints import newest_complete
     from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
 
+    settings, folder, data = run.settings, run.folder, run.data
     checkpoint = newest_complete(folder.checkpoints)
     for reason in checkpoint.rejected:
         warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
     policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
-    with warnings.catch_warnings():  # what the trainer would say of its settings was said before the model was loaded
-        warnings.filterwarnings("ignore", message=r"polychromic\.(gate|set_size): ")
-        trainer = _trainer(settings, folder, policy, data, embedder)
+    trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     watchers = _watchers(settings, folder, progress, trainer.term)
     for callback in (signals, *watchers):
@@ -146,7 +174,8 @@ def _train(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder
     with ExitStack() as stack:
         stack.enter_context(signals.listening())
         for watcher in watchers:
-            stack.callback(getattr(watcher, "close", lambda: None))
+            if isinstance(watcher, Closing):
+                stack.callback(watcher.close)
         trainer.train(resume_from_checkpoint=str(checkpoint.newest) if checkpoint.newest else None)
     if signals.stopped and trainer.state.global_step < trainer.state.max_steps:
         raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
@@ -164,24 +193,25 @@ def _train(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder
     )
 
 
-def _trainer(settings: Settings, folder: RunFolder, policy: Any, data: Data, embedder: Embedder | None) -> Any:
+def _trainer(run: _Run, policy: Any) -> Any:
     from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig
 
     from polychromic.policy.render import training_row
     from polychromic.training.trainer import PolychromicTrainer
 
+    settings, data = run.settings, run.data
     disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
-        args=_arguments(settings, folder),
+        args=_arguments(settings, run.folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
         peft_config=LoraConfig(**{**LORA, **settings.lora}),
-        polychromic=settings.polychromic,
+        polychromic=run.term,
         task=data.task,
-        embedder=embedder,
+        embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
     )
 

@@ -19,9 +19,15 @@ from polychromic.embedding.cache import CachedEmbedder
 from polychromic.gates.likelihood import Likelihood, threshold_of
 from polychromic.objective.baseline import Moments
 from polychromic.objective.diversity_objective import DiversityObjective
-from polychromic.objective.schedule import DEMONSTRATIONS, ScheduleOptions, WeightSchedule
+from polychromic.objective.schedule import DEMONSTRATIONS, WeightSchedule
 from polychromic.objective.set_value import samples_needed, value_of_sets
-from polychromic.objective.soundness import Surroundings, needs_encoder, refuse_unsound
+from polychromic.objective.soundness import (
+    SoundTerm,
+    Surroundings,
+    needs_encoder,
+    refuse_few_demonstrations,
+    refuse_unsound,
+)
 from polychromic.policy.generate import Generation
 from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
@@ -45,6 +51,23 @@ class DemonstrationLoss(Protocol):
         ...
 
 
+def sound_term(
+    given: PolychromicSection | SoundTerm | None, *, task: Task | None, embedder: Embedder | None
+) -> PolychromicSection:
+    """The section, which is decided to be sound here unless it was before; warns of settings that invite junk.
+
+    Raises:
+        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+    """
+    if isinstance(given, SoundTerm):
+        return given.section
+    surroundings = Surroundings(task is not None and task.judges, embedder is not None)
+    term = refuse_unsound(given or PolychromicSection(), surroundings)
+    for warning in term.warnings:
+        warnings.warn(warning, UserWarning, stacklevel=3)
+    return term.section
+
+
 def build_term(
     section: PolychromicSection,
     trainer: Any,
@@ -53,11 +76,7 @@ def build_term(
     embedder: Embedder | None,
     prompts: Sequence[Prompt] | None,
 ) -> DiversityTerm:
-    """The diversity term of ``section`` for ``trainer``; warns of settings that invite junk.
-
-    Raises:
-        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-    """
+    """The diversity term of ``section``, which is sound, for ``trainer``."""
     remembering = CachedEmbedder(embedder) if embedder is not None else None
     known = prompts if prompts is not None else task.prompts("train") if task else ()
     tokenizer = trainer.processing_class
@@ -74,11 +93,11 @@ def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTer
     Raises:
         UnsoundObjectiveError: no prompt has the demonstrations that this takes.
     """
-    options = ScheduleOptions.parse(section.schedule)
+    options = section.schedule
     if term is not None and options.calibrated == DEMONSTRATIONS:
         sets = demonstration_sets(trainer.train_dataset, term, samples_needed(section.set_size, section.n_generations))
         value = value_of_sets(term.objective, sets, term.verdicts(sets), section.n_generations)
-        options = replace(options, calibrated=value)
+        options = options.model_copy(update={"calibrated": value})
     return WeightSchedule(section.diversity_weight, options)
 
 
@@ -92,7 +111,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
     for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS)):
         end = next((place for place, token in enumerate(target, start=1) if token in term.stop_tokens.eos), None)
         shown[prompt].append(Generation(target[:end], end is not None, 0.0))
-    refuse_unsound(term.section, Surroundings(True, repeated=max(map(len, shown.values()), default=0)))
+    refuse_few_demonstrations(term.section, max(map(len, shown.values()), default=0))
     return [
         SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
         for prompt, draws in shown.items()
@@ -103,14 +122,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
 def build_objective(
     section: PolychromicSection, trainer: Any, index: PromptIndex, *, task: Task | None, embedder: Embedder | None
 ) -> DiversityObjective:
-    """The objective of ``section``; warns of settings that invite junk.
-
-    Raises:
-        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-    """
-    judged = task is not None and task.judges
-    for warning in refuse_unsound(section, Surroundings(judged, embedder is not None)):
-        warnings.warn(warning, UserWarning, stacklevel=3)
+    """The objective of ``section``, which is sound."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     reference = _reference(model, trainer.processing_class, index)
     reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)

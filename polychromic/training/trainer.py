@@ -20,6 +20,7 @@ from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Embedder, Task
 from polychromic.objective.diversity_objective import lambda_eff
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
@@ -28,6 +29,7 @@ from polychromic.training.build import (
     demonstration_loss,
     loss_on_demonstrations,
     share_of_window,
+    sound_term,
 )
 from polychromic.training.checkpoints import ObjectiveState
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
@@ -49,13 +51,13 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def __init__(
         self,
         *args: Any,
-        polychromic: PolychromicSection | None = None,
+        polychromic: PolychromicSection | SoundTerm | None = None,
         task: Task | None = None,
         embedder: Embedder | None = None,
         prompts: Sequence[Prompt] | None = None,
         **kwargs: Any,
     ) -> None:
-        section = polychromic or PolychromicSection()
+        section = sound_term(polychromic, task=task, embedder=embedder)
         super().__init__(*args, **kwargs)
         self.metrics = LoggedMetrics()
         self.demonstration = demonstration_loss(section)

@@ -12,6 +12,7 @@ import pytest
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.load import load_settings
+from polychromic.settings.schema import ScheduleSection
 from polychromic.stages import train
 from polychromic.training import checkpoints
 from polychromic.training.faults import StoppedError, only_process
@@ -178,10 +179,9 @@ def test_weights_that_are_no_numbers_are_never_saved(settings_of, monkeypatch):
         ({"set_size": 9}, "9 samples cannot be chosen from 4 generations"),
         ({"n_generations": 1}, "a set of one sample has no diversity"),
         (
-            {"schedule": {"calibrated": "demonstrations"}},
-            "takes 2 demonstrations of one prompt .* more than 1; allowed",
+            {"schedule": ScheduleSection(calibrated="demonstrations")},
+            r"needs at least 2 demonstrations of one prompt \(largest here: 1\); allowed",
         ),
-        ({"schedule": {"target_share": 2.0}}, "target_share: 2.0 is not between 0 and 1"),
         ({"reward": {"kind": "lexical", "statistic": "ead"}, "rival": "dra"}, "dra compares samples in pairs"),
         ({"reward": "semantic"}, "needs an encoder"),
     ],

@@ -7,14 +7,16 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from polychromic.core.errors import SettingsError
 from polychromic.objective.gradient_balance import GradientBalance, GradientWindow, cheap_subset, gradient
-from polychromic.objective.schedule import ScheduleOptions, WeightSchedule
+from polychromic.objective.schedule import WeightSchedule
+from polychromic.settings.schema import ScheduleSection
 
 
 def schedule(weight: float = 2.0, **options: object) -> WeightSchedule:
-    return WeightSchedule(weight, ScheduleOptions.parse(options))
+    return WeightSchedule(weight, ScheduleSection(**options))
 
 
 def test_warm_up_grows_to_lambda():
@@ -98,8 +100,8 @@ def test_state_survives_json():
     ],
 )
 def test_options_that_cannot_be(given):
-    with pytest.raises(SettingsError, match=r"polychromic\.schedule"):
-        ScheduleOptions.parse(given)
+    with pytest.raises(ValidationError):
+        ScheduleSection(**given)
 
 
 def two_terms(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

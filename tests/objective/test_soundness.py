@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Decoding
-from polychromic.objective.soundness import Surroundings, junk_warning, refuse_unsound
+from polychromic.objective.soundness import Surroundings, junk_warning, refuse_few_demonstrations, refuse_unsound
 from polychromic.settings.schema import PolychromicSection
 
 TASK = Surroundings(verifier=True)
@@ -27,9 +27,21 @@ def section(**given: object) -> PolychromicSection:
         ({"n_generations": 4, "set_size": 5}, TASK, "5 samples cannot be chosen from 4"),
         ({"set_size": 0}, TASK, "0 samples cannot be chosen"),
         ({"n_generations": 1}, TASK, "one sample has no diversity"),
-        ({}, Surroundings(verifier=False), "verifier needs a task"),
-        ({"gate": "likelihood"}, Surroundings(False, demonstrations=False), "threshold from demonstrations"),
-        ({"reward": "semantic"}, Surroundings(True, encoder=False), "needs an encoder"),
+        (
+            {},
+            Surroundings(verifier=False),
+            "verifier needs a task that judges completions .data.task.; allowed without: likelihood, none, wellformed",
+        ),
+        (
+            {"gate": "likelihood"},
+            Surroundings(False, demonstrations=False),
+            "likelihood needs demonstrations; allowed without: none,",
+        ),
+        (
+            {"reward": "semantic"},
+            Surroundings(True, encoder=False),
+            "needs an encoder .*; allowed without: answers, lexical",
+        ),
         ({"reward": {"kind": "vendi", "q": 2.0}}, Surroundings(True, encoder=False), "needs an encoder"),
         ({"reward": {"kind": "mixture", "parts": ["answers", "vendi"]}}, Surroundings(True, encoder=False), "encoder"),
         ({"reward": {"kind": "quality", "of": "semantic"}}, Surroundings(True, encoder=False), "needs an encoder"),
@@ -39,8 +51,6 @@ def section(**given: object) -> PolychromicSection:
         ({"reward": "vendi", "n_generations": 16, "set_size": 8}, TASK, "evaluations of a set function"),
         ({"reward": "vendi", "rival": "dra"}, TASK, "dra compares samples in pairs"),
         ({"reward": {"kind": "lexical", "statistic": "ead"}, "rival": "darling"}, TASK, "darling compares samples"),
-        ({"set_size": 4, **CALIBRATED}, Surroundings(True, repeated=3), "takes 4 demonstrations of one prompt"),
-        (CALIBRATED, Surroundings(True, repeated=7), "takes 8 demonstrations of one prompt"),
     ],
 )
 def test_refused(given, around, message):
@@ -63,21 +73,41 @@ def test_a_negative_lambda_is_refused_by_the_settings_and_here():
 
 
 def test_lambda_zero_samples_nothing_so_nothing_is_refused():
-    assert refuse_unsound(section(**{"lambda": 0.0, "n_generations": 1}), Surroundings(False)) == []
+    assert refuse_unsound(section(**{"lambda": 0.0, "n_generations": 1}), Surroundings(False)).warnings == ()
 
 
 def test_sound_settings_pass_and_doubtful_ones_warn():
-    assert refuse_unsound(section(set_size=4), TASK, Decoding()) == []
-    assert refuse_unsound(section(set_size="shapley"), TASK) == []
-    assert refuse_unsound(section(reward="lexical", set_size=2), TASK) == []
-    assert "junk" in refuse_unsound(section(gate="none"), TASK)[0]
-    assert "set_size" in refuse_unsound(section(set_size=8), TASK)[0]
-    assert "set_size" in refuse_unsound(section(), TASK)[0]  # the default is all of them
+    assert refuse_unsound(section(set_size=4), TASK, Decoding()).warnings == ()
+    assert refuse_unsound(section(set_size="shapley"), TASK).warnings == ()
+    assert refuse_unsound(section(reward="lexical", set_size=2), TASK).warnings == ()
+    assert "junk" in refuse_unsound(section(gate="none"), TASK).warnings[0]
+    assert "set_size" in refuse_unsound(section(set_size=8), TASK).warnings[0]
+    assert "set_size" in refuse_unsound(section(), TASK).warnings[0]  # the default is all of them
 
 
-def test_demonstrations_enough_or_not_counted_yet_give_a_target():
-    assert refuse_unsound(section(set_size=4, **CALIBRATED), Surroundings(True, repeated=4)) == []
-    assert refuse_unsound(section(set_size=4, **CALIBRATED), TASK) == []
+def test_demonstrations_enough_or_too_few_for_a_target():
+    for given, least in ({"set_size": 4, **CALIBRATED}, 4), (CALIBRATED, 8):
+        refuse_few_demonstrations(section(**given), least)
+        with pytest.raises(UnsoundObjectiveError, match=rf"needs at least {least} .* \(largest here: {least - 1}\)"):
+            refuse_few_demonstrations(section(**given), least - 1)
+    refuse_few_demonstrations(section(), 1)
+    refuse_few_demonstrations(section(**{"lambda": 0.0, **CALIBRATED}), 1)
+
+
+def test_objects_say_what_they_are_themselves():
+    """A reward or gate given in Python is judged by its own facts, not by what the section names."""
+
+    class Pairs:
+        form, needs = "pairs", ("encoder",)
+
+    class Open:
+        needs = ()
+
+    assert refuse_unsound(section(set_size=2), Surroundings(False), gate=Open()).warnings == ()
+    with pytest.raises(UnsoundObjectiveError, match="needs an encoder"):
+        refuse_unsound(section(), Surroundings(True, encoder=False), reward=Pairs())
+    with pytest.raises(UnsoundObjectiveError, match="has no pair"):
+        refuse_unsound(section(set_size=1), TASK, reward=Pairs())
 
 
 def test_junk_is_warned_of_in_numbers_before_anything_is_sampled():
@@ -98,8 +128,8 @@ def test_no_model_library_is_imported_for_it():
 
 
 def test_paying_for_the_way_programs_are_written_is_said():
-    (warning,) = refuse_unsound(section(reward="answers", set_size=2), Surroundings(True, as_written=True))
+    (warning,) = refuse_unsound(section(reward="answers", set_size=2), Surroundings(True, as_written=True)).warnings
     assert "distinct_by is program" in warning
     inside = section(reward={"kind": "quality", "of": "answers"}, set_size=2)
-    assert len(refuse_unsound(inside, Surroundings(True, as_written=True))) == 1
-    assert refuse_unsound(section(reward="answers", set_size=2), Surroundings(True)) == []
+    assert len(refuse_unsound(inside, Surroundings(True, as_written=True)).warnings) == 1
+    assert refuse_unsound(section(reward="answers", set_size=2), Surroundings(True)).warnings == ()

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from typing import Protocol
 
 import pytest
 
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.catalog import build, check, kind_class, kinds, options, split
-from polychromic.settings.fields import accepted, borrowed_fields, nearest
+from polychromic.settings.introspection import accepted, borrowed_fields, nearest
 
 
 def test_a_file_of_a_shelf_is_a_kind_and_its_fields_are_the_options():
@@ -58,6 +59,10 @@ def test_split_and_check_agree_on_what_an_entry_is():
         check("rewards", {"kind": 3})
 
 
+class Works(Protocol):
+    def work(self): ...
+
+
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A shelf of its own in a package on the path, of a name that no other test has imported."""
@@ -66,7 +71,7 @@ def shelf(tmp_path, monkeypatch):
     room.mkdir(parents=True)
     (room / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(catalog, "SHELVES", {"things": catalog.Shelf(f"{package}.things", "work", "thing")})
+    monkeypatch.setattr(catalog, "SHELVES", {"things": catalog.Shelf(f"{package}.things", "work", "thing", Works)})
 
     def put(name, source):
         path = room / name
@@ -197,7 +202,7 @@ def test_borrowed_names_are_those_of_the_installed_libraries():
     assert set(LoraConfig.__dataclass_fields__) <= set(borrowed_fields("lora"))
     assert {"load_in_4bit", "bnb_4bit_quant_type"} <= set(borrowed_fields("quantization"))
     assert hasattr(BitsAndBytesConfig(load_in_8bit=True), "llm_int8_threshold")
-    assert "warmup_steps" in borrowed_fields("schedule")
+    assert "strong_diversity" in borrowed_fields("thresholds")
 
 
 def test_nearest_names_a_neighbour_or_the_short_list():

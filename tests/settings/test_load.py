@@ -143,21 +143,60 @@ def test_a_wrong_configuration_is_one_line_with_file_line_key_and_neighbour(writ
         ("polychromic.lambda=-1", "command line: polychromic.lambda: must be greater"),
         ("polychromic.top_p=0.9", "polychromic.top_p: cannot be set here: it would draw from another distribution"),
         ("polychromic.repetition_penalty=1.1", "training samples come from the policy itself"),
-        ("polychromic.schedule={calibrated: data}", "calibrated: must be a number or 'demonstrations', got 'data'"),
+        (
+            "evaluation.thresholds={strong_diversty: 0.5}",
+            "evaluation.thresholds: there is no threshold 'strong_diversty'; did you mean strong_diversity?",
+        ),
+        (
+            "evaluation.thresholds.significance=-1",
+            "evaluation.thresholds.significance: must be greater than or equal to",
+        ),
+        (
+            "polychromic.schedule.warmup_steps=-1",
+            "polychromic.schedule.warmup_steps: must be greater than or equal to 0",
+        ),
+        (
+            "polychromic.schedule={target_share: 0.5, calibrated: 0.5}",
+            "polychromic.schedule: target_share and calibrated both set lambda",
+        ),
+        ("polychromic.gate={kind: wellformed, ngram: 0}", "polychromic.gate: wellformed: max_repetition must lie"),
+        (
+            "polychromic.schedule={calibrated: data}",
+            "calibrated: must be a valid number or 'demonstrations', got 'data'",
+        ),
     ],
 )
 def test_a_wrong_override_is_named_as_such(write, override, expected):
     assert expected in message_of(write(), override)
 
 
-def test_extends_takes_one_existing_file_one_step_deep(write, tmp_path):
+def test_extends_takes_one_existing_file_over_several_levels(write, tmp_path):
     assert "c.yaml:1: extends: there is no file" in message_of(write("extends: none.yaml\n"))
     assert "extends: must be the path of one file" in message_of(write("extends: [a, b]\n"))
     write(GOOD, "a.yaml")
-    write("extends: a.yaml\n", "b.yaml")
-    assert "extends another file itself" in message_of(write("extends: b.yaml\n"))
+    (tmp_path / "deep").mkdir()
+    write("extends: ../a.yaml\npolychromic: {lambda: 0.5, n_generations: 7}\n", "deep/b.yaml")
+    settings = load_settings(write("extends: deep/b.yaml\npolychromic: {n_generations: 9}\n"))
+    assert (settings.polychromic.diversity_weight, settings.polychromic.n_generations) == (0.5, 9)
+    write("extends: c.yaml\n", "d.yaml")
+    write("extends: d.yaml\n", "e.yaml")
+    assert message_of(write("extends: e.yaml\n")).endswith("c.yaml leads back to itself")
     write(GOOD.replace("lambda", "lamda"), "a.yaml")
     assert message_of(write("extends: a.yaml\n")).startswith(f"{tmp_path / 'a.yaml'}:8: polychromic.lamda")
+
+
+def test_a_section_can_be_removed_in_a_file_and_on_the_command_line(write):
+    write(GOOD + "quantization: {load_in_4bit: true}\n", "base.yaml")
+    assert load_settings(write("extends: base.yaml\n")).quantization == {"load_in_4bit": True}
+    settings = load_settings(write("extends: base.yaml\nquantization: null\nlora: null\n"))
+    assert (settings.quantization, settings.lora) == (None, {})
+    assert load_settings(write("extends: base.yaml\nlora:\n")).lora == {"r": 8}
+    settings = load_settings(write("extends: base.yaml\n"), ["quantization=null", "lora=null", "lora.r=9"])
+    assert (settings.quantization, settings.lora) == (None, {"r": 9})
+    assert "experiment: is missing" in message_of(write("extends: base.yaml\n"), "experiment=null")
+    assert "unknown section; did you mean quantization?" in message_of(
+        write("extends: base.yaml\n"), "quantisation=null"
+    )
 
 
 def test_files_that_are_no_configuration(write, tmp_path):

@@ -29,7 +29,7 @@ BORROWED = {
         ("peft.tuners.lora.config", "LoraConfig"),
     ),
     "quantization": (("transformers.utils.quantization_config", "BitsAndBytesConfig"),),
-    "schedule": (("polychromic.objective.schedule", "ScheduleOptions"),),
+    "thresholds": (("polychromic.analysis.verdict", "Thresholds"),),
 }
 _PLAIN: dict[str, tuple[type, ...]] = {
     "int": (int,),

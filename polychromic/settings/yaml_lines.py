@@ -141,8 +141,8 @@ class _Reader:
         kind, text = node.tag.removeprefix(_TAG), node.value
         if kind == "str" or kind == "merge":
             return text
-        if kind == "null":
-            return None
+        if kind == "null":  # a section with nothing under it is empty; one that says null is taken out
+            return {} if not text and len(path) == 1 else None
         if kind == "bool":
             return text.lower() == "true"
         if kind not in ("int", "float"):
