@@ -17,12 +17,15 @@ from polychromic.certificate.trainer import trainer_lines
 from polychromic.certificate.variance import variance_lines
 from polychromic.settings.schema import Kind
 
-SECTIONS: tuple[Callable[[], list[Line]], ...] = (
-    control_lines,
-    variance_lines,
-    harvest_lines,
-    trainer_lines,
+SECTIONS: tuple[Callable[[Sequence[Kind]], list[Line]], ...] = (
+    exact_lines,
+    lambda more: control_lines(),
+    invariance_lines,
+    lambda more: variance_lines(),
+    lambda more: harvest_lines(),
+    lambda more: trainer_lines(),
 )
+"""Each section's lines; some take rewards beside those of the shelf."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,12 @@ def run(more: Sequence[Kind] = ()) -> Iterator[Section]:
 
     ``more`` are rewards beside those of the shelf: entries as a configuration has them, also of files from outside.
     """
-    every = [lambda: exact_lines(more), lambda: invariance_lines(more), *SECTIONS]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for section in every:
+        for section in SECTIONS:
             start = time.perf_counter()
-            lines = section()
+            lines = section(more)
             yield Section(lines, time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)

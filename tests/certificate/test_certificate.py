@@ -205,11 +205,11 @@ def test_a_control_that_finds_nothing_is_red(monkeypatch, mistake):
 # --- the command -------------------------------------------------------------------------------------------------
 
 
-def few() -> list[Line]:
+def few(more) -> list[Line]:
     return [below("few", "small", 1e-12, 1e-10), above("few", "large", 0.5, 0.01)]
 
 
-def broken_few() -> list[Line]:
+def broken_few(more) -> list[Line]:
     return [below("few", "not a number", float("nan"), 1e-10), above("few", "not a number", float("nan"), 0.01)]
 
 
@@ -231,7 +231,7 @@ def test_the_command_fails_when_a_line_fails_and_nan_never_passes(monkeypatch):
 
 
 def test_a_reward_beside_those_of_the_shelf_has_its_line_and_a_typo_is_said_before_anything_runs(monkeypatch):
-    monkeypatch.setattr(certify, "SECTIONS", ())
+    monkeypatch.setattr(certify, "SECTIONS", (exact.exact_lines,))
     monkeypatch.setattr(shelf, "rewards", list)
     result = CliRunner().invoke(cli.command, ["--reward", "{kind: vendi, q: 2.0}"])
     assert result.exit_code == 0, result.output

@@ -21,9 +21,7 @@ def talk(asked, answer="yes"):
 PLAIN = [{"prompt": asked, "completion": "yes"} for asked in ASKED]
 MESSAGES = [{"messages": talk(asked)} for asked in ASKED]
 CONVERSATIONAL = [{"prompt": talk(asked)[:1], "completion": talk(asked)[1:]} for asked in ASKED]
-FOREIGN = [
-    {"conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "yes"}]} for asked in ASKED
-]
+FOREIGN = [{"conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "yes"}]} for asked in ASKED]
 OPENED = {f"u:{asked}\na:" for asked in ASKED}
 
 
@@ -54,7 +52,15 @@ def trained(make_trainer, rows, **arguments):
         (PLAIN, {"packing": True, "max_length": 24}, set(ASKED)),
         (MESSAGES, {"packing": True, "max_length": 48}, OPENED),
     ],
-    ids=["text pairs", "conversational pairs", "messages", "from and value", "loss on all", "packed", "packed messages"],
+    ids=[
+        "text pairs",
+        "conversational pairs",
+        "messages",
+        "from and value",
+        "loss on all",
+        "packed",
+        "packed messages",
+    ],
 )
 def test_the_prompt_is_what_stands_before_the_answer(make_trainer, rows, arguments, prompts):
     seen = trained(make_trainer, rows, **arguments)
