@@ -20,7 +20,7 @@ from polychromic.settings import catalog
 from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.layers import read_layers
 from polychromic.settings.names import SHELF_OF, check_names, entries, error_at
-from polychromic.settings.outside import files
+from polychromic.settings.outside import digests
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import Path_, Source
 
@@ -46,20 +46,20 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     return _validated(Source(json.loads(json.dumps(values))))
 
 
-def outside_files(settings: Settings, sections: Sequence[str]) -> list[Path]:
-    """The files of all kinds that these sections bring from outside the package, sorted."""
-    found = {
-        path
-        for keys, value in entries(resolved(settings))
-        if keys[0] in sections
-        for path in files(catalog.outline(SHELF_OF[str(keys[0]), str(keys[1])], value))
-    }
-    return sorted(found)
-
-
 def resolved(settings: Settings) -> dict[str, Any]:
     """Every setting as plain values, defaults included; ``settings_from`` takes it back."""
     return settings.model_dump(mode="json", by_alias=True)
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """``resolved``, and under ``files`` the digest of every file from outside the package that decides a training."""
+    built = [
+        catalog.outline(SHELF_OF[str(keys[0]), str(keys[1])], value)
+        for keys, value in entries(resolved(settings))
+        if keys[0] in ("data", "polychromic")
+    ]
+    found = digests(built)
+    return resolved(settings) | ({"files": found} if found else {})
 
 
 def resolved_yaml(settings: Settings) -> str:

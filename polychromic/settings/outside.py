@@ -49,7 +49,7 @@ def _of_file(path: Path) -> ModuleType:
     """The file as a module, imported once for each content that it has."""
     if not path.is_file():
         raise SettingsError(f"there is no file {path}")
-    name = f"{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    name = f"{path.stem}_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -102,8 +102,11 @@ def inside(built: Any) -> Iterator[Any]:
             yield from inside(getattr(built, field.name))
 
 
-def files(built: Any) -> Iterator[Path]:
-    """The files of every kind from outside the package in what was built, those inside others included."""
-    for kind in inside(built):
-        if not type(kind).__module__.startswith("polychromic."):
-            yield Path(inspect.getfile(type(kind))).resolve()
+def digests(built: Any) -> dict[str, str]:
+    """The file of every kind from outside the package in what was built, with the SHA-256 of its content."""
+    found = {
+        Path(inspect.getfile(type(kind))).resolve()
+        for kind in inside(built)
+        if not type(kind).__module__.startswith("polychromic.")
+    }
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(found)}

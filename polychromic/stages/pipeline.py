@@ -19,6 +19,7 @@ from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.settings import catalog
+from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, resolve
 
@@ -104,7 +105,9 @@ def _task(evaluation: Evaluation) -> Task:
 
 def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
     resolve(one_base(evaluation.models))
-    manifest = _Manifest(folder, _pins(evaluation), _weights(evaluation.models), evaluation.price_per_hour)
+    metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
+    weights, files = _weights(evaluation.models), digests(metrics)
+    manifest = _Manifest(folder, _pins(evaluation), weights, files, evaluation.price_per_hour)
     manifest.open()
     return manifest
 
@@ -112,7 +115,8 @@ def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    return {
+    files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
+    return ({"files": files} if files else {}) | {
         "base": one_base(evaluation.models).name_or_path,
         "task": section.task,
         "split": section.split,
@@ -138,6 +142,7 @@ class _Manifest:
     folder: Path
     pins: dict[str, Any]
     weights: dict[str, str]
+    metric_files: dict[str, str]
     price_per_hour: float | None = None
 
     @property
@@ -151,7 +156,8 @@ class _Manifest:
             self._same(stored)
         elif self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             raise InputError(f"{self.folder}: is not empty and holds no evaluation of ours; choose another --out")
-        facts: dict[str, Any] = {"versions": versions(), "git_revision": git_revision()}
+        facts: dict[str, Any] = {"metric_files": self.metric_files} if self.metric_files else {}
+        facts |= {"versions": versions(), "git_revision": git_revision()}
         if self.price_per_hour is not None:
             facts["price_per_hour"] = self.price_per_hour
         write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})

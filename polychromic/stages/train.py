@@ -25,7 +25,7 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.settings import catalog
-from polychromic.settings.load import resolved, resolved_yaml
+from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
@@ -64,7 +64,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
     term = refuse_early(settings)
-    run_folder = refuse_other_run(path, resolved(settings))
+    run_folder = refuse_other_run(path, identity(settings))
     if run_folder.finished:
         return run_folder
     data = load_data(settings.data)
@@ -74,7 +74,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     from polychromic.training.faults import only_process
 
     with only_process(path):
-        open_run(path, resolved(settings), {"experiment": experiment.seed})
+        open_run(path, identity(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         if settings.data.harvest is not None:
             data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
@@ -266,7 +266,7 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
-    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(values))]
+    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(identity(settings)))]
 
 
 def _embedder(settings: Settings) -> Embedder | None:
