@@ -11,17 +11,32 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from torch import Tensor
 
 from polychromic.core.errors import InputError
-from polychromic.core.nouns import Prompt
+from polychromic.core.nouns import Message, Prompt
 from polychromic.core.seeds import child_seed
 from polychromic.policy.render import answer_opening, prompt_ids
 
 IGNORED = -100
 Tokens = tuple[int, ...]
+NO_COLUMNS = frozenset(
+    {
+        "prompt",
+        "completion",
+        "messages",
+        "text",
+        "input_ids",
+        "labels",
+        "attention_mask",
+        "completion_ids",
+        "seq_lengths",
+    }
+)
+"""Columns of a data set that are the demonstration itself."""
 NO_PROMPT = (
     "there are demonstrations that do not show where an answer begins, so samples continue their first half; "
     "rows with prompt and completion, or messages and a chat template, do show it"
@@ -45,6 +60,24 @@ class PromptIndex:
         """The index of these prompts."""
         known = {tuple(prompt_ids(tokenizer, prompt)): prompt for prompt in prompts}
         return cls(known, opening=answer_opening(tokenizer))
+
+    def with_columns(self, rows: Any, tokenizer: Any) -> PromptIndex:
+        """The index with the prompts of a trainer's data set, whose other columns are their payloads.
+
+        A prompt that has several rows has the columns of the first. Streamed and packed rows have no columns.
+        """
+        known = dict(self.known)
+        for row in rows if hasattr(rows, "__len__") else ():
+            end = self.end_of_prompt(row["input_ids"], row["labels"])
+            if end and "seq_lengths" not in row:
+                tokens = tuple(row["input_ids"][:end])
+                columns = {name: value for name, value in row.items() if name not in NO_COLUMNS}
+                known.setdefault(tokens, Prompt(tokenizer.decode(tokens), _content(row, tokens, tokenizer), columns))
+        return PromptIndex(known, opening=self.opening)
+
+    @cached_property
+    def _ids(self) -> dict[str, Tokens]:
+        return {prompt.id: tokens for tokens, prompt in self.known.items()}
 
     @cached_property
     def _lengths(self) -> list[int]:
@@ -86,7 +119,7 @@ class PromptIndex:
 
     def tokens(self, prompt: Prompt, tokenizer: Any) -> Sequence[int]:
         """The very tokens a prompt was found by; its text alone may be taken apart in another way."""
-        return self.unknown.get(prompt.id) or prompt_ids(tokenizer, prompt)
+        return self.unknown.get(prompt.id) or self._ids.get(prompt.id) or prompt_ids(tokenizer, prompt)
 
 
 @dataclass(frozen=True)
@@ -146,6 +179,17 @@ def choose(prompts: Sequence[Tokens], count: int, seed: int, step: int) -> list[
     return [prompts[place] for place in sorted(draw.sample(range(len(prompts)), count))]
 
 
+def _content(row: Mapping[str, Any], tokens: Tokens, tokenizer: Any) -> str | tuple[Message, ...]:
+    """A row's prompt as its data set has it; the tokens' text where it has none."""
+    turns = row.get("prompt") or row.get("messages")
+    if isinstance(turns, str):
+        return turns
+    if not turns:
+        return str(tokenizer.decode(tokens))
+    asked = takewhile(lambda turn: turn["role"] != "assistant", turns)
+    return tuple(Message(turn["role"], turn["content"]) for turn in asked)
+
+
 def _sequences(batch: Mapping[str, Any]) -> list[tuple[list[int], list[int]]]:
     """Token ids and labels of every sequence: rows without their padding, or the parts of a packed row."""
     ids, labels = _lists(batch["input_ids"]), _lists(batch["labels"])
@@ -164,7 +208,10 @@ def _sequences(batch: Mapping[str, Any]) -> list[tuple[list[int], list[int]]]:
     for row, marks, places in zip(ids, labels, _lists(batch["position_ids"]), strict=True):
         starts = [at for at, place in enumerate(places) if place == 0]
         for start, end in zip(starts, [*starts[1:], len(row)], strict=True):
-            parts.append((row[start:end], marks[start:end]))
+            own = marks[start:end]
+            if own[1:] and own[1] != IGNORED:  # the collator masks the first token of every packed sequence
+                own[0] = row[start]
+            parts.append((row[start:end], own))
     return parts
 
 

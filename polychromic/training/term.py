@@ -244,7 +244,7 @@ class DiversityTerm:
         """
         if self.task is None:
             return None
-        if all(samples.prompt.id in self.index.unknown for samples in sets):
+        if self.index.known and all(samples.prompt.id in self.index.unknown for samples in sets):
             raise InputError("no prompt of this step belongs to the task: were the demonstrations made from it?")
         prompts = [samples.prompt for samples in sets for _ in samples.completions]
         found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))

@@ -14,20 +14,23 @@ GENERATION = (
 )
 
 
-def talk(asked, answer="yes"):
+def talk(asked, answer="hij"):
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
 
 
-PLAIN = [{"prompt": asked, "completion": "yes"} for asked in ASKED]
+PLAIN = [{"prompt": asked, "completion": "hij"} for asked in ASKED]
 MESSAGES = [{"messages": talk(asked)} for asked in ASKED]
 CONVERSATIONAL = [{"prompt": talk(asked)[:1], "completion": talk(asked)[1:]} for asked in ASKED]
-FOREIGN = [{"conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": "yes"}]} for asked in ASKED]
-OPENED = {f"u:{asked}\na:" for asked in ASKED}
+FOREIGN = [
+    {"conversations": [{"from": "user", "value": asked}, {"from": "assistant", "value": "hij"}]} for asked in ASKED
+]
+NOTHING = {}
+OPENED = {f"<unk>:{asked}\na:" for asked in ASKED}  # the letters of the tiny tokenizer end at j
 
 
-def trained(make_trainer, rows, **arguments):
+def trained(make_trainer, rows, own=NOTHING, **arguments):
     """The prompts that two steps drew samples for, as texts."""
-    trainer = make_trainer(rows=rows, section=SECTION, own_task=None, max_steps=2, **arguments)
+    trainer = make_trainer(rows=rows, section=SECTION, own={"task": None} | own, max_steps=2, **arguments)
     seen, draw = set(), trainer.term.draw
 
     def record(*args, **kwargs):
@@ -82,14 +85,14 @@ def test_the_first_answer_of_a_longer_conversation_is_sampled(make_trainer):
 
 def tokenised(tokenizer, **columns):
     return [
-        {"input_ids": tokenizer(f"{asked}yes")["input_ids"], **{name: make(asked) for name, make in columns.items()}}
+        {"input_ids": tokenizer(f"{asked}hij")["input_ids"], **{name: make(asked) for name, make in columns.items()}}
         for asked in ASKED
     ]
 
 
 def test_tokenised_rows_with_labels_or_a_mask(make_trainer, tiny_tokenizer_factory):
     tokenizer = tiny_tokenizer_factory()
-    ends = tokenizer("yes")["input_ids"]
+    ends = tokenizer("hij")["input_ids"]
     labelled = tokenised(tokenizer, labels=lambda asked: [-100] * len(asked) + ends)
     masked = tokenised(tokenizer, completion_mask=lambda asked: [0] * len(asked) + [1] * 3)
     assert trained(make_trainer, labelled) <= set(ASKED)
@@ -100,7 +103,7 @@ def test_tokenised_rows_with_labels_or_a_mask(make_trainer, tiny_tokenizer_facto
 def test_rows_that_show_no_prompt_are_continued_from_their_half_and_that_is_said(
     make_trainer, tiny_tokenizer_factory, kind
 ):
-    rows = [{"text": f"{asked}yes"} for asked in ASKED]
+    rows = [{"text": f"{asked}hij"} for asked in ASKED]
     if kind == "tokens":
         rows = tokenised(tiny_tokenizer_factory())
     with pytest.warns(UserWarning, match=NO_PROMPT[:40]):
@@ -114,7 +117,7 @@ def test_known_prompts_show_where_answers_begin(make_trainer):
     from polychromic.core.nouns import Prompt
 
     prompts = [Prompt(asked, asked) for asked in ASKED]
-    assert trained(make_trainer, PLAIN, completion_only_loss=False, prompts=prompts) <= set(ASKED)
+    assert trained(make_trainer, PLAIN, completion_only_loss=False, own={"prompts": prompts}) <= set(ASKED)
 
 
 def judged(rows, **columns):
@@ -137,7 +140,10 @@ def test_a_judge_in_trls_signature_sees_prompts_completions_and_columns(make_tra
         return wanted[asked if isinstance(asked, str) else asked[0]["content"]]
 
     trainer = make_trainer(
-        rows=judged(rows, letter=letter), section=SECTION | {"reward": "answers"}, own_task=first_letter, max_steps=1
+        rows=judged(rows, letter=letter),
+        section=SECTION | {"reward": "answers"},
+        own={"task": first_letter},
+        max_steps=1,
     )
     trainer.train()
     ((prompts, completions, letters, _),) = calls
