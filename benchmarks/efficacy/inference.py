@@ -158,7 +158,7 @@ def _against(ours: Row, own: Sweep, other: Row) -> Against:
         _span(float(own.diversity[place] - theirs.diversity[there]), distinct),
         _span(float(own.quality[place] - theirs.quality[there]), quality),
         _span(ours.volume - other.volume, volumes[0] - volumes[1]),
-        (level["difference"], *level["interval"]),
+        (level.difference, *level.interval),
         wins,
         _p(distinct),
     )

@@ -6,14 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from polychromic.analysis.headlines import pass_at_ks
 from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
+from polychromic.analysis.nouns import Difference, Flag
 from polychromic.core.facts import Role
-from polychromic.core.nouns import CORPUS_LEVEL
+from polychromic.core.nouns import CORPUS_LEVEL, Status, Verdict
+from polychromic.records.verdicts import VerdictKey
 
 EXPECTED = {NOT_MEASURED, CORPUS_LEVEL}
 """Reasons of numbers that nobody need miss."""
@@ -34,11 +35,11 @@ class Bounds:
 
 def flags(
     table: MeasurementTable,
-    comparisons: Sequence[Mapping[str, Any]],
-    verdicts: Sequence[Mapping[str, Any]],
+    comparisons: Sequence[Difference],
+    verdicts: Mapping[VerdictKey, Verdict],
     baseline: str,
     bounds: Bounds = Bounds(),
-) -> list[dict[str, Any]]:
+) -> list[Flag]:
     """Everything a reader should know before believing a number, worst first: kind, level, text, and where."""
     found = ceiling_flags(table, baseline, bounds)
     found += _few_flags(table, bounds)
@@ -48,10 +49,10 @@ def flags(
     found += _discordance_flags(comparisons, baseline, bounds)
     found += _missing_flags(table)
     found += _resample_flags(comparisons, bounds)
-    return sorted(found, key=lambda flag: flag["level"] != "warning")
+    return sorted(found, key=lambda flag: flag.level != "warning")
 
 
-def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bounds()) -> list[dict[str, Any]]:
+def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bounds()) -> list[Flag]:
     """A warning for each temperature at which the baseline's pass@k leaves no room, with a k that does."""
     found = []
     for temperature in table.swept(baseline):
@@ -64,17 +65,17 @@ def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bound
                 side = f"above {bounds.ceiling:g}" if kind == "ceiling" else f"below {bounds.floor:g}"
                 named = ", ".join(f"pass@{k} = {curve[k]:.3f}" for k in beyond)
                 text = f"{baseline} at temperature {temperature:g}: {named}, {side}: little room to see a difference"
-                found.append(_flag(kind, "warning", f"{text}; {proposal(curve, bounds)}.", baseline, temperature))
+                found.append(Flag(kind, "warning", f"{text}; {proposal(curve, bounds)}.", baseline, temperature))
     return found
 
 
-def _few_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
+def _few_flags(table: MeasurementTable, bounds: Bounds) -> list[Flag]:
     """Bootstrap intervals from few prompts are too narrow (simulated: 5 prompts cover 82 %, 10 cover 89 %)."""
     common = len(frozenset.intersection(*table.asked.values()))
     if common >= bounds.prompts:
         return []
     text = f"{common} prompt{'s' if common > 1 else ''}: intervals from fewer than {bounds.prompts} are too narrow"
-    return [_flag("few", "warning", f"{text}, and from a single one there are none.")]
+    return [Flag("few", "warning", f"{text}, and from a single one there are none.")]
 
 
 def pass_curve(table: MeasurementTable, model: str, temperature: float) -> dict[int, float]:
@@ -98,20 +99,16 @@ def proposal(curve: Mapping[int, float], bounds: Bounds = Bounds()) -> str:
     return f"measure pass@{guess}, which should lie near {(low + high) / 2:g}"
 
 
-def _flag(kind: str, level: str, text: str, model: str = "", temperature: float | None = None) -> dict[str, Any]:
-    return {"kind": kind, "level": level, "text": text, "model": model, "temperature": temperature}
-
-
-def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
+def _truncation_flags(table: MeasurementTable, bounds: Bounds) -> list[Flag]:
     found = []
     for (model, temperature, signature), cell in table.cells.items():
         if table.facts[signature].kind == "truncated" and cell.score > bounds.truncated:
             text = f"{model} at temperature {temperature:g}: {cell.score:.0%} of the samples were cut off at the limit."
-            found.append(_flag("truncation", "warning", text, model, temperature))
+            found.append(Flag("truncation", "warning", text, model, temperature))
     return found
 
 
-def _text_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]:
+def _text_flags(table: MeasurementTable, bounds: Bounds) -> list[Flag]:
     """Texts that the encoder saw in part or that were empty, for the first metric of each model that counts them."""
     found, told = [], set[tuple[str, float]]()
     for (model, temperature, _), cell in table.cells.items():
@@ -126,7 +123,7 @@ def _text_flags(table: MeasurementTable, bounds: Bounds) -> list[dict[str, Any]]
             if share > 0:
                 level = "warning" if share > bounds.truncated else "note"
                 said = f"{model} at temperature {temperature:g}: {_percent(share)} {text}."
-                found.append(_flag("texts", level, said, model, temperature))
+                found.append(Flag("texts", level, said, model, temperature))
     return found
 
 
@@ -134,24 +131,24 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share >= 0.01 else "under 1%"
 
 
-def _absent_flags(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    total = Counter(str(row["model"]) for row in verdicts)
-    absent = Counter(str(row["model"]) for row in verdicts if row.get("status") == "absent")
+def _absent_flags(verdicts: Mapping[VerdictKey, Verdict]) -> list[Flag]:
+    total = Counter(key[0] for key in verdicts)
+    absent = Counter(key[0] for key, verdict in verdicts.items() if verdict.status is Status.ABSENT)
     return [
-        _flag("absent", "warning", f"{model}: {absent[model]} of {total[model]} samples have no verdict.", model)
+        Flag("absent", "warning", f"{model}: {absent[model]} of {total[model]} samples have no verdict.", model)
         for model in absent
     ]
 
 
-def _discordance_flags(comparisons: Sequence[Mapping[str, Any]], baseline: str, bounds: Bounds) -> list[dict[str, Any]]:
+def _discordance_flags(comparisons: Sequence[Difference], baseline: str, bounds: Bounds) -> list[Flag]:
     few: dict[tuple[str, float, int], list[str]] = {}
     for row in comparisons:
-        judged = row["prompts"] and row["headline"] and row["role"] != Role.LENGTH
-        if row["a"] == baseline and judged and row["discordant"] < bounds.discordant:
-            place = (row["b"], row["temperature"], row["prompts"])
-            few.setdefault(place, []).append(f"{row['title']} ({row['discordant']})")
+        judged = row.prompts and row.headline and row.role != Role.LENGTH
+        if row.a == baseline and judged and row.discordant < bounds.discordant:
+            place = (row.b, row.temperature, row.prompts)
+            few.setdefault(place, []).append(f"{row.title} ({row.discordant})")
     return [
-        _flag(
+        Flag(
             "discordant",
             "note",
             f"{b} against {baseline} at temperature {temperature:g}: fewer than {bounds.discordant} of {prompts}"
@@ -163,23 +160,23 @@ def _discordance_flags(comparisons: Sequence[Mapping[str, Any]], baseline: str, 
     ]
 
 
-def _resample_flags(comparisons: Sequence[Mapping[str, Any]], bounds: Bounds) -> list[dict[str, Any]]:
+def _resample_flags(comparisons: Sequence[Difference], bounds: Bounds) -> list[Flag]:
     """A permutation p is at least 1 / (1 + resamples): times the family it must still be able to be significant."""
-    worst = max((row["family"] * row["smallest_p"] for row in comparisons), default=0.0)
+    worst = max((row.family * row.smallest_p for row in comparisons), default=0.0)
     if worst < bounds.significance:
         return []
     text = f"Too few resamples: no permutation p-value can be below {worst:.2g} after Holm; ask for more."
-    return [_flag("resamples", "warning", text)]
+    return [Flag("resamples", "warning", text)]
 
 
-def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
+def _missing_flags(table: MeasurementTable) -> list[Flag]:
     common = frozenset.intersection(*table.asked.values())
     lost = {model: len(table.prompts) - len(own) for model, own in table.asked.items() if len(own) < len(table.prompts)}
     found = []
     if lost:
         named = ", ".join(f"{model} lacks {count}" for model, count in lost.items())
         text = f"The models were not asked the same prompts: {named} of {len(table.prompts)}; {len(common)} are common."
-        found.append(_flag("prompts", "warning", text))
+        found.append(Flag("prompts", "warning", text))
     for signature in table.signatures:
         cells = {key: cell for key, cell in table.cells.items() if key[2] == signature}
         why = Counter[str]()
@@ -192,5 +189,5 @@ def _missing_flags(table: MeasurementTable) -> list[dict[str, Any]]:
             facts = table.facts[signature]
             text = f"{facts.title}: not computed {sum(why.values())} times of {prompts} ({', '.join(models)})"
             level = "warning" if facts.headline else "note"
-            found.append(_flag("missing", level, f"{text}: {why.most_common(1)[0][0]}{also}."))
+            found.append(Flag("missing", level, f"{text}: {why.most_common(1)[0][0]}{also}."))
     return found

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from polychromic.analysis import ceiling, frontier, returns, significance, spread
 from polychromic.analysis.headlines import names, pass_at_ks, primary_diversity, primary_quality
-from polychromic.analysis.measurements import Cell, MeasurementTable, read_table
+from polychromic.analysis.measurements import Cell, CellKey, MeasurementTable, read_table
+from polychromic.analysis.nouns import (
+    MODERATE,
+    STRONG,
+    WEAK,
+    Difference,
+    Frontier,
+    Interval,
+    Returns,
+    ScoreRow,
+    VariantVerdict,
+)
+from polychromic.analysis.record import CompareSettings, Comparison
 from polychromic.analysis.resampling import (
     Array,
     Pairs,
@@ -23,26 +35,17 @@ from polychromic.analysis.resampling import (
     permutation_p,
     scores,
 )
-from polychromic.analysis.verdict import MODERATE, STRONG, WEAK, Thresholds, disagreement, judge, relative
+from polychromic.analysis.verdict import disagreement, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts, Role
-from polychromic.core.nouns import Comparison
-from polychromic.records.jsonl import to_jsonable
+from polychromic.core.nouns import Verdict
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.verdicts import VerdictKey
 
 BLOCK = 64  # scores or pairs resampled in one matrix product: bounds the draws in memory
 FRONTIER_RESAMPLES = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class CompareSettings:
-    """What is compared with what, and how. ``clusters`` maps prompt ids to families that are resampled whole."""
-
-    baseline: str
-    base: str | None = None
-    plan: Plan = field(default_factory=Plan)
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    temperature: float | None = None
-    clusters: Mapping[str, str] = field(default_factory=dict)
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +64,46 @@ class _Pair:
 
 
 def compare(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[MeasurementRow],
     facts: Mapping[str, MetricFacts],
     settings: CompareSettings,
-    verdicts: Iterable[Mapping[str, Any]] = (),
+    verdicts: Mapping[VerdictKey, Verdict] | None = None,
     versions: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Everything ``comparison.json`` holds, from rows of ``measurements.jsonl`` and ``verdicts.jsonl``.
+) -> Comparison:
+    """Everything ``comparison.json`` holds, from rows of ``measurements.jsonl`` and the verdicts.
 
     ``facts`` says what each signature means.
-    Numbers that do not exist are None, with a reason beside them. Antisymmetric in baseline and variant.
+    Numbers that do not exist are NaN, with a reason beside them. Antisymmetric in baseline and variant.
 
     Raises:
-        InputError: the baseline or base was not measured, a row is twice there, or a row lacks a field.
+        InputError: the baseline or base was not measured, or a row is twice there.
     """
-    table, judged = read_table(rows, facts), list(verdicts)
+    table, judged = read_table(rows, facts), verdicts or {}
     for name in (settings.baseline, settings.base):
         if name is not None and name not in table.models:
             raise InputError(f"model {name!r} was not measured; there are {', '.join(table.models)}")
     pairs = _pairs(table, settings)
     compared = _with_holm(_in_blocks(pairs, lambda block: _compare_block(table, block, settings)))
     reference = reference_temperature(table, settings)
-    result = {
-        "settings": {**asdict(settings), "temperature": reference, "prompts": len(table.prompts)},
-        "models": list(table.models),
-        "signatures": {each: _signature(table.facts[each], name) for each, name in names(table.facts.values()).items()},
-        "scores": _scores(table, settings),
-        "comparisons": compared,
-        "frontier": _frontier(table, settings, reference),
-        "verdicts": [_verdict(name, table, compared, settings) for name in _variants(table, settings)],
-        "returns": _returns(table, compared, judged, settings, reference),
-        "spread": spread.sample_split(judged, settings.baseline, _variants(table, settings), reference),
-        "seeds": spread.over_seeds(table, settings.baseline, reference, settings.plan),
-        "flags": ceiling.flags(table, compared, judged, settings.baseline),
-        "versions": dict(versions or {}),
-    }
-    _mention_temperature(result)
-    return dict(to_jsonable(result))
+    variants = _variants(table, settings)
+    found = _frontier(table, settings, reference)
+    bought = {each.b: each.sentence for each in found.swept}
+    return Comparison(
+        settings=replace(settings, temperature=reference),
+        temperature=reference,
+        prompts=len(table.prompts),
+        models=table.models,
+        metrics={each: replace(table.facts[each], title=name) for each, name in names(table.facts.values()).items()},
+        scores=tuple(_scores(table, settings)),
+        differences=tuple(compared),
+        frontier=found,
+        verdicts=tuple(_verdict(name, table, compared, settings, bought.get(name, "")) for name in variants),
+        returns=_returns(table, compared, judged, settings, reference),
+        spread=tuple(spread.sample_split(judged, settings.baseline, variants, reference)),
+        seeds=tuple(spread.over_seeds(table, settings.baseline, reference, settings.plan)),
+        flags=tuple(ceiling.flags(table, compared, judged, settings.baseline)),
+        versions=dict(versions or {}),
+    )
 
 
 def reference_temperature(table: MeasurementTable, settings: CompareSettings) -> float:
@@ -112,19 +118,11 @@ def reference_temperature(table: MeasurementTable, settings: CompareSettings) ->
     return 1.0 if 1.0 in allowed else allowed[len(allowed) // 2]
 
 
-def _signature(facts: MetricFacts, name: str) -> dict[str, Any]:
-    return {"name": name, **_told(facts), "kind": facts.kind, "k": facts.k}
-
-
-def _told(facts: MetricFacts) -> dict[str, Any]:
-    return {"role": facts.role, "direction": facts.direction, "headline": facts.headline}
-
-
 def _variants(table: MeasurementTable, settings: CompareSettings) -> list[str]:
     return [model for model in table.models if model not in (settings.baseline, settings.base)]
 
 
-def _in_blocks(items: Sequence[Any], work: Callable[[Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _in_blocks(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Found]]) -> list[Found]:
     return [row for start in range(0, len(items), BLOCK) for row in work(items[start : start + BLOCK])]
 
 
@@ -134,23 +132,15 @@ def _clustered(table: MeasurementTable, settings: CompareSettings, values: Array
     return merge_clusters(values, [settings.clusters.get(prompt, prompt) for prompt in table.prompts])
 
 
-def _scores(table: MeasurementTable, settings: CompareSettings) -> list[dict[str, Any]]:
-    def block(items: Sequence[tuple[tuple[str, float, str], Cell]]) -> list[dict[str, Any]]:
+def _scores(table: MeasurementTable, settings: CompareSettings) -> list[ScoreRow]:
+    def block(items: Sequence[tuple[CellKey, Cell]]) -> list[ScoreRow]:
         numerator = _clustered(table, settings, np.stack([cell.numerator for _, cell in items], axis=1))
         denominator = _clustered(table, settings, np.stack([cell.denominator for _, cell in items], axis=1))
         estimates = scores(numerator, denominator)
         draws = bootstrap(numerator, denominator, settings.plan)
         spans = intervals(draws, estimates, jackknife(numerator, denominator), settings.plan)
         return [
-            {
-                "model": key[0],
-                "temperature": key[1],
-                "signature": key[2],
-                "score": float(estimates[i]),
-                "interval": spans[i].tolist(),
-                "prompts": int(cell.valid.sum()),
-                "reason": cell.reason,
-            }
+            ScoreRow(*key, float(estimates[i]), tuple(spans[i].tolist()), int(cell.valid.sum()), cell.reason)
             for i, (key, cell) in enumerate(items)
         ]
 
@@ -189,32 +179,62 @@ def _pair(
     return _Pair(*key, (columns[0], columns[1], columns[2], columns[3]), int(keep.sum()), differing, binary, reason)
 
 
-def _compare_block(table: MeasurementTable, block: Sequence[_Pair], settings: CompareSettings) -> list[dict[str, Any]]:
+def _compare_block(table: MeasurementTable, block: Sequence[_Pair], settings: CompareSettings) -> list[Difference]:
     stacked = Pairs(*(np.stack([pair.columns[part] for pair in block], axis=1) for part in range(4)))
     _, spans = paired_bootstrap(stacked, settings.plan)
     permuted = permutation_p(stacked, settings.plan)
     errors = significance.standard_errors(stacked)
-    ends = (scores(stacked.numerator_a, stacked.denominator_a), scores(stacked.numerator_b, stacked.denominator_b))
-    rows = []
-    for i, pair in enumerate(block):
-        units = min(pair.prompts, len(pair.columns[0]))
-        effect = significance.minimum_detectable_effect(errors[i], units, confidence=settings.plan.confidence)
-        comparison = Comparison(
-            metric=pair.signature,
-            a=pair.a,
-            b=pair.b,
-            score_a=float(ends[0][i]),
-            score_b=float(ends[1][i]),
-            difference=float(ends[1][i] - ends[0][i]),
-            interval=(float(spans[i, 0]), float(spans[i, 1])),
-            p=_p_value(pair, float(permuted[i])),
-            minimum_detectable_effect=float(effect),
-            prompts=pair.prompts,
-            test="McNemar, exact" if pair.binary else f"paired permutation, {settings.plan.resamples:,} resamples",
-            reason=_reason(pair),
+    a, b = (scores(stacked.numerator_a, stacked.denominator_a), scores(stacked.numerator_b, stacked.denominator_b))
+    return [
+        _difference(
+            table.facts[pair.signature],
+            pair,
+            _Numbers(float(a[i]), float(b[i]), tuple(spans[i].tolist()), float(permuted[i]), float(errors[i])),
+            settings,
         )
-        rows.append(_row(table.facts[pair.signature], (comparison, pair), float(errors[i]), settings))
-    return rows
+        for i, pair in enumerate(block)
+    ]
+
+
+class _Numbers(NamedTuple):
+    """What resampling says about a pair: both scores, the difference's interval, its permutation p and its error."""
+
+    a: float
+    b: float
+    interval: Interval
+    permuted: float
+    error: float
+
+
+def _difference(facts: MetricFacts, pair: _Pair, numbers: _Numbers, settings: CompareSettings) -> Difference:
+    units = min(pair.prompts, len(pair.columns[0]))
+    effect = significance.minimum_detectable_effect(numbers.error, units, confidence=settings.plan.confidence)
+    found = Difference(
+        metric=pair.signature,
+        title=facts.title,
+        role=facts.role,
+        direction=facts.direction,
+        headline=facts.headline,
+        a=pair.a,
+        b=pair.b,
+        temperature=pair.temperature,
+        score_a=numbers.a,
+        score_b=numbers.b,
+        difference=numbers.b - numbers.a,
+        interval=numbers.interval,
+        standard_error=numbers.error,
+        p=_p_value(pair, numbers.permuted),
+        smallest_p=0.0 if pair.binary else 1.0 / (1.0 + settings.plan.resamples),
+        minimum_detectable_effect=float(effect),
+        prompts=pair.prompts,
+        discordant=pair.discordant,
+        test="McNemar, exact" if pair.binary else f"paired permutation, {settings.plan.resamples:,} resamples",
+        reason=_reason(pair),
+    )
+    margin, equivalence = settings.thresholds.tolerated_quality_loss * abs(numbers.a), None
+    if facts.role == Role.QUALITY and margin > 0:
+        equivalence = significance.equivalence(found.difference, numbers.error, pair.prompts, margin)
+    return replace(found, relative=relative(found), equivalence=equivalence)
 
 
 def _p_value(pair: _Pair, permuted: float) -> float:
@@ -231,96 +251,66 @@ def _reason(pair: _Pair) -> str:
     return pair.reason
 
 
-def _row(
-    facts: MetricFacts, compared: tuple[Comparison, _Pair], error: float, settings: CompareSettings
-) -> dict[str, Any]:
-    comparison, pair = compared
-    row = asdict(comparison) | {
-        "title": facts.title,
-        **_told(facts),
-        "temperature": pair.temperature,
-        "discordant": pair.discordant,
-        "standard_error": error,
-        "smallest_p": 0.0 if pair.binary else 1.0 / (1.0 + settings.plan.resamples),
-    }
-    row["relative"] = relative(row)
-    margin = settings.thresholds.tolerated_quality_loss * abs(comparison.score_a)
-    if facts.role == Role.QUALITY and margin > 0:
-        row["equivalence"] = asdict(significance.equivalence(comparison.difference, error, pair.prompts, margin))
-    return row
-
-
-def _with_holm(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_holm(rows: Sequence[Difference]) -> list[Difference]:
     """Corrects p over variants x metrics; a family is one temperature, one ``a``, headline metrics or the others."""
-    families: dict[tuple[float, str, bool], list[dict[str, Any]]] = {}
-    for row in rows:
-        family = (row["temperature"], row["a"], row["headline"] > 0)
-        families.setdefault(family, []).append(row)
-    for family_rows in families.values():
-        for row, corrected in zip(family_rows, significance.holm([row["p"] for row in family_rows]), strict=True):
-            row |= {"p_holm": float(corrected), "family": len(family_rows)}
-    return rows
+    families: dict[tuple[float, str, bool], list[int]] = {}
+    for place, row in enumerate(rows):
+        families.setdefault((row.temperature, row.a, row.headline > 0), []).append(place)
+    found = list(rows)
+    for places in families.values():
+        for place, corrected in zip(places, significance.holm([rows[each].p for each in places]), strict=True):
+            found[place] = replace(rows[place], p_holm=float(corrected), family=len(places))
+    return found
 
 
-def _frontier(table: MeasurementTable, settings: CompareSettings, reference: float) -> dict[str, Any]:
+def _frontier(table: MeasurementTable, settings: CompareSettings, reference: float) -> Frontier:
     known = {key[2] for key, cell in table.cells.items() if key[0] == settings.baseline and cell.valid.any()}
     measured = [each for each in table.facts.values() if each.signature in known]
     quality, diversity = primary_quality(measured), primary_diversity(measured)
     if quality is None or diversity is None:
-        return {"reason": "a frontier needs pass@k and a diversity metric", "models": {}, "matched": [], "swept": []}
+        return Frontier(reason="a frontier needs pass@k and a diversity metric")
     plan = Plan(min(FRONTIER_RESAMPLES, settings.plan.resamples), settings.plan.seed, settings.plan.confidence)
     curves = frontier.sweeps(table, quality, diversity, plan, lambda values: _clustered(table, settings, values))
-    found = frontier.frontier(curves, plan, settings.baseline, diversity.direction)
     own = next((curve for curve in curves if curve.model == settings.baseline), None)
-    swept = [
+    swept = tuple(
         frontier.temperature_buys(own, each, reference, plan)
         for each in curves
         if own and each.model in _variants(table, settings)
-    ]
-    return {"quality": quality.signature, "diversity": diversity.signature, **found, "swept": swept, "reason": ""}
+    )
+    return replace(frontier.frontier(curves, plan, settings.baseline, (quality, diversity)), swept=swept)
 
 
 def _returns(
     table: MeasurementTable,
-    compared: Sequence[Mapping[str, Any]],
-    judged: Sequence[Mapping[str, Any]],
+    compared: Sequence[Difference],
+    judged: Mapping[VerdictKey, Verdict],
     settings: CompareSettings,
     reference: float,
-) -> dict[str, Any]:
+) -> Returns:
     """Where samples stop paying, and what diversity cost in quality, at the reference temperature."""
-    rows = [row for row in compared if (row["a"], row["temperature"]) == (settings.baseline, reference)]
-    known = [table.facts[row["metric"]] for row in rows if np.isfinite(row["difference"])]
-    return {
-        "collapse": returns.collapse_points(judged, table.models, reference),
-        "efficiency": returns.efficiencies(rows, primary_diversity(known), primary_quality(known)),
-    }
+    rows = [row for row in compared if (row.a, row.temperature) == (settings.baseline, reference)]
+    known = [table.facts[row.metric] for row in rows if np.isfinite(row.difference)]
+    return Returns(
+        tuple(returns.collapse_points(judged, table.models, reference)),
+        tuple(returns.efficiencies(rows, primary_diversity(known), primary_quality(known))),
+    )
 
 
 def _verdict(
-    name: str, table: MeasurementTable, rows: list[dict[str, Any]], settings: CompareSettings
-) -> dict[str, Any]:
+    name: str, table: MeasurementTable, rows: Sequence[Difference], settings: CompareSettings, bought: str
+) -> VariantVerdict:
+    """The verdict on a variant; ``bought`` says whether a temperature change buys its gain."""
     reference = reference_temperature(table, settings)
     wanted = (settings.baseline, name, reference)
-    own = {row["metric"]: row for row in rows if (row["a"], row["b"], row["temperature"]) == wanted}
-    known = [table.facts[each] for each in [each for each, row in own.items() if np.isfinite(row["difference"])] or own]
+    own = {row.metric: row for row in rows if (row.a, row.b, row.temperature) == wanted}
+    known = [table.facts[each] for each in [each for each, row in own.items() if np.isfinite(row.difference)] or own]
     diversity, quality = primary_diversity(known), primary_quality(known)
     reach = min((each for each in pass_at_ks(known) if each.k > 1), key=lambda each: abs(each.k - 10), default=None)
     rows_of = [own[each.signature] if each else None for each in (diversity, reach, quality)]
     found = judge(rows_of[0], rows_of[1], rows_of[2], settings.thresholds)
+    told = [*found.reasoning]
     if found.level in (STRONG, MODERATE, WEAK):
-        told = (*found.reasoning, *disagreement(list(own.values()), settings.thresholds))
-        found = replace(found, reasoning=told)
-    return {
-        "model": name,
-        "baseline": settings.baseline,
-        "temperature": reference,
-        **asdict(found),
-        "metrics": [each.signature for each in (diversity, reach, quality) if each],
-    }
-
-
-def _mention_temperature(result: dict[str, Any]) -> None:
-    said = {row["b"]: row["sentence"] for row in result["frontier"]["swept"]}
-    for verdict in result["verdicts"]:
-        if verdict["model"] in said:
-            verdict["reasoning"] = [*verdict["reasoning"], said[verdict["model"]]]
+        told += disagreement(list(own.values()), settings.thresholds)
+    told += [bought] if bought else []
+    metrics = tuple(each.signature for each in (diversity, reach, quality) if each)
+    return VariantVerdict(name, settings.baseline, reference, found.level, found.sentence, tuple(told), metrics)

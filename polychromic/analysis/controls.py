@@ -6,7 +6,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from polychromic.core.nouns import Completion, Prompt, Status, Verdict
 from polychromic.core.seeds import child_seed
@@ -45,6 +45,21 @@ class Rate:
     def share(self) -> float:
         """Accepted over judged, NaN without any judged."""
         return self.accepted / self.judged if self.judged else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The content of ``audit.json``: acceptance by kind of control, warnings in sentences, and headroom.
+
+    ``identical`` is the share of prompts whose candidates are all alike, by model and temperature, when samples were
+    there.
+    """
+
+    task: str
+    rates: tuple[Rate, ...]
+    warnings: tuple[str, ...]
+    identical: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def controls(golds: Sequence[tuple[Prompt, str]], seed: int = 0) -> list[Control]:

@@ -8,11 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from polychromic.analysis.measurements import MeasurementTable
+from polychromic.analysis.nouns import (
+    NO_INTERVAL,
+    Frontier,
+    FrontierCurve,
+    FrontierPoint,
+    Interval,
+    Matched,
+    TemperatureAnswer,
+)
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, scores
 from polychromic.core.facts import MetricFacts
 
@@ -93,19 +101,18 @@ def at_quality(levels: Array, quality: Array, diversity: Array) -> Array:
     return np.maximum(best, np.where(levels <= rising[-1], np.interp(levels, rising, held), -np.inf))
 
 
-def matched(a: Sweep, b: Sweep, plan: Plan) -> dict[str, Any]:
+def matched(a: Sweep, b: Sweep, plan: Plan) -> Matched:
     """Mean diversity of b minus that of a over the qualities both reach, with its interval."""
     low = max(float(a.quality.min()), float(b.quality.min()))
     high = min(float(a.quality.max()), float(b.quality.max()))
-    named = {"a": a.model, "b": b.model, "quality_range": [low, high]}
     if not low < high:
         reason = "the curves share no quality: sweep more temperatures"
-        return {**named, "difference": math.nan, "interval": [math.nan, math.nan], "reason": reason}
+        return Matched(a.model, b.model, (low, high), math.nan, NO_INTERVAL, reason)
     levels = np.linspace(low, high, GRID)
     gap = _gap(levels, a.quality, a.diversity, b.quality, b.diversity)
     rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
     draws = np.array([_gap(levels, *row) for row in rows])
-    return {**named, "difference": gap, "interval": _interval(draws, gap, plan), "reason": ""}
+    return Matched(a.model, b.model, (low, high), gap, _interval(draws, gap, plan))
 
 
 def _gap(levels: Array, *curves: Array) -> float:
@@ -113,34 +120,36 @@ def _gap(levels: Array, *curves: Array) -> float:
     return float((at_quality(levels, quality_b, diversity_b) - at_quality(levels, quality_a, diversity_a)).mean())
 
 
-def _interval(draws: Array, estimate: float, plan: Plan) -> list[float]:
+def _interval(draws: Array, estimate: float, plan: Plan) -> Interval:
     percentile = Plan(plan.resamples, plan.seed, plan.confidence, "percentile")
     found = intervals(draws[:, None], np.array([estimate]), None, percentile)[0]
-    return [float(found[0]), float(found[1])]
+    return float(found[0]), float(found[1])
 
 
-def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> dict[str, Any]:
+def temperature_buys(a: Sweep, b: Sweep, temperature: float, plan: Plan) -> TemperatureAnswer:
     """Whether a, at another temperature, is as diverse as b is at ``temperature``, at b's quality; with a sentence."""
-    row: dict[str, Any] = {"a": a.model, "b": b.model, "temperature": temperature, "answer": UNKNOWN}
-    row |= {"difference": math.nan, "interval": [math.nan, math.nan]}
+
+    def unknown(sentence: str) -> TemperatureAnswer:
+        return TemperatureAnswer(a.model, b.model, temperature, UNKNOWN, sentence)
+
     if temperature not in a.temperatures or temperature not in b.temperatures:
-        return row | {"sentence": f"{a.model} and {b.model} were not both measured at temperature {temperature:g}."}
-    place = b.temperatures.index(temperature)
-    plain = float(b.diversity[place] - a.diversity[a.temperatures.index(temperature)])
+        return unknown(f"{a.model} and {b.model} were not both measured at temperature {temperature:g}.")
+    place, own = b.temperatures.index(temperature), a.temperatures.index(temperature)
+    plain = float(b.diversity[place] - a.diversity[own])
     if plain <= 0:
-        return row | {"sentence": f"{b.model} is not more diverse than {a.model} at temperature {temperature:g}."}
+        return unknown(f"{b.model} is not more diverse than {a.model} at temperature {temperature:g}.")
     if len(a.temperatures) < 2:
-        return row | {"sentence": f"{a.model} was not swept over temperatures: a temperature change may buy this too."}
+        return unknown(f"{a.model} was not swept over temperatures: a temperature change may buy this too.")
     level = float(b.quality[place])
     if level < float(a.quality.min()):
         hint = f"{a.model} was not swept hot enough to reach the quality of {b.model}"
-        return row | {"sentence": f"{hint}: a temperature change may buy this too."}
-    own = a.temperatures.index(temperature)
+        return unknown(f"{hint}: a temperature change may buy this too.")
     gain = float(b.diversity[place] - _best_rival(level, a.quality, a.diversity, own))
     rows = zip(a.quality_draws, a.diversity_draws, b.quality_draws, b.diversity_draws, strict=True)
     draws = np.array([db[place] - _best_rival(float(qb[place]), qa, da, own) for qa, da, qb, db in rows])
-    row |= {"difference": gain, "interval": _interval(draws, gain, plan)}
-    return row | _answer(row, a, plain, level)
+    interval = _interval(draws, gain, plan)
+    answer, sentence = _answer((plain, gain, interval), a, level)
+    return TemperatureAnswer(a.model, b.model, temperature, answer, sentence, gain, interval)
 
 
 def _best_rival(level: float, quality: Array, diversity: Array, own: int) -> float:
@@ -152,52 +161,47 @@ def _best_rival(level: float, quality: Array, diversity: Array, own: int) -> flo
     return reached if level <= quality.max() else max(reached, float(diversity[own]))
 
 
-def _answer(row: dict[str, Any], a: Sweep, plain: float, level: float) -> dict[str, Any]:
-    low, high = row["interval"]
-    left = f"the gain is {plain:+.3f} at equal temperature and {row['difference']:+.3f} at equal quality"
+def _answer(gained: tuple[float, float, Interval], a: Sweep, level: float) -> tuple[str, str]:
+    """The answer and its sentence, from the gain at equal temperature and at equal quality with its interval."""
+    plain, gain, (low, high) = gained
+    left = f"the gain is {plain:+.3f} at equal temperature and {gain:+.3f} at equal quality"
     left += f" (interval {low:+.3f} to {high:+.3f})"
     if low > 0:
         beyond = level > float(a.quality.max())
         more = f"; {a.model} reaches this quality at no temperature" if beyond else ""
-        return {"answer": DOES_NOT, "sentence": f"A temperature change does not buy this: {left}{more}."}
-    if row["difference"] <= 0.25 * plain:
-        return {"answer": BUYS, "sentence": f"A temperature change buys this too: {left}."}
-    return {"answer": MAY, "sentence": f"A temperature change may buy this too: {left}."}
+        return DOES_NOT, f"A temperature change does not buy this: {left}{more}."
+    if gain <= 0.25 * plain:
+        return BUYS, f"A temperature change buys this too: {left}."
+    return MAY, f"A temperature change may buy this too: {left}."
 
 
-def frontier(curves: Sequence[Sweep], plan: Plan, baseline: str, direction: int = 1) -> dict[str, Any]:
-    """The content of ``comparison.json``'s "frontier": points, hypervolumes, and each model against the baseline."""
-    reference = (0.0, 0.0 if direction >= 0 else -1.0)
-    by_name = {curve.model: curve for curve in curves}
-    models = {curve.model: _model(curve, reference, plan, direction) for curve in curves}
-    own = by_name.get(baseline)
+def frontier(curves: Sequence[Sweep], plan: Plan, baseline: str, metrics: tuple[MetricFacts, MetricFacts]) -> Frontier:
+    """Points and hypervolumes of quality and diversity, the two ``metrics``, and each model against the baseline."""
+    quality, diversity = metrics
+    reference = (0.0, 0.0 if diversity.direction >= 0 else -1.0)
+    own = next((curve for curve in curves if curve.model == baseline), None)
     others = [curve for curve in curves if own is not None and curve.model != baseline]
-    return {
-        "reference": list(reference),
-        "models": models,
-        "matched": [matched(own, other, plan) for other in others if own is not None],
-    }
-
-
-def _model(curve: Sweep, reference: tuple[float, float], plan: Plan, direction: int) -> dict[str, Any]:
-    sign = direction or 1
-    spans_q = intervals(
-        curve.quality_draws, curve.quality, None, Plan(plan.resamples, 0, plan.confidence, "percentile")
+    return Frontier(
+        quality.signature,
+        diversity.signature,
+        reference,
+        {curve.model: _curve(curve, reference, plan, diversity.direction) for curve in curves},
+        tuple(matched(own, other, plan) for other in others if own is not None),
     )
+
+
+def _curve(curve: Sweep, reference: tuple[float, float], plan: Plan, direction: int) -> FrontierCurve:
+    sign = direction or 1
+    percentile = Plan(plan.resamples, 0, plan.confidence, "percentile")
     diversity = sign * curve.diversity
-    spans_d = intervals(
-        sign * curve.diversity_draws, diversity, None, Plan(plan.resamples, 0, plan.confidence, "percentile")
+    spans = [
+        intervals(curve.quality_draws, curve.quality, None, percentile).tolist(),
+        intervals(sign * curve.diversity_draws, diversity, None, percentile).tolist(),
+    ]
+    points = tuple(
+        FrontierPoint(temperature, float(curve.quality[i]), tuple(spans[0][i]), float(diversity[i]), tuple(spans[1][i]))
+        for i, temperature in enumerate(curve.temperatures)
     )
     volume = float(hypervolume(curve.quality, curve.diversity, reference))
     draws = hypervolume(curve.quality_draws, curve.diversity_draws, reference)
-    points = [
-        {
-            "temperature": temperature,
-            "quality": float(curve.quality[i]),
-            "quality_interval": spans_q[i].tolist(),
-            "diversity": float(diversity[i]),
-            "diversity_interval": spans_d[i].tolist(),
-        }
-        for i, temperature in enumerate(curve.temperatures)
-    ]
-    return {"points": points, "hypervolume": volume, "hypervolume_interval": _interval(draws, volume, plan)}
+    return FrontierCurve(points, volume, _interval(draws, volume, plan))

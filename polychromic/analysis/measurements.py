@@ -14,13 +14,13 @@ import numpy as np
 from polychromic.analysis.resampling import Array, scores
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.core.facts import MetricFacts, read_signature
-from polychromic.records.measurements import read_facts
+from polychromic.records.measurements import MeasurementRow, read_facts
 from polychromic.settings.catalog import kind_class
 
-Key = tuple[str, float, str]
+CellKey = tuple[str, float, str]
+"""model, temperature, signature."""
 NOT_MEASURED = "not measured"
 TEXTS = ("texts", "empty", "cut")
-NEEDED = ("model", "temperature", "prompt_id", "signature", "numerator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class MeasurementTable:
     models: tuple[str, ...]
     temperatures: tuple[float, ...]
     facts: Mapping[str, MetricFacts]
-    cells: Mapping[Key, Cell]
+    cells: Mapping[CellKey, Cell]
     asked: Mapping[str, frozenset[str]]
 
     @property
@@ -88,7 +88,7 @@ class MeasurementTable:
         return sorted({temperature for name, temperature, _ in self.cells if name == model})
 
 
-def known_facts(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, MetricFacts]:
+def known_facts(path: str | Path, rows: Iterable[MeasurementRow]) -> dict[str, MetricFacts]:
     """What each metric of a measurements file means: as is stored beside it, else as our own shelf has it.
 
     Raises:
@@ -96,7 +96,7 @@ def known_facts(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> dict[str
         RecordError: what is stored is wrong.
     """
     facts = read_facts(path)
-    for signature in dict.fromkeys(str(row["signature"]) for row in rows if "signature" in row):
+    for signature in dict.fromkeys(row.signature for row in rows):
         if signature in facts:
             continue
         kind, _ = read_signature(signature)
@@ -107,32 +107,28 @@ def known_facts(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> dict[str
     return facts
 
 
-def read_table(rows: Iterable[Mapping[str, Any]], facts: Mapping[str, MetricFacts]) -> MeasurementTable:
+def read_table(rows: Iterable[MeasurementRow], facts: Mapping[str, MetricFacts]) -> MeasurementTable:
     """The table of ``measurements.jsonl`` rows; models in order of appearance.
 
     Raises:
-        InputError: a row lacks a field or its metric lacks facts, or two rows have the same model, temperature, prompt
+        InputError: a metric lacks facts, or two rows have the same model, temperature, prompt
             and signature.
     """
-    grouped: dict[Key, dict[str, tuple[float, float, str]]] = {}
+    grouped: dict[CellKey, dict[str, tuple[float, float, str]]] = {}
     models: dict[str, None] = {}
-    texts: dict[Key, Counter[str]] = {}
+    texts: dict[CellKey, Counter[str]] = {}
     for number, row in enumerate(rows, start=1):
-        missing = [name for name in NEEDED if name not in row]
-        if missing:
-            raise InputError(f"measurements row {number}: {', '.join(missing)} missing")
-        key = (str(row["model"]), float(row["temperature"]), str(row["signature"]))
-        models.setdefault(key[0])
+        key = (row.model, row.temperature, row.signature)
+        models.setdefault(row.model)
         cell = grouped.setdefault(key, {})
-        prompt = str(row["prompt_id"])
-        if prompt in cell:
+        if row.prompt_id in cell:
             raise InputError(
-                f"measurements row {number}: prompt {prompt!r} measured twice for {key[0]} at temperature {key[1]:g}"
-                f" by {key[2]}"
+                f"measurements row {number}: prompt {row.prompt_id!r} measured twice for {row.model} at temperature"
+                f" {row.temperature:g} by {row.signature}"
             )
-        detail = row.get("detail") or {}
-        texts.setdefault(key, Counter()).update({name: detail[name] for name in TEXTS if detail.get(name) is not None})
-        cell[prompt] = (_number(row["numerator"]), _number(row.get("denominator", 1.0)), str(row.get("reason") or ""))
+        counts = {name: row.detail[name] for name in TEXTS if name in row.detail}
+        texts.setdefault(key, Counter()).update(counts)
+        cell[row.prompt_id] = (row.numerator, row.denominator, row.reason)
     if not grouped:
         raise InputError("measurements: no rows")
     prompts = tuple(sorted({prompt for cell in grouped.values() for prompt in cell}))
@@ -146,10 +142,6 @@ def read_table(rows: Iterable[Mapping[str, Any]], facts: Mapping[str, MetricFact
     return MeasurementTable(
         prompts, tuple(models), temperatures, {each: facts[each] for each in signatures}, cells, asked
     )
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _cell(found: Mapping[str, tuple[float, float, str]], prompts: Sequence[str]) -> Cell:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from polychromic.analysis.nouns import Equivalence
 from polychromic.analysis.resampling import Array, Pairs, scores
 from polychromic.core.errors import InputError
 
@@ -64,15 +65,6 @@ def minimum_detectable_effect(
         return np.full(error.shape, np.nan)
     factor = stats.t.ppf(0.5 + confidence / 2.0, units - 1) + stats.t.ppf(power, units - 1)
     return np.asarray(np.where(error > 0, factor * error, np.nan))
-
-
-@dataclass(frozen=True, slots=True)
-class Equivalence:
-    """Two one-sided tests: ``p`` for "within the margin both ways", ``not_worse_p`` for "not below minus margin"."""
-
-    margin: float
-    p: float
-    not_worse_p: float
 
 
 def equivalence(difference: float, standard_error: float, units: int, margin: float) -> Equivalence:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from polychromic.analysis.measurements import MeasurementTable
+from polychromic.analysis.nouns import Interval, SampleSplit, SeedDifference
 from polychromic.analysis.resampling import Array, Plan, hierarchical_bootstrap, intervals
 from polychromic.analysis.significance import variance_split
+from polychromic.core.nouns import Status, Verdict
+from polychromic.records.verdicts import VerdictKey
 
 SEED_MARK = "@"  # moderate@1, moderate@2: two training seeds of the variant "moderate"
 Outcomes = Mapping[tuple[str, str], Mapping[int, float]]
@@ -23,24 +24,23 @@ def family(model: str) -> str:
 
 
 def sample_split(
-    verdicts: Iterable[Mapping[str, Any]], baseline: str, models: Sequence[str], temperature: float
-) -> list[dict[str, Any]]:
+    verdicts: Mapping[VerdictKey, Verdict], baseline: str, models: Sequence[str], temperature: float
+) -> list[SampleSplit]:
     """How much of the uncertainty of each model's pass@1 difference more samples, or more prompts, would remove.
 
     One row a model that has verdicts on at least two samples of at least two prompts that the baseline has too.
     """
     outcomes: dict[tuple[str, str], dict[int, float]] = {}
-    for row in verdicts:
-        if row.get("status") != "absent" and float(row.get("temperature", math.nan)) == temperature:
-            cell = outcomes.setdefault((str(row["model"]), str(row["prompt_id"])), {})
-            cell[int(row["sample_index"])] = float(row["status"] == "passed")
+    for (model, prompt, drawn_at, index), verdict in verdicts.items():
+        if verdict.status is not Status.ABSENT and drawn_at == temperature:
+            outcomes.setdefault((model, prompt), {})[index] = float(verdict.passed)
     rows = []
     for model in models:
         grid = _paired(outcomes, baseline, model)
         if len(grid) >= 2 and grid.shape[1] >= 2:
             split = variance_split(grid)
-            facts = asdict(split) | {"within_share": split.within_share, "advice": split.advice}
-            rows.append({"a": baseline, "b": model, "temperature": temperature, **facts})
+            facts = {**asdict(split), "within_share": split.within_share, "advice": split.advice}
+            rows.append(SampleSplit(a=baseline, b=model, temperature=temperature, **facts))
     return rows
 
 
@@ -55,7 +55,7 @@ def _paired(outcomes: Outcomes, baseline: str, model: str) -> Array:
     return np.array([row[:fewest] for row in shared], dtype=float).reshape(len(shared), fewest)
 
 
-def over_seeds(table: MeasurementTable, baseline: str, temperature: float, plan: Plan) -> list[dict[str, Any]]:
+def over_seeds(table: MeasurementTable, baseline: str, temperature: float, plan: Plan) -> list[SeedDifference]:
     """Headline differences of variants that were trained with several seeds, resampled over seeds, then prompts.
 
     A row for each variant and headline metric of which both sides have at least two seeds; the verdict can then speak
@@ -72,9 +72,9 @@ def over_seeds(table: MeasurementTable, baseline: str, temperature: float, plan:
         for signature in (each.signature for each in table.facts.values() if each.headline):
             sides = [_stack(table, side, temperature, signature) for side in (own, members)]
             if sides[0] is not None and sides[1] is not None:
-                rows.append(
-                    _row(signature, (family(baseline), name), sides[0], sides[1], plan) | {"temperature": temperature}
-                )
+                found = _difference(sides[0], sides[1], plan)
+                seeds = (len(own), len(members))
+                rows.append(SeedDifference(signature, family(baseline), name, seeds, *found, temperature))
     return rows
 
 
@@ -88,17 +88,8 @@ def _stack(
     return np.stack([cell.numerator for cell in found]), np.stack([cell.denominator for cell in found])
 
 
-def _row(
-    signature: str, names: tuple[str, str], a: tuple[Array, Array], b: tuple[Array, Array], plan: Plan
-) -> dict[str, Any]:
+def _difference(a: tuple[Array, Array], b: tuple[Array, Array], plan: Plan) -> tuple[float, Interval]:
     difference, draws = hierarchical_bootstrap(a, b, plan)
     percentile = Plan(plan.resamples, plan.seed, plan.confidence, "percentile")
-    span = intervals(draws[:, None], np.array([difference]), None, percentile)[0]
-    return {
-        "metric": signature,
-        "a": names[0],
-        "b": names[1],
-        "seeds": [len(a[0]), len(b[0])],
-        "difference": difference,
-        "interval": span.tolist(),
-    }
+    low, high = intervals(draws[:, None], np.array([difference]), None, percentile)[0]
+    return difference, (float(low), float(high))

@@ -10,7 +10,7 @@ import click
 from polychromic.cli.console import json_option, show, table
 
 if TYPE_CHECKING:
-    from polychromic.stages.audit import Audit
+    from polychromic.analysis.controls import Audit
 
 
 @click.command("audit")
@@ -33,7 +33,7 @@ def command(folder: str | None, task: str | None, strict: bool, as_json: bool, *
 
     checker = None if task is None else build("tasks", read_value(task, COMMAND_LINE))
     found = audit.run(checker, folder, audit.Auditing(**options))
-    show(found.row(), as_json, lines(found))
+    show(found, as_json, lines(found))
     if strict and found.warnings:
         sys.exit(1)
 

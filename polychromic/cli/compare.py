@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
 
-SHOWN = ("metric", "temperature", "a", "b", "difference", "interval", "p (Holm)", "seen from", "prompts")
+if TYPE_CHECKING:
+    from polychromic.analysis.nouns import Difference
+    from polychromic.analysis.record import Comparison
+
+SHOWN = ("metric", "temperature", "a", "b", "difference", "interval", "p (Holm)", "MDE", "prompts")
 
 
 @click.command("compare")
@@ -32,9 +37,8 @@ def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: A
     Files hold measurements, or samples: ours, or anyone's JSONL with prompt_id or task_id, text or completion, and
     optionally passed and answer. Differences are paired by prompt.
     """
-    from polychromic.analysis.comparison import CompareSettings
+    from polychromic.analysis.record import CompareSettings, read_comparison
     from polychromic.analysis.resampling import Plan
-    from polychromic.records.jsonl import read_json
     from polychromic.stages import compare, report
 
     plan = Plan(options["resamples"], options["seed"])
@@ -42,7 +46,7 @@ def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: A
     with ExitStack() as stack:
         folder, first = _folder(paths, out or stack.enter_context(tempfile.TemporaryDirectory()), options)
         written = compare.run(folder, options["baseline"] or first, options["base"], settings)
-        comparison = read_json(written)
+        comparison = read_comparison(written)
         lines = describe(comparison)
         if first is None or out:
             lines.append(str(report.run(folder) if out else written))
@@ -79,26 +83,26 @@ def _names(paths: tuple[str, ...]) -> list[str]:
     return [stem if stems.count(stem) == 1 else f"{stem} {i + 1}" for i, stem in enumerate(stems)]
 
 
-def describe(comparison: Mapping[str, Any]) -> list[str]:
+def describe(comparison: Comparison) -> list[str]:
     """Verdicts with their reasoning, the differences from the baseline as a table, and the flags."""
+    from polychromic.reporting.tables import detectable
+
     said: list[str] = []
-    for verdict in comparison["verdicts"]:
-        said += [f"{verdict['level'].upper()}: {verdict['sentence']}"]
-        said += [f"  {reason}" for reason in verdict["reasoning"]] + [""]
-    baseline = comparison["settings"]["baseline"]
-    rows = [_row(row, comparison) for row in comparison["comparisons"] if row["a"] == baseline]
-    said += [*table(SHOWN, rows), ""] if rows else []
-    return said + [f"{flag['level']}: {flag['text']}" for flag in comparison["flags"]]
+    for verdict in comparison.verdicts:
+        said += [f"{verdict.level.upper()}: {verdict.sentence}"]
+        said += [f"  {reason}" for reason in verdict.reasoning] + [""]
+    rows = [_row(row, comparison) for row in comparison.differences if row.a == comparison.baseline]
+    said += [*table(SHOWN, rows), "", f"MDE: {detectable(comparison)}", ""] if rows else []
+    return said + [f"{flag.level}: {flag.text}" for flag in comparison.flags]
 
 
-def _row(row: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[str]:
-    name = comparison["signatures"][row["metric"]]["name"]
-    low, high = row["interval"]
-    ends = "-" if low is None or high is None else f"{low:+.4g} to {high:+.4g}"
-    values = [_number(row[key]) for key in ("score_a", "score_b", "difference")]
-    tail = [_number(row["p_holm"]), _number(row["minimum_detectable_effect"]), str(row["prompts"])]
-    return [f"{name}, {row['b']}", f"{row['temperature']:g}", *values, ends, *tail]
+def _row(row: Difference, comparison: Comparison) -> list[str]:
+    low, high = row.interval
+    ends = "-" if math.isnan(low + high) else f"{low:+.4g} to {high:+.4g}"
+    values = [_number(each) for each in (row.score_a, row.score_b, row.difference)]
+    tail = [_number(row.p_holm), _number(row.minimum_detectable_effect), str(row.prompts)]
+    return [f"{comparison.metrics[row.metric].title}, {row.b}", f"{row.temperature:g}", *values, ends, *tail]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"

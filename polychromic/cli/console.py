@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ QUIET_SECONDS = 15.0
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 
 
-def show(result: Mapping[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
     """Prints the result as JSON, or the lines a person reads."""
     click.echo(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else "\n".join(lines))
 

@@ -127,27 +127,25 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
 
 def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     """What a person wants to know first: the verdicts, the table and the paths; as values and as lines."""
+    from polychromic.analysis.record import read_comparison
     from polychromic.records.jsonl import read_json
     from polychromic.reporting.tables import headline, number, sampling_table
 
-    comparison = read_json(page.parent / "comparison.json")
-    temperature = comparison["settings"]["temperature"]
-    shown = headline(comparison, temperature)
+    comparison = read_comparison(page.parent / "comparison.json")
+    shown = headline(comparison)
     header = ["model", *(name for name, _ in shown.columns)]
     rows = [[model, *(_cell(score, number) for score in scores)] for model, scores in shown.rows]
-    lines = [
-        f"{verdict.get('b', verdict.get('model', ''))}: {verdict['sentence']}" for verdict in comparison["verdicts"]
-    ]
-    lines += ["", f"at temperature {temperature:g}; + better and - worse than the baseline beyond doubt", ""]
+    lines = [f"{verdict.model}: {verdict.sentence}" for verdict in comparison.verdicts]
+    lines += ["", f"at temperature {comparison.temperature:g}; + better and - worse than the baseline beyond doubt", ""]
     lines += [*_folded(header, rows), ""]
     account = page.parent / "cost.json"
     cost = read_json(account) if account.exists() else {}
     if cost.get("models"):
-        spent = sampling_table(cost["models"], comparison["settings"]["baseline"])
+        spent = sampling_table(cost["models"], comparison.baseline)
         lines += ["cost of sampling", "", *_folded(*spent), ""]
         lines += [f"{row['model']}: {row['reason']}" for row in cost["models"] if row["reason"]]
     lines.append(f"report: {page}")
-    result = {"report": str(page), "verdicts": comparison["verdicts"], "header": header, "rows": rows, "cost": cost}
+    result = {"report": str(page), "verdicts": comparison.verdicts, "header": header, "rows": rows, "cost": cost}
     return result, lines
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from polychromic.analysis.controls import Audit
+from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
+from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import read_json, write_bytes, write_json
+from polychromic.records.jsonl import write_bytes, write_json
+from polychromic.records.rows import read_noun
 from polychromic.reporting import costs, drilldown, figures, palette, runs, tables
 
 LARGEST = 3_000_000  # bytes; the page must stay below
@@ -43,7 +48,7 @@ def write_report(folder: Folder, extras: Extras | None = None) -> Path:
     """
     folder = opened(folder)
     place = folder.path
-    comparison: dict[str, Any] = {"spread": [], "seeds": []} | read_json(folder.comparison)
+    comparison = read_comparison(folder.comparison)
     context = _context(folder, comparison, extras or Extras())
     for figure in context["figures"]:
         figure.write(place / "figures")
@@ -72,44 +77,45 @@ def _environment() -> Environment:
         "percent": tables.percent,
         "span": tables.span,
         "p_value": tables.p_value,
+        "mark": tables.marked,
         "variable": palette.css_variable,
         "cell": tables.cell,
     }
     return environment
 
 
-def _context(folder: EvaluationFolder, comparison: Mapping[str, Any], extras: Extras) -> dict[str, Any]:
+def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
     about = folder.path / "audit.json"
-    audit = read_json(about) if about.exists() else {}
-    comparison = {**comparison, "flags": [*_audit_flags(audit, comparison["flags"]), *comparison["flags"]]}
-    settings = comparison["settings"]
-    temperature = settings["temperature"]
-    colours = palette.model_colours(comparison["models"], settings["baseline"], settings["base"])
-    samples = drilldown.load(folder, comparison["models"])
+    audit = read_noun(about, Audit) if about.exists() else None
+    flags = (*_audit_flags(audit, comparison), *comparison.flags)
+    colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
+    samples = drilldown.load(folder, comparison.models)
+    headline, returns = tables.headline(comparison), tables.returns_table(comparison)
     return {
-        "title": extras.title or f"{settings['baseline']} and its variants",
+        "title": extras.title or f"{comparison.baseline} and its variants",
         "opening": opening(comparison),
-        "warnings": sum(flag["level"] == "warning" for flag in comparison["flags"]),
+        "warnings": sum(flag.level == "warning" for flag in flags),
+        "flags": flags,
         "per_prompt": _per_prompt(samples),
         "comparison": comparison,
-        "settings": settings,
-        "temperature": temperature,
-        "temperatures": sorted({row["temperature"] for row in comparison["scores"]}),
+        "settings": comparison.settings,
+        "thresholds": asdict(comparison.settings.thresholds),
+        "temperatures": sorted({row.temperature for row in comparison.scores}),
         "colours": colours,
-        "headline": tables.headline(comparison, temperature),
-        "differences": _most_telling(tables.all_differences(comparison)),
-        "all_differences": len(comparison["comparisons"]),
+        "headline": headline,
+        "detectable": tables.detectable(comparison),
+        "differences": _most_telling(comparison.differences),
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
-        "returns": tables.returns_table(comparison),
-        "returns_markdown": tables.markdown(*tables.returns_table(comparison)),
+        "returns": returns,
+        "returns_markdown": tables.markdown(*returns),
         "samples": samples,
-        "data": script_json({"models": comparison["models"], "colours": _variables(colours), "samples": samples}),
+        "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
-        **_costs(folder, settings["baseline"], extras),
+        **_costs(folder, comparison.baseline, extras),
         "style": _style(),
         "script": Markup(_asset("report.js")),
-        "score_table": tables.headline_markdown(tables.headline(comparison, temperature)),
-        "difference_table": tables.differences_markdown(comparison, temperature),
+        "score_table": tables.headline_markdown(headline),
+        "difference_table": tables.differences_markdown(comparison),
         "Markup": Markup,
     }
 
@@ -129,21 +135,16 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
     }
 
 
-def opening(comparison: Mapping[str, Any]) -> str:
+def opening(comparison: Comparison) -> str:
     """The page's first sentence: the best verdict in plain words, of equal ones that of the largest gain."""
-    order = ("strong", "moderate", "weak", "worse", "not resolvable")
-    gains = {
-        (row["b"], row["metric"]): row["relative"] or 0.0
-        for row in tables.at(comparison["comparisons"], comparison["settings"]["temperature"])
-        if row["a"] == comparison["settings"]["baseline"]
-    }
+    gains = {(row.b, row.metric): row.relative for row in comparison.from_baseline() if math.isfinite(row.relative)}
 
-    def rank(verdict: Mapping[str, Any]) -> tuple[int, float]:
-        gain = max((gains.get((verdict["model"], metric), 0.0) for metric in verdict["metrics"][:1]), default=0.0)
-        return order.index(verdict["level"]), -gain
+    def rank(verdict: VariantVerdict) -> tuple[int, float]:
+        gain = max((gains.get((verdict.model, metric), 0.0) for metric in verdict.metrics[:1]), default=0.0)
+        return LEVELS.index(verdict.level), -gain
 
-    verdicts = sorted(comparison["verdicts"], key=rank)
-    return verdicts[0]["sentence"] if verdicts else "Scores of one model; nothing to compare it with."
+    verdicts = sorted(comparison.verdicts, key=rank)
+    return verdicts[0].sentence if verdicts else "Scores of one model; nothing to compare it with."
 
 
 def _per_prompt(samples: Mapping[str, Any] | None) -> int:
@@ -156,17 +157,16 @@ def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
     return {model: weight for model, weight in weights.items() if weight is not None}
 
 
-def _audit_flags(audit: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    said = {flag["text"] for flag in known}
-    texts = [text for text in audit.get("warnings", ()) if text not in said]
-    return [{"kind": "audit", "level": "warning", "text": text, "model": "", "temperature": None} for text in texts]
+def _audit_flags(audit: Audit | None, comparison: Comparison) -> list[Flag]:
+    said = {flag.text for flag in comparison.flags}
+    return [Flag("audit", "warning", text) for text in (audit.warnings if audit else ()) if text not in said]
 
 
-def _most_telling(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:
     """The rows a page can carry, headline metrics first when not all can be there."""
     if len(rows) <= MOST_ROWS:
         return rows
-    return sorted(rows, key=lambda row: not row["headline"])[:MOST_ROWS]
+    return sorted(rows, key=lambda row: not row.headline)[:MOST_ROWS]
 
 
 def _style() -> Markup:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.nouns import FrontierPoint
 from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE, css_variable
 
 Curve = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
@@ -170,21 +171,19 @@ def pass_curves(curves: Mapping[str, Curve], colours: Mapping[str, str], tempera
         return _finish(drawing, "pass-at-k", "pass@k", caption)
 
 
-def frontier(
-    models: Mapping[str, Sequence[Mapping[str, Any]]], colours: Mapping[str, str], names: Sequence[str]
-) -> Figure:
+def frontier(models: Mapping[str, Sequence[FrontierPoint]], colours: Mapping[str, str], names: Sequence[str]) -> Figure:
     """Diversity against quality, a point a temperature, whiskers for both; up and right is better."""
     quality, diversity = names
     with _canvas() as (drawing, axes):
         for name, points in models.items():
-            ordered = sorted(points, key=lambda point: point["temperature"])
-            x, y = ([point[key] for point in ordered] for key in ("quality", "diversity"))
+            ordered = sorted(points, key=lambda point: point.temperature)
+            x, y = [point.quality for point in ordered], [point.diversity for point in ordered]
             for i, point in enumerate(ordered):
-                low, high = point["diversity_interval"]
+                low, high = point.diversity_interval
                 axes.plot([x[i], x[i]], [low, high], color=colours[name], linewidth=1.0, alpha=0.45)
-                low, high = point["quality_interval"]
+                low, high = point.quality_interval
                 axes.plot([low, high], [y[i], y[i]], color=colours[name], linewidth=1.0, alpha=0.45)
-                _small(axes, f"{point['temperature']:g}", i, list(zip(x, y, strict=True)))
+                _small(axes, f"{point.temperature:g}", i, list(zip(x, y, strict=True)))
             axes.plot(
                 x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
             )

@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from polychromic.analysis.nouns import NO_INTERVAL, Collapse, Difference, Efficiency, Interval, Matched, ScoreRow
+from polychromic.analysis.record import Comparison
+from polychromic.core.facts import MetricFacts, Role
+
 DASH = "–"
-Comparison = Mapping[str, Any]
+DETECTABLE = "minimum detectable effect"
+"""The smallest true difference that the prompts would show with 80 % power, alone, without Holm's correction."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -27,11 +32,17 @@ def signed(value: float | None, digits: int = 3) -> str:
     return ("+" if value > 0 else "") + number(value, digits)
 
 
-def span(row: Mapping[str, Any]) -> str:
-    """The interval of a row with ``low`` and ``high``; a dash when there is none."""
-    if row["low"] is None or row["high"] is None:
-        return DASH
-    return f"{signed(row['low'])} to {signed(row['high'])}"
+def span(interval: Interval) -> str:
+    """An interval to read; a dash when there is none."""
+    low, high = interval
+    return DASH if math.isnan(low + high) else f"{signed(low)} to {signed(high)}"
+
+
+def detectable(comparison: Comparison) -> str:
+    """What a minimum detectable effect is, in one line."""
+    families = {row.family for row in comparison.from_baseline() if row.headline} or {0}
+    several = f"; Holm corrects p over a family of {max(families)}, which needs more" if max(families) > 1 else ""
+    return f"minimum detectable effect, the smallest true difference these prompts show with 80 % power{several}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -49,127 +60,83 @@ def p_value(value: float | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ScoreCell:
     """One cell of the headline table: a score, its interval, and how it differs from the baseline.
 
-    ``mark`` is "better", "worse" or "" by a Holm-corrected interval clear of 0; ``smallest`` is the smallest
-    difference that would have been seen.
+    ``mark`` is "better", "worse" or "" by a Holm-corrected interval clear of 0; ``smallest`` is the minimum detectable
+    effect. NaN for what there is not.
     """
 
-    value: float | None
-    low: float | None
-    high: float | None
-    change: float | None = None
+    value: float = math.nan
+    interval: Interval = NO_INTERVAL
+    change: float = math.nan
     mark: str = ""
-    smallest: float | None = None
+    smallest: float = math.nan
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The headline table: columns are (name, direction), rows (model, scores)."""
+    """The headline table: columns are (name, direction), rows (model, cells)."""
 
     columns: tuple[tuple[str, int], ...]
-    rows: tuple[tuple[str, tuple[Score, ...]], ...]
+    rows: tuple[tuple[str, tuple[ScoreCell, ...]], ...]
 
 
-def headline_signatures(comparison: Comparison) -> list[str]:
-    """The signatures people look at first, in order: of pass@k the smallest k and the one near 10, else the largest."""
-    known = comparison["signatures"]
-    computed = {row["signature"] for row in comparison["scores"] if row["score"] is not None}
-    chosen: list[str] = []
-    kinds: dict[str, list[str]] = {}
-    for signature, facts in known.items():
-        if facts["headline"] and signature in computed:
-            kinds.setdefault(facts["kind"], []).append(signature)
-    for kind in sorted(kinds, key=lambda each: known[kinds[each][0]]["headline"]):
-        ordered = sorted(kinds[kind], key=lambda each: known[each]["k"])
-        if kind == "distinct_correct" or known[ordered[0]]["role"] != "quality":
+def headline_metrics(comparison: Comparison) -> list[MetricFacts]:
+    """The metrics people look at first, in order: of pass@k the smallest k and the one near 10, else the largest."""
+    computed = {row.signature for row in comparison.scores if math.isfinite(row.score)}
+    chosen: list[MetricFacts] = []
+    kinds: dict[str, list[MetricFacts]] = {}
+    for signature, facts in comparison.metrics.items():
+        if facts.headline and signature in computed:
+            kinds.setdefault(facts.kind, []).append(facts)
+    for group in sorted(kinds.values(), key=lambda each: each[0].headline):
+        ordered = sorted(group, key=lambda each: each.k)
+        if ordered[0].role != Role.QUALITY:
             chosen.append(ordered[-1])
         else:
-            near = min(ordered, key=lambda each: abs(known[each]["k"] - 10))
-            chosen += dict.fromkeys((ordered[0], near))
+            near = min(ordered, key=lambda each: abs(each.k - 10))
+            chosen += [ordered[0]] if near is ordered[0] else [ordered[0], near]
     return chosen[:7]
 
 
-def headline(comparison: Comparison, temperature: float) -> Headline:
-    """Models x headline metrics at one temperature."""
-    signatures = headline_signatures(comparison)
-    scores = {(row["model"], row["signature"]): row for row in at(comparison["scores"], temperature)}
-    baseline = comparison["settings"]["baseline"]
-    paired = {
-        (row["b"], row["metric"]): row for row in at(comparison["comparisons"], temperature) if row["a"] == baseline
-    }
-    columns = tuple(
-        (comparison["signatures"][each]["name"], comparison["signatures"][each]["direction"]) for each in signatures
-    )
+def headline(comparison: Comparison) -> Headline:
+    """Models x headline metrics at the temperature that verdicts speak about."""
+    metrics = headline_metrics(comparison)
+    scores = {(row.model, row.signature): row for row in comparison.scores if row.temperature == comparison.temperature}
+    paired = {(row.b, row.metric): row for row in comparison.from_baseline()}
+    limit = comparison.settings.thresholds.significance
     rows = tuple(
-        (model, tuple(_score(scores.get((model, each)), paired.get((model, each)), comparison) for each in signatures))
-        for model in comparison["models"]
-    )
-    return Headline(columns, rows)
-
-
-def at(rows: Sequence[Mapping[str, Any]], temperature: float) -> list[Mapping[str, Any]]:
-    """The rows of one temperature."""
-    return [row for row in rows if row["temperature"] == temperature]
-
-
-def _score(score: Mapping[str, Any] | None, pair: Mapping[str, Any] | None, comparison: Comparison) -> Score:
-    if score is None:
-        return Score(None, None, None, reason="not measured")
-    low, high = score["interval"]
-    plain = Score(score["score"], low, high, reason=score["reason"])
-    if pair is None or pair["difference"] is None:
-        return plain
-    mark = marked(pair, comparison)
-    smallest = pair["minimum_detectable_effect"]
-    return Score(score["score"], low, high, pair["difference"], mark, smallest, score["reason"])
-
-
-def marked(pair: Mapping[str, Any], comparison: Comparison) -> str:
-    """Whether b is "better" or "worse": interval clear of 0 and Holm's p significant; empty otherwise."""
-    low, high = pair["interval"]
-    limit = comparison["settings"]["thresholds"]["significance"]
-    if low is None or high is None or pair["p_holm"] is None or pair["p_holm"] >= limit or low <= 0 <= high:
-        return ""
-    direction = comparison["signatures"][pair["metric"]]["direction"]
-    if not direction:
-        return "differs"
-    return "better" if (low > 0) == (direction > 0) else "worse"
-
-
-def all_differences(comparison: Comparison) -> list[dict[str, Any]]:
-    """Every comparison as a row with raw values for sorting and texts for reading."""
-    found = []
-    for row in comparison["comparisons"]:
-        facts = comparison["signatures"][row["metric"]]
-        low, high = row["interval"]
-        found.append(
-            {
-                "metric": facts["name"],
-                "direction": facts["direction"],
-                "headline": facts["headline"],
-                "a": row["a"],
-                "b": row["b"],
-                "temperature": row["temperature"],
-                "score_a": row["score_a"],
-                "score_b": row["score_b"],
-                "difference": row["difference"],
-                "low": low,
-                "high": high,
-                "relative": row["relative"],
-                "p": row["p"],
-                "p_holm": row["p_holm"],
-                "smallest": row["minimum_detectable_effect"],
-                "prompts": row["prompts"],
-                "discordant": row["discordant"],
-                "mark": marked(row, comparison),
-                "test": row["test"],
-                "reason": row["reason"],
-            }
+        (
+            model,
+            tuple(
+                _score(scores.get((model, each.signature)), paired.get((model, each.signature)), limit)
+                for each in metrics
+            ),
         )
-    return found
+        for model in comparison.models
+    )
+    return Headline(tuple((each.title, each.direction) for each in metrics), rows)
+
+
+def _score(score: ScoreRow | None, pair: Difference | None, limit: float) -> ScoreCell:
+    if score is None:
+        return ScoreCell(reason="not measured")
+    if pair is None or math.isnan(pair.difference):
+        return ScoreCell(score.score, score.interval, reason=score.reason)
+    smallest = pair.minimum_detectable_effect
+    return ScoreCell(score.score, score.interval, pair.difference, marked(pair, limit), smallest, score.reason)
+
+
+def marked(pair: Difference, limit: float) -> str:
+    """Whether b is "better" or "worse": interval clear of 0 and Holm's p below the limit; empty otherwise."""
+    low, high = pair.interval
+    if math.isnan(low + high) or not pair.p_holm < limit or low <= 0 <= high:
+        return ""
+    if not pair.direction:
+        return "differs"
+    return "better" if (low > 0) == (pair.direction > 0) else "worse"
 
 
 def headline_markdown(table: Headline) -> str:
@@ -178,31 +145,31 @@ def headline_markdown(table: Headline) -> str:
     return markdown(["model", *(name for name, _ in table.columns)], rows)
 
 
-def _score_text(score: Score) -> str:
-    text = f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
-    if score.change is None:
+def _score_text(score: ScoreCell) -> str:
+    text = f"{number(score.value)} [{', '.join(map(number, score.interval))}]"
+    if math.isnan(score.change):
         return text
-    return f"{text}, {signed(score.change)}{'*' if score.mark else ''} (seen from {number(score.smallest)})"
+    return f"{text}, {signed(score.change)}{'*' if score.mark else ''} (detectable: {number(score.smallest)})"
 
 
-def differences_markdown(comparison: Comparison, temperature: float) -> str:
-    """Every comparison at one temperature in Markdown."""
-    names = ["metric", "a", "b", "a scores", "b scores", "difference", "95% interval", "p", "p (Holm)", "seen from"]
+def differences_markdown(comparison: Comparison) -> str:
+    """Every difference at the temperature that verdicts speak about, in Markdown."""
+    names = ["metric", "a", "b", "a scores", "b scores", "difference", "95% interval", "p", "p (Holm)", DETECTABLE]
     rows = [
         [
-            row["metric"],
-            row["a"],
-            row["b"],
-            number(row["score_a"]),
-            number(row["score_b"]),
-            signed(row["difference"]),
-            span(row),
-            p_value(row["p"]),
-            p_value(row["p_holm"]),
-            number(row["smallest"]),
+            comparison.metrics[row.metric].title,
+            row.a,
+            row.b,
+            number(row.score_a),
+            number(row.score_b),
+            signed(row.difference),
+            span(row.interval),
+            p_value(row.p),
+            p_value(row.p_holm),
+            number(row.minimum_detectable_effect),
         ]
-        for row in all_differences(comparison)
-        if row["temperature"] == temperature
+        for row in comparison.differences
+        if row.temperature == comparison.temperature
     ]
     return markdown(names, rows)
 
@@ -210,51 +177,51 @@ def differences_markdown(comparison: Comparison, temperature: float) -> str:
 def returns_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Heading and cells of what the sweep and the samples give each model; no rows without a frontier.
 
-    Hypervolume; diversity more than the baseline's at matched quality; diversity a unit of quality given up (at the
-    reference temperature); and the number of samples after which one more adds less than 0.01 pass@k.
+    Hypervolume; diversity more than the baseline's at matched quality; diversity gained per unit of quality lost (at
+    the reference temperature); and the k beyond which pass@k gains less than 0.01.
     """
-    frontier, found = comparison["frontier"], comparison.get("returns", {"collapse": [], "efficiency": []})
-    if not frontier["models"]:
+    frontier, found = comparison.frontier, comparison.returns
+    if not frontier.models:
         return [], []
-    diversity, quality = (comparison["signatures"][frontier[role]]["name"] for role in ("diversity", "quality"))
-    matched = {row["b"]: row for row in frontier["matched"]}
-    efficiency = {row["model"]: row for row in found["efficiency"]}
-    collapse = {row["model"]: row for row in found["collapse"]}
+    diversity, quality = (comparison.metrics[each].title for each in (frontier.diversity, frontier.quality))
+    matched = {row.b: row for row in frontier.matched}
+    efficiency = {row.model: row for row in found.efficiency}
+    collapse = {row.model: row for row in found.collapse}
     heading = [
         "model",
         "hypervolume",
         f"{diversity} at matched {quality}",
-        f"per {quality} given up",
-        "samples that pay",
+        f"diversity gained per unit of {quality} lost",
+        "k beyond which pass@k gains < 0.01",
     ]
     return heading, [
         [
             model,
-            f"{number(facts['hypervolume'])} [{', '.join(map(number, facts['hypervolume_interval']))}]",
+            f"{number(curve.hypervolume)} [{', '.join(map(number, curve.hypervolume_interval))}]",
             _matched(matched.get(model)),
             _efficiency(efficiency.get(model)),
-            _paying(collapse.get(model)),
+            _collapse(collapse.get(model)),
         ]
-        for model, facts in frontier["models"].items()
+        for model, curve in frontier.models.items()
     ]
 
 
-def _matched(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["difference"] is None:
-        return DASH if row is None else row["reason"]
-    return f"{signed(row['difference'])} [{', '.join(map(signed, row['interval']))}]"
+def _matched(row: Matched | None) -> str:
+    if row is None or math.isnan(row.difference):
+        return DASH if row is None else row.reason
+    return f"{signed(row.difference)} [{', '.join(map(signed, row.interval))}]"
 
 
-def _efficiency(row: Mapping[str, Any] | None) -> str:
+def _efficiency(row: Efficiency | None) -> str:
     if row is None:
         return DASH
-    return number(row["efficiency"]) if row["efficiency"] is not None else row["reason"]
+    return number(row.efficiency) if math.isfinite(row.efficiency) else row.reason
 
 
-def _paying(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["reason"]:
+def _collapse(row: Collapse | None) -> str:
+    if row is None or row.reason:
         return DASH
-    return f"all {row['samples']}" if row["collapse"] is None else f"{row['collapse']} of {row['samples']}"
+    return f"none up to {row.samples}" if row.collapse is None else f"{row.collapse} of {row.samples}"
 
 
 def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from polychromic.analysis import ceiling, controls
 from polychromic.analysis.measurements import known_facts, read_table
@@ -13,27 +12,13 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import read_rows, write_json
+from polychromic.records.jsonl import write_json
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.rows import read_nouns
 from polychromic.records.samples import StoredSet
 from polychromic.records.verdicts import verdicts_of
 
 MANY_IDENTICAL = 0.5  # above this share of prompts with identical candidates, best-of-N is not worth its price
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What was found: acceptance by kind of control, warnings in sentences, and headroom when samples were there."""
-
-    task: str
-    rates: tuple[controls.Rate, ...]
-    warnings: tuple[str, ...]
-    identical: dict[str, float]
-    notes: tuple[str, ...] = ()
-
-    def row(self) -> dict[str, Any]:
-        """The content of ``audit.json``."""
-        shares = [asdict(rate) | {"share": rate.share} for rate in self.rates]
-        return asdict(self) | {"rates": shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +32,7 @@ class Auditing:
     baseline: str | None = None
 
 
-def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | None = None) -> Audit:
+def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | None = None) -> controls.Audit:
     """The audit of a task's checker, and of an evaluation folder's samples if one is given.
 
     Right answers are the task's demonstrations; a task without any is audited with samples that passed, or, without
@@ -71,9 +56,9 @@ def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | No
                 f"{name}: {share:.0%} of the prompts have identical candidates: best-of-N cannot pay there."
             )
     warnings += _headroom(folder, auditing.baseline)
-    found = Audit(task.name if task else "", tuple(rates), tuple(warnings), identical, tuple(notes))
+    found = controls.Audit(task.name if task else "", tuple(rates), tuple(warnings), identical, tuple(notes))
     if folder is not None:
-        write_json(folder.path / "audit.json", found.row())
+        write_json(folder.path / "audit.json", found)
     return found
 
 
@@ -129,9 +114,9 @@ def _identical(sets: Sequence[StoredSet]) -> dict[str, float]:
 def _headroom(folder: EvaluationFolder | None, baseline: str | None) -> list[str]:
     if folder is None or not folder.measurements.exists():
         return []
-    rows = [row for _, row in read_rows(folder.measurements)]
+    rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
     table = read_table(rows, known_facts(folder.measurements, rows))
     if baseline is not None and baseline not in table.models:
         raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
     models = [baseline] if baseline else list(table.models)
-    return [flag["text"] for model in models for flag in ceiling.ceiling_flags(table, model)]
+    return [flag.text for model in models for flag in ceiling.ceiling_flags(table, model)]

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from polychromic.analysis.comparison import CompareSettings, compare
+from polychromic.analysis.comparison import compare
 from polychromic.analysis.measurements import known_facts
+from polychromic.analysis.record import CompareSettings
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import read_rows, write_json, write_rows
 from polychromic.records.measurements import MeasurementRow, facts_path, read_facts
-from polychromic.records.rows import read_nouns, to_row
-from polychromic.records.verdicts import verdict_row
+from polychromic.records.rows import read_nouns
 
 LIKELY_BASELINES = ("sft", "baseline")
 
@@ -33,8 +33,8 @@ def run(
         MissingResourceError: the folder has no measurements.
     """
     folder = opened(folder)
-    rows = [row for _, row in read_rows(folder.measurements)]
-    models = list(dict.fromkeys(str(row.get("model")) for row in rows))
+    rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
+    models = list(dict.fromkeys(row.model for row in rows))
     base = base or next((name for name in models if name == "base"), None)
     chosen = CompareSettings(baseline or likely_baseline(models), base)
     if settings is not None:
@@ -42,8 +42,7 @@ def run(
     if chosen.base == chosen.baseline:
         chosen = replace(chosen, base=None)
     facts = known_facts(folder.measurements, rows)
-    judged = [to_row(verdict_row(key, verdict)) for key, verdict in folder.judged().items()]
-    write_json(folder.comparison, compare(rows, facts, chosen, judged, versions()))
+    write_json(folder.comparison, compare(rows, facts, chosen, folder.judged(), versions()))
     return folder.comparison
 
 

@@ -18,6 +18,7 @@ from polychromic.records.artefacts import differences, file_digest, git_revision
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
+COMPARISON_FORM = 2
+"""Raised when comparison.json changes its form, so that a folder made before is compared anew."""
 AUDITED_PROMPTS = 50
 """Right answers that are spoilt to try the checker, before a run is paid for."""
 
@@ -70,10 +73,12 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 
     Raises what ``run`` raises.
     """
+    from polychromic.analysis.controls import Audit
+
     task, folder = _task(evaluation), opened(out)
     _audit(evaluation, task, _open(evaluation, folder.path))
     path = folder.path / AUDIT
-    return list(read_json(path)["warnings"]) if path.exists() else []
+    return list(read_noun(path, Audit).warnings) if path.exists() else []
 
 
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -189,7 +194,7 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
         return
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
     inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
-    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing).row()))
+    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
 
 
 def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
@@ -230,13 +235,14 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
 
 
 def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
-    from polychromic.analysis.comparison import CompareSettings
+    from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
     from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
+        "form": COMPARISON_FORM,
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from polychromic.analysis.record import read_comparison
 from polychromic.records.evaluation import Folder
-from polychromic.records.jsonl import read_json, to_jsonable
-from polychromic.reporting import tables
+from polychromic.records.jsonl import to_jsonable
 from polychromic.reporting.costs import evaluation_cost
 from polychromic.reporting.page import Extras, write_report
 from polychromic.settings.schema import TrackingSection
@@ -41,35 +41,33 @@ def publish(folder: str | Path, section: TrackingSection) -> str:
     from polychromic.training.tracking import Published, publish
 
     folder = Path(folder)
-    comparison = read_json(folder / "comparison.json")
-    names = {signature: facts["name"] for signature, facts in comparison["signatures"].items()}
+    comparison = read_comparison(folder / "comparison.json")
+    titles = {signature: facts.title for signature, facts in comparison.metrics.items()}
     scores = [
-        [row["model"], row["temperature"], names[row["signature"]], row["score"], *row["interval"], row["prompts"]]
-        for row in comparison["scores"]
+        to_jsonable([row.model, row.temperature, titles[row.signature], row.score, *row.interval, row.prompts])
+        for row in comparison.scores
     ]
-    keys = (
-        "metric",
-        "a",
-        "b",
-        "temperature",
-        "score_a",
-        "score_b",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_holm",
-        "smallest",
+    heading = (
+        *("metric", "a", "b", "temperature", "score_a", "score_b", "difference", "low", "high"),
+        *("p", "p_holm", "minimum_detectable_effect"),
     )
-    differences = [[row[key] for key in keys] for row in tables.all_differences(comparison)]
-    verdicts = [[row["model"], row["level"], row["sentence"]] for row in comparison["verdicts"]]
-    baseline = comparison["settings"]["baseline"]
+    differences = [
+        to_jsonable(
+            [
+                *(titles[row.metric], row.a, row.b, row.temperature, row.score_a, row.score_b, row.difference),
+                *(*row.interval, row.p, row.p_holm, row.minimum_detectable_effect),
+            ]
+        )
+        for row in comparison.differences
+    ]
+    verdicts = [[row.model, row.level, row.sentence] for row in comparison.verdicts]
+    baseline = comparison.baseline
     spent = [[to_jsonable(row[key]) for key in SPENT] for row in evaluation_cost(folder, baseline).get("models", ())]
     content = Published(
         name=f"comparison-{folder.resolve().parent.name}-{folder.resolve().name}",
         tables={
             "scores": (("model", "temperature", "metric", "score", "low", "high", "prompts"), scores),
-            "differences": (keys, differences),
+            "differences": (heading, differences),
             "verdicts": (("model", "level", "sentence"), verdicts),
             **({"cost": (SPENT, spent)} if spent else {}),
         },

@@ -4,17 +4,20 @@ import pytest
 
 from polychromic.analysis import comparison
 from polychromic.analysis.ceiling import proposal
-from polychromic.analysis.comparison import CompareSettings
 from polychromic.analysis.measurements import known_facts
+from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.core.nouns import Status, Verdict
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.rows import from_row, to_row
 
 PLAN = Plan(resamples=999)
 
 
 def compare(rows, *more):
-    """What the stage does with a file of these rows that says nothing about its metrics."""
-    rows = list(rows)
-    return comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more)
+    """What the stage writes for a file of these rows that says nothing about its metrics."""
+    rows = [from_row(MeasurementRow, row) for row in rows]
+    return to_row(comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more))
 
 
 def rows(model, values, signature="pass_at_k|k:1", count=60):
@@ -31,7 +34,8 @@ def rows(model, values, signature="pass_at_k|k:1", count=60):
 
 
 def flags(measured, verdicts=()):
-    found = compare(measured, CompareSettings("sft", plan=PLAN), verdicts)["flags"]
+    judged = {(row["model"], "", 1.0, i): Verdict(Status(row["status"])) for i, row in enumerate(verdicts)}
+    found = compare(measured, CompareSettings("sft", plan=PLAN), judged)["flags"]
     return {flag["kind"]: flag["text"] for flag in found}
 
 

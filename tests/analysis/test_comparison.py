@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from polychromic.analysis import comparison
-from polychromic.analysis.comparison import CompareSettings
 from polychromic.analysis.measurements import known_facts
+from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError
 from polychromic.core.facts import Role
 from polychromic.core.nouns import CORPUS_LEVEL
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.rows import from_row, to_row
 from polychromic.settings.catalog import kind_class, kinds
 
 MODELS = {"base": (-1.0, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
@@ -20,9 +22,9 @@ QUICK = Plan(resamples=1000)
 
 
 def compare(rows, *more):
-    """What the stage does with a file of these rows that says nothing about its metrics."""
-    rows = list(rows)
-    return comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more)
+    """What the stage writes for a file of these rows that says nothing about its metrics."""
+    rows = [from_row(MeasurementRow, row) for row in rows]
+    return to_row(comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more))
 
 
 def row(model, prompt, value, signature="pass_at_k|k:1", temperature=1.0, reason=""):
@@ -56,7 +58,7 @@ def test_scores_are_means_of_the_rows(rows, found):
 
 
 def test_every_variant_is_compared_with_baseline_and_base(found):
-    pairs = {(each["a"], each["b"]) for each in found["comparisons"]}
+    pairs = {(each["a"], each["b"]) for each in found["differences"]}
     assert pairs == {
         ("sft", "base"),
         ("sft", "moderate"),
@@ -75,8 +77,8 @@ def test_antisymmetric(rows):
     forth = compare(rows, CompareSettings("sft", plan=QUICK))
     back = compare(rows, CompareSettings("moderate", plan=QUICK))
     key = lambda each: (each["metric"], each["temperature"])  # noqa: E731
-    one = {key(each): each for each in forth["comparisons"] if each["b"] == "moderate"}
-    two = {key(each): each for each in back["comparisons"] if each["b"] == "sft"}
+    one = {key(each): each for each in forth["differences"] if each["b"] == "moderate"}
+    two = {key(each): each for each in back["differences"] if each["b"] == "sft"}
     for name, each in one.items():
         assert each["difference"] == pytest.approx(-two[name]["difference"])
         assert each["interval"] == pytest.approx([-two[name]["interval"][1], -two[name]["interval"][0]])
@@ -90,11 +92,9 @@ def test_a_number_about_all_prompts_has_no_interval_no_p_and_no_say():
     rows = [row(model, f"p{i}", 0.2 + 0.01 * i + extra, "distinct|n:2|tok:words|k:4|scope:prompt")
             for model, extra in (("sft", 0.0), ("new", 0.1)) for i in range(30)]  # fmt: skip
     for model, value in (("sft", 0.1), ("new", 0.9)):
-        rows += [
-            row(model, f"p{i}", math.nan if i else value, whole, reason=CORPUS_LEVEL if i else "") for i in range(30)
-        ]
+        rows += [row(model, f"p{i}", None if i else value, whole, reason=CORPUS_LEVEL if i else "") for i in range(30)]
     found = compare(rows, CompareSettings("sft", plan=QUICK))
-    only = next(each for each in found["comparisons"] if each["metric"] == whole)
+    only = next(each for each in found["differences"] if each["metric"] == whole)
     assert only["difference"] == pytest.approx(0.8)
     assert (only["interval"], only["p"], only["p_holm"], only["prompts"]) == ([None, None], None, None, 1)
     (verdict,) = found["verdicts"]
@@ -117,7 +117,7 @@ def test_a_verdict_rests_on_any_diversity_metric(kind):
 def test_a_model_against_its_copy():
     rows = [row(model, f"p{i}", i % 2) for model in ("sft", "copy") for i in range(30)]
     found = compare(rows, CompareSettings("sft", plan=QUICK))
-    only = found["comparisons"][0]
+    only = found["differences"][0]
     assert (only["difference"], only["interval"], only["p"]) == (0.0, [0.0, 0.0], 1.0)
     assert only["minimum_detectable_effect"] is None
     assert "no prompt differs" in only["reason"]
@@ -128,7 +128,7 @@ def test_missing_values_are_dropped_pairwise_and_said():
     rows += [row("new", f"p{i}", 1.0) for i in range(15)]
     rows += [row("new", f"p{i}", None, reason="n < k") for i in range(15, 20)]
     found = compare(rows, CompareSettings("sft", plan=QUICK))
-    only = found["comparisons"][0]
+    only = found["differences"][0]
     assert only["prompts"] == 15
     assert only["score_a"] == pytest.approx(10 / 15)
     assert only["test"] == "McNemar, exact"
@@ -142,7 +142,7 @@ def test_nothing_computed_is_null_with_a_reason():
     found = compare(rows, CompareSettings("sft", plan=QUICK))
     assert found["scores"][0]["score"] is None
     assert found["scores"][0]["reason"] == "no encoder (5 prompts)"
-    only = found["comparisons"][0]
+    only = found["differences"][0]
     assert only["difference"] is None
     assert only["p"] is None
     assert "no encoder" in only["reason"]
@@ -160,7 +160,6 @@ def test_disjoint_prompts_are_refused_not_compared():
     [
         ([], "no rows"),
         ([row("sft", "p", 1.0), row("sft", "p", 1.0)], "measured twice"),
-        ([{"model": "sft"}], "missing"),
         ([row("other", "p", 1.0)], "'sft' was not measured; there are other"),
     ],
 )
@@ -174,9 +173,9 @@ def test_clusters_widen_the_interval():
     family = generator.normal(0, 1, 20)
     rows = [row("sft", f"p{i}", 0.0, "length") for i in range(200)]
     rows += [row("new", f"p{i}", family[i // 10] + generator.normal(0, 0.1), "length") for i in range(200)]
-    plain = compare(rows, CompareSettings("sft", plan=QUICK))["comparisons"][0]
+    plain = compare(rows, CompareSettings("sft", plan=QUICK))["differences"][0]
     clusters = {f"p{i}": str(i // 10) for i in range(200)}
-    whole = compare(rows, CompareSettings("sft", plan=QUICK, clusters=clusters))["comparisons"][0]
+    whole = compare(rows, CompareSettings("sft", plan=QUICK, clusters=clusters))["differences"][0]
     width = [each["interval"][1] - each["interval"][0] for each in (plain, whole)]
     assert whole["difference"] == pytest.approx(plain["difference"])
     assert width[1] > 2 * width[0]
@@ -186,7 +185,7 @@ def test_clusters_widen_the_interval():
 def test_corpus_ratio_is_a_ratio_of_sums():
     rows = [row("sft", f"p{i}", n) | {"denominator": d} for i, (n, d) in enumerate([(1, 2), (9, 10)])]
     rows += [row("new", f"p{i}", n) | {"denominator": d} for i, (n, d) in enumerate([(2, 2), (9, 10)])]
-    only = compare(rows, CompareSettings("sft", plan=QUICK))["comparisons"][0]
+    only = compare(rows, CompareSettings("sft", plan=QUICK))["differences"][0]
     assert only["score_a"] == pytest.approx(10 / 12)
     assert only["difference"] == pytest.approx(1 / 12)
     assert not math.isnan(only["p"])

@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 
 from polychromic.analysis import comparison
-from polychromic.analysis.comparison import CompareSettings
 from polychromic.analysis.frontier import at_quality, hypervolume, matched, sweeps, temperature_buys
 from polychromic.analysis.measurements import known_facts, read_table
+from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.records.measurements import MeasurementRow
+from polychromic.records.rows import from_row, to_row
 
 PLAN = Plan(resamples=300)
 
 
 def compare(rows, *more):
-    """What the stage does with a file of these rows that says nothing about its metrics."""
-    rows = list(rows)
-    return comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more)
+    """What the stage writes for a file of these rows that says nothing about its metrics."""
+    rows = [from_row(MeasurementRow, row) for row in rows]
+    return to_row(comparison.compare(rows, known_facts("/nowhere/measurements.jsonl", rows), *more))
 
 
 def test_hypervolume_by_hand():
@@ -63,7 +65,7 @@ BASELINE = {COLD: (0.7, 1.0), WARM: (0.6, 2.0), HOT: (0.4, 4.0)}
 
 
 def curves(variant):
-    rows = [*rows_of("sft", BASELINE), *rows_of("new", variant)]
+    rows = [from_row(MeasurementRow, row) for row in (*rows_of("sft", BASELINE), *rows_of("new", variant))]
     facts = known_facts("/nowhere/measurements.jsonl", rows)
     return sweeps(read_table(rows, facts), facts["pass_at_k|k:1"], facts["distinct_correct|k:8"], PLAN)
 
@@ -72,19 +74,19 @@ def test_a_gain_that_temperature_buys():
     """The variant is the baseline, hotter: at temperature 1 it sits where the baseline sits at 1.25."""
     sft, new = curves({COLD: (0.65, 1.5), WARM: (0.5, 3.0), HOT: (0.3, 5.0)})
     found = temperature_buys(sft, new, WARM, PLAN)
-    assert found["answer"] in ("yes", "perhaps")
-    assert found["difference"] == pytest.approx(0.0, abs=0.02)
-    assert "buys this too" in found["sentence"]
-    assert matched(sft, new, PLAN)["difference"] == pytest.approx(0.0, abs=0.1)
+    assert found.answer in ("yes", "perhaps")
+    assert found.difference == pytest.approx(0.0, abs=0.02)
+    assert "buys this too" in found.sentence
+    assert matched(sft, new, PLAN).difference == pytest.approx(0.0, abs=0.1)
 
 
 def test_a_gain_that_temperature_does_not_buy():
     sft, new = curves({COLD: (0.7, 2.0), WARM: (0.6, 3.0), HOT: (0.4, 5.0)})
     found = temperature_buys(sft, new, WARM, PLAN)
-    assert found["answer"] == "no"
-    assert found["difference"] == pytest.approx(1.0, abs=0.02)
-    assert found["interval"][0] < 1.0 < found["interval"][1]
-    assert matched(sft, new, PLAN)["difference"] == pytest.approx(1.0, abs=0.02)
+    assert found.answer == "no"
+    assert found.difference == pytest.approx(1.0, abs=0.02)
+    assert found.interval[0] < 1.0 < found.interval[1]
+    assert matched(sft, new, PLAN).difference == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_gain_that_temperature_does_not_buy():
 )
 def test_what_cannot_be_bought_or_said(variant, says):
     sft, new = curves(variant)
-    assert says in temperature_buys(sft, new, WARM, PLAN)["sentence"]
+    assert says in temperature_buys(sft, new, WARM, PLAN).sentence
 
 
 def test_clusters_widen_the_bands():

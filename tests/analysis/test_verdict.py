@@ -1,7 +1,11 @@
 """Verdicts from made-up rows: every level, and what each needs."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
+from polychromic.analysis.nouns import NO_INTERVAL, Difference
 from polychromic.analysis.verdict import Thresholds, clear, disagreement, judge
 from polychromic.core.facts import MetricFacts
 from polychromic.settings.catalog import kind_class
@@ -12,22 +16,22 @@ LIMITS = Thresholds()
 def row(metric, a, change, half, p_holm=0.001, smallest=0.05):
     difference = change * a
     facts = MetricFacts.of(kind_class("metrics", metric.partition("|")[0]), metric)
-    return {
-        "metric": metric,
-        "title": facts.title,
-        "role": facts.role,
-        "direction": facts.direction,
-        "headline": facts.headline,
-        "a": "sft",
-        "b": "new",
-        "score_a": a,
-        "score_b": a + difference,
-        "difference": difference,
-        "interval": (difference - half * a, difference + half * a),
-        "p_holm": p_holm,
-        "minimum_detectable_effect": smallest * a,
-        "reason": "",
-    }
+    return Difference(
+        metric=metric,
+        title=facts.title,
+        role=facts.role,
+        direction=facts.direction,
+        headline=facts.headline,
+        a="sft",
+        b="new",
+        temperature=1.0,
+        score_a=a,
+        score_b=a + difference,
+        difference=difference,
+        interval=(difference - half * a, difference + half * a),
+        p_holm=p_holm,
+        minimum_detectable_effect=smallest * a,
+    )
 
 
 def diversity(change, half=0.03, **more):
@@ -70,10 +74,9 @@ def test_a_small_loss_is_not_called_slightly_more_diverse():
     assert found.sentence.startswith("new is no more diverse than sft")
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan")])
-def test_without_intervals_nothing_is_claimed_and_nothing_reads_nan(nothing):
-    rows = [each | {"interval": (nothing, nothing), "p_holm": 1.0} for each in (diversity(0.5), quality(0.1))]
-    found = judge(rows[0] | {"minimum_detectable_effect": nothing}, None, rows[1], LIMITS)
+def test_without_intervals_nothing_is_claimed_and_nothing_reads_nan():
+    rows = [replace(each, interval=NO_INTERVAL, p_holm=1.0) for each in (diversity(0.5), quality(0.1))]
+    found = judge(replace(rows[0], minimum_detectable_effect=math.nan), None, rows[1], LIMITS)
     assert found.level == "not resolvable"
     assert (
         "(+50.0%, no interval); not clear of 0. The smallest effect these prompts would show is not known."
@@ -125,8 +128,19 @@ def test_thresholds_are_settings():
 
 
 def test_baseline_of_zero_has_no_relative_gain():
-    zero = diversity(0.3) | {"score_a": 0.0, "score_b": 0.4, "difference": 0.4, "interval": (0.3, 0.5)}
+    zero = replace(diversity(0.3), score_a=0.0, score_b=0.4, difference=0.4, interval=(0.3, 0.5))
     found = judge(zero, None, None, LIMITS)
     assert found.level == "strong"
     assert "from 0 to 0.400" in found.sentence
     assert "0.000 -> 0.400" in found.reasoning[0]
+
+
+def test_a_metric_that_was_not_computed_has_no_say():
+    lost = replace(
+        diversity(0.3), score_b=math.nan, difference=math.nan, interval=NO_INTERVAL, reason="too few samples"
+    )
+    found = judge(lost, reach(0.3), replace(quality(0.0), difference=math.nan), LIMITS)
+    assert found.level == "strong"
+    assert found.reasoning[0] == "distinct and correct@8: not computed: too few samples."
+    assert found.reasoning[-1].startswith("Quality was not measured")
+    assert judge(lost, None, None, LIMITS).level == "not resolvable"

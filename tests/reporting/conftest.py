@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from polychromic.analysis.comparison import CompareSettings
+from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
 from polychromic.stages import compare
 

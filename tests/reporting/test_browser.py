@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from polychromic.analysis.comparison import CompareSettings
+from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
 from polychromic.reporting.page import write_report
 from polychromic.stages import compare

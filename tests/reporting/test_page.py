@@ -3,9 +3,12 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from polychromic.analysis.nouns import NO_INTERVAL, Frontier
+from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import MissingResourceError
 from polychromic.reporting.page import LARGEST, opening, script_json, write_report
 from polychromic.reporting.tables import DASH, returns_table, span
@@ -34,53 +37,45 @@ def test_no_address_is_fetched(page):
 
 
 def test_numbers_are_those_of_the_comparison(page):
-    comparison = json.loads((page.parent / "comparison.json").read_text())
+    comparison = read_comparison(page.parent / "comparison.json")
     html, twin = page.read_text(), (page.parent / "report.md").read_text()
-    score = next(
-        row["score"]
-        for row in comparison["scores"]
-        if (row["model"], row["temperature"], row["signature"]) == ("sft", 1.0, "pass_at_k|k:1")
-    )
+    wanted = ("sft", 1.0, "pass_at_k|k:1")
+    score = next(row.score for row in comparison.scores if (row.model, row.temperature, row.signature) == wanted)
     assert f"{score:.3f}" in html
     assert f"{score:.3f}" in twin
-    for verdict in comparison["verdicts"]:
-        assert verdict["level"] in html
-        assert verdict["sentence"] in twin
+    for verdict in comparison.verdicts:
+        assert verdict.level in html
+        assert verdict.sentence in twin
 
 
 def test_what_the_sweep_and_the_samples_give_is_shown(page):
-    comparison = json.loads((page.parent / "comparison.json").read_text())
+    comparison = read_comparison(page.parent / "comparison.json")
     heading, rows = returns_table(comparison)
     assert heading[2] == "distinct and correct@16 at matched pass@1"
     assert [row[0] for row in rows] == ["base", "sft", "moderate", "aggressive"]
-    volume = comparison["frontier"]["models"]["sft"]["hypervolume"]
-    assert rows[1][1].startswith(f"{volume:.3f} [")
-    matched = {row["b"]: row["difference"] for row in comparison["frontier"]["matched"]}
+    assert rows[1][1].startswith(f"{comparison.frontier.models['sft'].hypervolume:.3f} [")
+    matched = {row.b: row.difference for row in comparison.frontier.matched}
     assert rows[2][2].startswith(f"{matched['moderate']:+.3f} [")
     html, twin = page.read_text(), (page.parent / "report.md").read_text()
     for text in rows[2][1:]:
         assert f"<td>{text}</td>" in html
         assert text in twin
-    assert returns_table(comparison | {"frontier": {"models": {}}}) == ([], [])
+    assert returns_table(replace(comparison, frontier=Frontier())) == ([], [])
 
 
 def test_of_equal_verdicts_the_largest_gain_stands_on_top(page):
-    comparison = json.loads((page.parent / "comparison.json").read_text())
-    levels = [verdict["level"] for verdict in comparison["verdicts"]]
-    top = {"moderate": 0.2, "aggressive": 0.4}
-    for row in comparison["comparisons"]:
-        row["relative"] = top.get(row["b"], 9.0)
-    for verdict in comparison["verdicts"]:
-        verdict["level"] = "strong"
-    assert len(levels) == 2
-    assert opening(comparison).startswith("aggressive")
-    comparison["verdicts"][1]["level"] = "weak"
-    assert opening(comparison).startswith("moderate")
+    comparison = read_comparison(page.parent / "comparison.json")
+    gains = {"moderate": 0.2, "aggressive": 0.4}
+    rows = tuple(replace(row, relative=gains.get(row.b, 9.0)) for row in comparison.differences)
+    one, two = (replace(verdict, level="strong") for verdict in comparison.verdicts)
+    assert opening(replace(comparison, differences=rows, verdicts=(one, two))).startswith("aggressive")
+    weaker = (one, replace(two, level="weak"))
+    assert opening(replace(comparison, differences=rows, verdicts=weaker)).startswith("moderate")
 
 
 def test_what_has_no_interval_shows_a_dash():
-    assert span({"low": None, "high": None}) == DASH
-    assert span({"low": -0.5, "high": 1.0}) == "−0.500 to +1.000"
+    assert span(NO_INTERVAL) == DASH
+    assert span((-0.5, 1.0)) == "−0.500 to +1.000"
 
 
 def test_script_json_cannot_end_its_element():
@@ -122,7 +117,7 @@ def test_the_audit_is_shown(folder, tmp_path, monkeypatch):
 def test_thousands_of_differences_fit(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("polychromic.reporting.figures.draw", lambda *_: [])
     comparison = json.loads((folder / "comparison.json").read_text())
-    comparison["comparisons"] *= 30
+    comparison["differences"] *= 30
     (tmp_path / "comparison.json").write_text(json.dumps(comparison))
     page = write_report(tmp_path)
     assert page.stat().st_size < LARGEST / 2

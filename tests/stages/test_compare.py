@@ -51,7 +51,7 @@ def test_measurement_files_are_named_by_their_file(tmp_path):
     found = json.loads(invoke(a, b, "--json", "--resamples", 500))
     assert found["models"] == ["old", "new"]
     assert found["settings"]["baseline"] == "old"
-    assert found["comparisons"][0]["difference"] == pytest.approx(1.0975)
+    assert found["differences"][0]["difference"] == pytest.approx(1.0975)
 
 
 def test_foreign_samples_are_measured_and_compared(tmp_path):
@@ -87,7 +87,7 @@ def test_a_metric_means_what_its_file_says(tmp_path):
         path.with_suffix(".json").write_text(json.dumps({"metrics": [facts.to_row()]}))
     found = json.loads(compare.run(compare.merge(files, tmp_path / "with"), "old").read_text())
     assert found["verdicts"][0]["level"] == "worse"
-    assert found["signatures"]["shouting|k:4"]["name"] == "shouts"
+    assert found["metrics"]["shouting|k:4"]["title"] == "shouts"
     files["new"].with_suffix(".json").write_text(json.dumps({"metrics": [{"signature": "shouting|k:4"}]}))
     with pytest.raises(RecordError, match=r"new.json: metrics: not the facts of a metric"):
         compare.merge(files, tmp_path / "with")

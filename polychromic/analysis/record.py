@@ -1,0 +1,88 @@
+"""``comparison.json`` as a noun: what was compared, how, and everything that was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from polychromic.analysis.nouns import (
+    Difference,
+    Flag,
+    Frontier,
+    Returns,
+    SampleSplit,
+    ScoreRow,
+    SeedDifference,
+    VariantVerdict,
+)
+from polychromic.analysis.resampling import Plan
+from polychromic.analysis.verdict import Thresholds
+from polychromic.core.errors import RecordError
+from polychromic.core.facts import MetricFacts
+from polychromic.records.rows import read_noun
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What is compared with what, and how. ``clusters`` maps prompt ids to families that are resampled whole.
+
+    ``temperature`` is the one verdicts speak about; None asks for 1.0, or the middle one.
+    """
+
+    baseline: str
+    base: str | None = None
+    plan: Plan = field(default_factory=Plan)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    temperature: float | None = None
+    clusters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The content of ``comparison.json``.
+
+    ``temperature`` is the one verdicts speak about; ``metrics`` says what each signature means, under a title that no
+    other has; ``prompts`` counts those of all models together.
+    """
+
+    settings: CompareSettings
+    temperature: float
+    prompts: int
+    models: tuple[str, ...]
+    metrics: Mapping[str, MetricFacts]
+    scores: tuple[ScoreRow, ...]
+    differences: tuple[Difference, ...]
+    frontier: Frontier
+    verdicts: tuple[VariantVerdict, ...]
+    returns: Returns
+    spread: tuple[SampleSplit, ...] = ()
+    seeds: tuple[SeedDifference, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> str:
+        """The model the others are compared with."""
+        return self.settings.baseline
+
+    def variants(self) -> list[str]:
+        """The models that are neither baseline nor base."""
+        return [model for model in self.models if model not in (self.baseline, self.settings.base)]
+
+    def from_baseline(self) -> list[Difference]:
+        """The differences from the baseline at the temperature that verdicts speak about."""
+        return [each for each in self.differences if (each.a, each.temperature) == (self.baseline, self.temperature)]
+
+
+def read_comparison(path: str | Path) -> Comparison:
+    """The comparison that a file holds.
+
+    Raises:
+        MissingResourceError: there is no such file.
+        RecordError: the file is damaged, or of an older version.
+    """
+    try:
+        return read_noun(path, Comparison)
+    except RecordError as error:
+        raise RecordError(f"{error}; `polychromic compare {Path(path).parent}` writes it anew") from None
