@@ -264,8 +264,8 @@ def refuse_no_prompts(window: Window) -> None:
     """Raises InputError when no sequence of a step shows a prompt, as then there is nothing to sample from."""
     if window.skipped and not window.prompts:
         raise InputError(
-            f"none of the {window.skipped} sequences of this step has a prompt before its first target; samples need "
-            "one: give rows with prompt and completion, and leave completion_only_loss on"
+            f"none of the {window.skipped} sequences of this step has a token before its target, so there is nothing that "
+            "a sample could answer"
         )
 
 

@@ -354,9 +354,9 @@ def test_conversations(make_trainer, first_gradients, tiny_tokenizer_factory):
     assert set(map(tuple, drawn.prompts)) <= allowed
 
 
-def test_rows_without_a_prompt_are_refused(make_trainer):
-    trainer = make_trainer(rows=[{"text": "abc=1"}] * 8)
-    with pytest.raises(InputError, match="none of the 4 sequences of this step has a prompt"):
+def test_rows_with_nothing_before_their_target_are_refused(make_trainer):
+    trainer = make_trainer(rows=[{"input_ids": [3]}] * 8)
+    with pytest.raises(InputError, match="none of the 4 sequences of this step has a token before its target"):
         trainer.train()
 
 
