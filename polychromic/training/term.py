@@ -264,8 +264,8 @@ def refuse_no_prompts(window: Window) -> None:
     """Raises InputError when no sequence of a step shows a prompt, as then there is nothing to sample from."""
     if window.skipped and not window.prompts:
         raise InputError(
-            f"none of the {window.skipped} sequences of this step has a token before its target, so there is nothing that "
-            "a sample could answer"
+            f"none of the {window.skipped} sequences of this step has a token before its target, "
+            "so there is nothing that a sample could answer"
         )
 
 
