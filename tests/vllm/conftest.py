@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("vllm")
-
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory, tiny_model_factory, tiny_tokenizer_factory, add_adapter):

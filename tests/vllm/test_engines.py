@@ -14,6 +14,7 @@ from polychromic.core.nouns import Decoding, Message, Prompt
 from polychromic.samplers.server import Server
 from polychromic.samplers.vllm import Vllm
 
+pytest.importorskip("vllm")
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default"), pytest.mark.timeout(900)]
 
 PROMPTS = [Prompt("text", "1+2=3\n4+5="), Prompt("chat", (Message("user", "6-7"),))]
