@@ -86,7 +86,9 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise MissingResourceError(f"model {name}: cannot be loaded: {first_line(error)}") from error
-    if not quantization:
+    if quantization:
+        _keep_layout(model)
+    else:
         model.to(_device())
     _suit_threads(model)
     return Policy(model.eval(), load_tokenizer(name, section.revision))
@@ -216,6 +218,16 @@ def _dtype(wanted: str, quantization: Mapping[str, Any] | None) -> Any:
     if quantization:
         return torch.bfloat16
     return "auto" if torch.cuda.is_available() else torch.float32
+
+
+def _keep_layout(model: nn.Module) -> None:
+    """Keeps bitsandbytes from packing 4-bit weights anew when they first run in eval mode on a CPU with AVX512-BF16.
+
+    The packed form has no gradient: after the first draw every later one through these layers would be lost silently.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _quantization(options: Mapping[str, Any]) -> Any:

@@ -92,9 +92,8 @@ def named_model(name: str, where: str) -> NamedModel:
         return _scaled(named_model(name, folder.strip()), factor.strip())
     path = Path(where).expanduser()
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
-        return NamedModel(
-            name, _base_of(path), path, quantization=RunFolder(path).record().settings.get("quantization")
-        )
+        base, precision = _base_of(path), RunFolder(path).record().settings.get("quantization")
+        return NamedModel(name, base, path, quantization=precision)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
     if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:

@@ -34,6 +34,24 @@ def test_a_runs_precision_is_read_from_its_record(tmp_path):
     assert named_model("q", str(tmp_path)).quantization == NF4
 
 
+def test_drawing_from_a_quantised_base_leaves_its_gradient(base_folder, add_adapter):
+    """On CPUs with AVX512-BF16 bitsandbytes would pack the weights at the first draw, and lose the gradient."""
+    pytest.importorskip("bitsandbytes")
+    ids, found = torch.tensor([[3, 4, 5, 6, 7]]), []
+    for drawn_before in (False, True):
+        policy = load_base(ModelSection(name_or_path=str(base_folder), dtype="float32"), NF4)
+        model = add_adapter(policy.model)
+        if drawn_before:
+            model.eval()
+            with torch.no_grad():
+                model(input_ids=ids)
+        model.train()
+        model(input_ids=ids, labels=ids).loss.backward()
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(found[1], found[0])
+    assert float(found[0].abs().max()) > 1e-3
+
+
 @pytest.fixture(scope="module")
 def qlora(tmp_path_factory):
     """Settings of a QLoRA run on the embedded base, checkpointed, with the likelihood gate."""
