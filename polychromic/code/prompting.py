@@ -33,9 +33,9 @@ class Strategy(NamedTuple):
     """The texts that put a problem.
 
     ``user`` is the template of what a model is shown, with ``{code}`` (the problem), ``{shots}`` (the ``exemplars``,
-    each in the template ``shot``, with ``{idea}`` and ``{body}``), ``{number}`` and ``{entry_point}``. With ``chat`` it is
-    a message, after ``system``; else text to be continued. ``until`` ends the answer before a model invents the next
-    problem, ``stop`` does so at the server. ``preamble`` (usual imports) is put before every program.
+    each in the template ``shot``, with ``{idea}`` and ``{body}``), ``{number}`` and ``{entry_point}``. With ``chat`` it
+    is a message, after ``system``; else text to be continued. ``until`` ends the answer before a model invents the
+    next problem, ``stop`` does so at the server. ``preamble`` (usual imports) is put before every program.
     ``continues``: a demonstration continues the problem's code; else it is the template ``gold`` with ``{program}``.
     ``structured``: the answer is JSON under a schema.
     """
