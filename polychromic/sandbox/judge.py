@@ -257,8 +257,9 @@ def _described(value: Remote) -> str:
     return f"iter{_canonical(items)}"
 
 
-def serve(line: socket.socket) -> None:
+def serve(descriptor: int) -> None:
     """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
     try:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)
