@@ -23,6 +23,8 @@ NO_ENCODER, HASHING = "none", "hashing"
 HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 BATCH = 64
 FILE_CHUNK = 2**20
+ROUNDING = 1e-6
+"""What float32 may take off the product of two equal unit vectors."""
 
 
 class SentenceEncoder:
@@ -91,6 +93,25 @@ class SentenceEncoder:
             return 0
         ids = self._model.tokenizer(long, truncation=False, add_special_tokens=True, verbose=False)["input_ids"]
         return sum(len(row) > limit for row in ids)
+
+
+def communities(vectors: Float[np.ndarray, "n d"], threshold: float) -> list[list[int]]:
+    """sentence-transformers' communities of unit vectors: every row in one, the largest first.
+
+    A community is a row and all rows at a cosine distance of at most ``threshold`` from it, without those that a larger
+    one has.
+
+    Raises:
+        MissingResourceError: sentence-transformers is not installed.
+    """
+    try:
+        from sentence_transformers.util import community_detection
+    except ImportError:
+        raise MissingResourceError("sentence-transformers is not installed") from None
+    found: list[list[int]] = community_detection(
+        np.asarray(vectors, dtype=np.float32), threshold=1.0 - threshold - ROUNDING, min_community_size=1
+    )
+    return found
 
 
 def load_encoder(path_or_name: str | None = None, device: str | None = None) -> Embedder:

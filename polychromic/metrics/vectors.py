@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import Role
 from polychromic.core.nouns import Measurement, SampleSet
 from polychromic.diversity.kernels import MeanDistance, clusters, mean_distance, nearest_neighbour_distances
 from polychromic.diversity.vendi import Moment, log_determinant, vendi
-from polychromic.metrics._sets import Options, Value, Verdicts
+from polychromic.embedding.encoder import communities
+from polychromic.metrics._sets import Options, UnmeasurableError, Value, Verdicts
 from polychromic.metrics._vectors import OfVectors, corpus_level, embedder_name, why_no_pair
 
 
@@ -108,18 +109,33 @@ class NearestNeighbour(_OfEach):
 
 @dataclass(frozen=True)
 class Clusters(_OfEach):
-    """Single-linkage clusters of the first k completions at a cosine distance of ``threshold``, in [1, k]."""
+    """Groups of the first k completions at a cosine distance of ``threshold``, in [1, k].
+
+    ``linkage`` single joins what a chain of near texts joins; community takes the texts near to one of them, the
+    largest such group first, as sentence-transformers' community detection does: no chains.
+    """
 
     kind: ClassVar[str] = "clusters"
     title: ClassVar[str] = "clusters"
 
     threshold: float = 0.3
+    linkage: Literal["single", "community"] = "single"
 
     def _options(self) -> dict[str, Any]:
-        return {"threshold": self.threshold, **super()._options()}
+        said = {} if self.linkage == "single" else {"linkage": self.linkage}
+        return {"threshold": self.threshold, **said, **super()._options()}
 
     def _score(self, vectors: Any) -> float:
+        if self.linkage == "community":
+            return _communities(vectors, self.threshold)
         return int(clusters(vectors, self.threshold).max()) + 1
+
+
+def _communities(vectors: Any, threshold: float) -> int:
+    try:
+        return len(communities(vectors, threshold))
+    except MissingResourceError as error:
+        raise UnmeasurableError(str(error)) from None
 
 
 @dataclass(frozen=True)

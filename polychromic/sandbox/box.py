@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from polychromic.core.errors import InputError, SandboxError
-from polychromic.sandbox import judge, wire
+from polychromic.sandbox import frames, judge, wire
 from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
 from polychromic.sandbox.selftest import CANARIES, verify
 from polychromic.sandbox.worker import Worker, readable
@@ -116,7 +116,7 @@ class Sandbox:
                 busy[place] = (worker.out, number)
                 try:
                     worker.submit(program)
-                except wire.GoneError:
+                except frames.GoneError:
                     worker.deadline = 0.0
 
     def _finished(self, busy: dict[int, tuple[int, int]]) -> list[int]:
@@ -134,7 +134,7 @@ class Sandbox:
             return worker.result()
         except wire.WireError as error:
             return {"outcome": judge.BROKEN, "detail": f"a worker's answer is garbled: {error}"}
-        except wire.GoneError:
+        except frames.GoneError:
             return {"outcome": judge.BROKEN, "detail": "a worker died"}
 
     def _replace(self, place: int) -> None:

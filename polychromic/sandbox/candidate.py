@@ -14,19 +14,22 @@ import signal
 import sys
 import types
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
-from polychromic.sandbox import wire
+from polychromic.sandbox import frames, wire
 from polychromic.sandbox.confine import CHANNEL, HELLO
+from polychromic.sandbox.objects import Conversation, words
 
 MODULE = "candidate"
-TRUSTED = 10_000  # levels of nesting in what the judge sends, which has its own bound
 
 
 class _Sink(io.RawIOBase):
-    """Counts what is printed and forgets it; too much of it ends the program."""
+    """Counts what is printed and keeps or forgets it; too much of it ends the program."""
 
     left = 0  # bytes
+
+    def __init__(self, kept: list[bytes] | None = None) -> None:
+        self.kept = kept
 
     def writable(self) -> bool:
         return True
@@ -36,13 +39,29 @@ class _Sink(io.RawIOBase):
         _Sink.left -= size
         if _Sink.left < 0:
             _end("output_limit", "printed more than allowed")
+        if self.kept is not None:
+            self.kept.append(bytes(data))
         return size
 
 
-def _end(outcome: str, detail: str) -> None:
+_PRINTED: list[bytes] = []
+_STREAMS: list[io.TextIOWrapper] = []
+
+
+def _printed() -> str:
+    """What was printed since it was last asked."""
+    _STREAMS[0].flush()
+    if not _PRINTED:
+        return ""
+    text = b"".join(_PRINTED).decode("utf-8", "replace")
+    _PRINTED.clear()
+    return text
+
+
+def _end(outcome: str, detail: str) -> NoReturn:
     """Reports the last word and leaves at once."""
     try:
-        wire.send(CHANNEL, wire.encode(("fault", outcome, detail)))
+        frames.send(CHANNEL, wire.encode(("fault", outcome, detail)))
     finally:
         os._exit(0)
 
@@ -51,15 +70,19 @@ def serve() -> None:
     """Runs the program that the judge sends and answers its calls, until the judge goes away. Never returns."""
     try:
         random.seed(0)
-        wire.send(CHANNEL, HELLO)
-        mode, source, entry_point, tests, (output_bytes, depth) = wire.decode(wire.receive(CHANNEL, 2**30))
-        _Sink.left = output_bytes
+        frames.send(CHANNEL, HELLO)
+        mode, source, entry_point, tests, bounds = wire.decode(frames.receive(CHANNEL, 2**30))
+        _Sink.left = bounds[0]
         function = _load(source, entry_point)
         if mode == "inproc":
             _judge_here(function, tests)
-        wire.send(CHANNEL, wire.encode(("ok", None)))
-        _answer(function, output_bytes, depth)
-    except wire.GoneError:
+        talk = Conversation(_end, _printed)
+        talk.open(sys.modules[MODULE].__dict__, function, bounds)
+        entry = function if isinstance(function, type) else None
+        _printed()
+        frames.send(CHANNEL, wire.encode(("ok", entry), codec=talk))
+        talk.serve()
+    except frames.GoneError:
         os._exit(0)
     except MemoryError:
         _end("memory", "out of memory")
@@ -72,8 +95,9 @@ def prepare() -> None:
     _rehearse()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore")
-    for name in ("stdout", "stderr"):
-        sink = io.TextIOWrapper(io.BufferedWriter(_Sink(), 1024), "utf-8", "backslashreplace")
+    for name, kept in (("stdout", _PRINTED), ("stderr", None)):
+        sink = io.TextIOWrapper(io.BufferedWriter(_Sink(kept), 1024), "utf-8", "backslashreplace")
+        _STREAMS.append(sink)
         setattr(sys, name, sink)
         setattr(sys, f"__{name}__", sink)
     sys.argv[:] = [MODULE]
@@ -89,12 +113,12 @@ REHEARSALS = 12
 def _rehearse() -> None:
     """Loads a program of our own and answers for it."""
     source = 'def f(x: list) -> list:\n    """Sorted."""\n    return sorted(y for y in x if y > 1)\n'
-    job, call = wire.encode(("split", source, "f", "")), wire.encode((([3, 1.5, 2],), {}))
+    call = wire.encode((([3, 1.5, 2],),))
     for _ in range(REHEARSALS):
-        function = _load(*wire.decode(job)[1:3])
+        talk = Conversation(_end, lambda: "")
+        talk.open({}, _load(source, "f"), (2**20, 100))
         for _ in range(REHEARSALS):
-            arguments, keywords = wire.decode(call)
-            wire.encode(("ok", function(*arguments, **keywords)))
+            talk.rehearse(call)
     del sys.modules[MODULE]
 
 
@@ -103,19 +127,19 @@ def _load(source: str, entry_point: str) -> Any:
     try:
         code = compile(source, f"<{MODULE}>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, OverflowError) as error:
-        _end("syntax_error", _words(error))
+        _end("syntax_error", words(error))
     module = types.ModuleType(MODULE)
     sys.modules[MODULE] = module
     try:
         exec(code, module.__dict__)
     except ImportError as error:
-        _end("import_error", _words(error))
+        _end("import_error", words(error))
     except MemoryError:
         _end("memory", "out of memory at module level")
     except SystemExit as error:
-        _end("exited", _words(error))
+        _end("exited", words(error))
     except BaseException as error:  # noqa: BLE001 - the program may raise anything
-        _end("exception", f"{_name(error)} at module level: {_words(error)}")
+        _end("exception", f"{type(error).__name__} at module level: {words(error)}")
     function = module.__dict__.get(entry_point)
     if not callable(function):
         _end("missing_entry_point", f"no function {entry_point!r}")
@@ -131,46 +155,8 @@ def _judge_here(function: Any, tests: str) -> None:
         if callable(space.get("check")):
             space["check"](function)
     except AssertionError as error:
-        _end("wrong_answer", _words(error))
+        _end("wrong_answer", words(error))
     except MemoryError:
         _end("memory", "out of memory")
     except BaseException as error:  # noqa: BLE001 - the program may raise anything
-        _end("exception", f"{_name(error)}: {_words(error)}")
-
-
-def _answer(function: Any, output_bytes: int, depth: int) -> None:
-    while True:
-        arguments, keywords = wire.decode(wire.receive(CHANNEL, 2**30), TRUSTED)
-        reply: tuple[Any, ...]
-        try:
-            reply = ("ok", function(*arguments, **keywords))
-        except SystemExit as error:
-            _end("exited", _words(error))
-        except BaseException as error:  # noqa: BLE001 - the program may raise anything
-            reply = ("raise", _name(error), _words(error))
-        try:
-            frame = wire.encode(reply, output_bytes, depth + 1)
-        except wire.TooLargeError as error:
-            _end("output_limit", str(error))
-        except wire.WireError as error:
-            _end("not_plain_data", str(error))
-        except MemoryError:
-            _end("memory", "out of memory in the answer")
-        del reply, arguments, keywords
-        wire.send(CHANNEL, frame)
-
-
-def _name(error: BaseException) -> str:
-    """The exception's built-in type, so that a test may expect it."""
-    for kind in type(error).__mro__:
-        if kind.__module__ == "builtins":
-            return kind.__name__
-    return "Exception"
-
-
-def _words(error: BaseException) -> str:
-    own = "" if type(error).__module__ == "builtins" else f"{type(error).__name__}: "
-    try:
-        return f"{own}{error}"[:300]
-    except BaseException:  # noqa: BLE001 - a program's own __str__
-        return own
+        _end("exception", f"{type(error).__name__}: {words(error)}")

@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from polychromic.sandbox import boot, confine, judge, wire
+from polychromic.sandbox import boot, confine, frames, judge, wire
 from polychromic.sandbox.nouns import Limits
 from polychromic.sandbox.zygote import END, ENDED, FORK, PID
 
@@ -111,7 +111,7 @@ class Judge:
         self.runs += 1
         try:
             socket.send_fds(self.line, [b"j"], [channel])
-            wire.send(self.line.fileno(), job)
+            frames.send(self.line.fileno(), job)
         except OSError as error:
             raise BrokenError("the judge died") from error
 

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from polychromic.sandbox import boot, judge, wire
+from polychromic.sandbox import boot, frames, judge, wire
 from polychromic.sandbox.children import BrokenError, Judge, Zygote, ending
 from polychromic.sandbox.nouns import CROWDED, Limits, Outcome
 
@@ -50,8 +50,8 @@ class Run:
                 if descriptor == line:
                     os._exit(0)
                 try:
-                    rows = wire.decode(wire.receive(verdict, 2**30))
-                except wire.GoneError:
+                    rows = wire.decode(frames.receive(verdict, 2**30))
+                except frames.GoneError:
                     return None
                 if rows is None:
                     return None
@@ -181,16 +181,16 @@ def start(_: int) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     try:
-        supervisor = Supervisor(wire.decode(wire.receive(line, 2**20)), line, out)
+        supervisor = Supervisor(wire.decode(frames.receive(line, 2**20)), line, out)
     except (BrokenError, OSError, ImportError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    with contextlib.suppress(wire.GoneError):
-        wire.send(out, wire.encode({"layers": supervisor.zygote.layers}))
+    with contextlib.suppress(frames.GoneError):
+        frames.send(out, wire.encode({"layers": supervisor.zygote.layers}))
         while True:
-            inputs, limits, job = wire.decode(wire.receive(line, 2**30))
+            inputs, limits, job = wire.decode(frames.receive(line, 2**30))
             try:
                 reply = supervisor.run(job, Limits(**limits), inputs)
             except (BrokenError, OSError) as error:
                 reply = {"outcome": judge.BROKEN, "detail": str(error)}
-            wire.send(out, wire.encode(reply))
+            frames.send(out, wire.encode(reply))
     os._exit(0)

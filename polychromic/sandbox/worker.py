@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polychromic.core.errors import SandboxError
-from polychromic.sandbox import boot, wire
+from polychromic.sandbox import boot, frames, wire
 from polychromic.sandbox.nouns import CROWDED, Limits, Program
 
 START_SECONDS = 120.0
@@ -54,8 +54,8 @@ class Worker:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
-        with contextlib.suppress(wire.GoneError):
-            wire.send(self._in, wire.encode(boot.config_of(limits, paths, unsafe)))
+        with contextlib.suppress(frames.GoneError):
+            frames.send(self._in, wire.encode(boot.config_of(limits, paths, unsafe)))
         self.deadline = 0.0
 
     def ready(self) -> dict[str, str]:
@@ -63,8 +63,8 @@ class Worker:
         if not readable([self.out], START_SECONDS):
             raise SandboxError(f"a sandbox worker did not start within {START_SECONDS:g} s")
         try:
-            layers: dict[str, str] = wire.decode(wire.receive(self.out, 2**20))["layers"]
-        except wire.GoneError:
+            layers: dict[str, str] = wire.decode(frames.receive(self.out, 2**20))["layers"]
+        except frames.GoneError:
             self.process.wait()
             raise SandboxError(f"a sandbox worker did not start: {self._last_words()}") from None
         return layers
@@ -80,7 +80,7 @@ class Worker:
         job = {name: getattr(program, name) for name in ("source", "entry_point", "tests", "setup", "inputs", "judge")}
         job["limits"] = asdict(limits)
         inputs = None if program.inputs is None else len(program.inputs)
-        wire.send(
+        frames.send(
             self._in, wire.encode((inputs, job["limits"], wire.encode(job)))
         )  # the supervisor passes the job on unread
 
@@ -90,7 +90,7 @@ class Worker:
         Raises:
             GoneError: the worker died.
         """
-        reply: dict[str, Any] = wire.decode(wire.receive(self.out, 2**30), wire.MAX_DEPTH)
+        reply: dict[str, Any] = wire.decode(frames.receive(self.out, 2**30), wire.MAX_DEPTH)
         return reply
 
     def close(self) -> None:

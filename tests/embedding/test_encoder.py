@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from polychromic.core.errors import MissingResourceError
-from polychromic.embedding.encoder import SentenceEncoder, load_encoder
+from polychromic.diversity.kernels import clusters
+from polychromic.embedding.encoder import SentenceEncoder, communities, load_encoder
 from polychromic.embedding.hashing import HashingEmbedder
 
 packaged = pytest.mark.skipif(
@@ -104,3 +105,15 @@ def test_the_installed_package_without_network() -> None:
     np.testing.assert_array_equal(rows[0], rows[4])
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.3
     assert encoder.cut(texts) == 1
+
+
+def test_communities_have_a_centre_and_single_linkage_has_chains() -> None:
+    """Five directions, 20 degrees from one to the next: one chain, but no text is near to more than two others."""
+    turns = np.deg2rad([0, 20, 40, 60, 80])
+    rows = np.stack([np.cos(turns), np.sin(turns)], axis=1).astype(np.float32)
+    threshold = 1 - float(np.cos(np.deg2rad(21)))
+    found = communities(rows, threshold)
+    assert sorted(place for group in found for place in group) == [0, 1, 2, 3, 4]
+    assert [len(group) for group in found] == [3, 2]
+    assert all(any((rows[group] @ centre >= 1 - threshold).all() for centre in rows) for group in found)
+    assert len(set(clusters(rows, threshold).tolist())) == 1

@@ -32,12 +32,13 @@ def one(box: Sandbox, source: str, tests: str = ADD, **options: Any) -> Judgemen
         ("def f(a, b): return a + b", "passed", ""),
         ("def f(a, b): return 3", "wrong_answer", "f(2, 2) -> 3"),
         ("def f(a, b): return None", "wrong_answer", "f(1, 2) -> None"),
-        ("def f(a, b): return {}[a]", "exception", "KeyError: '1' in f(1, 2)"),
+        ("def f(a, b): return {}[a]", "exception", "KeyError: 1 in f(1, 2)"),
         ("def f(a): return a", "exception", "TypeError"),
         ("def f(a, b) return", "syntax_error", "<candidate>"),
         ("def g(a, b): return 3", "missing_entry_point", "'f'"),
         ("import nothing_like_it", "import_error", "nothing_like_it"),
-        ("def f(a, b): return lambda: 3", "not_plain_data", "function"),
+        ("def f(a, b): return lambda: 3", "wrong_answer", "function"),
+        ("class Y:\n    def __eq__(self, o): return True\ndef f(a, b): return Y()", "not_plain_data", "inproc"),
         ("import os\ndef f(a, b): os._exit(7)", "exited", "exit status 7"),
         ("import os\ndef f(a, b): os.abort()", "killed", "SIG"),
         ("def f(a, b): return bytearray(10**11)", "memory", ""),
@@ -64,8 +65,9 @@ def test_each_program_gets_its_outcome(box: Sandbox, source: str, outcome: str, 
         ("try:\n    f(1, None)\nexcept TypeError:\n    assert f(1, 1) == 2", "passed", ""),
         ("try:\n    f(1, 1)\nexcept:\n    pass\nassert helper(f(1, 1)) == 4", "passed", ""),
         ("pass", "harness_error", "never called"),
-        ("assert f(1, len) == 3", "harness_error", "inproc"),
-        ("assert f(1, 2) == SECRET_HELPER", "harness_error", "inproc"),
+        ("assert f(1, len) == 3", "exception", "TypeError"),
+        ("import sys\nassert f(1, sys._getframe()) == 3", "harness_error", "inproc"),
+        ("assert f(1, 2) == SECRET_HELPER", "missing_entry_point", "SECRET_HELPER"),
         ("assert (", "harness_error", "SyntaxError"),
         ("", "not_judged", ""),
     ],
@@ -87,9 +89,16 @@ def test_stop_iteration_does_not_cut_a_test_short(box: Sandbox) -> None:
     assert one(box, "def f(x): raise StopIteration", tests).outcome is Outcome.EXCEPTION
 
 
-def test_arguments_are_copies(box: Sandbox) -> None:
+def test_arguments_are_copies_unless_the_tests_look_at_what_became_of_them(box: Sandbox) -> None:
+    """Tests that an emptied argument would satisfy are not shown it."""
     tests = "values = [3, 1]\nassert f(values) == sorted(values)\n"
     assert one(box, "def f(v):\n    v.clear()\n    return []", tests).outcome is Outcome.WRONG_ANSWER
+    assert one(box, "def f(v):\n    v.clear()\n    return v", tests).outcome is Outcome.WRONG_ANSWER
+    assert one(box, "def f(v):\n    v.sort()\n    return v", tests).passed
+    looks = "values = [[3, 1], 7]\ninner = values[0]\nf(values)\nassert values == [[1, 3], 7] and inner == [1, 3]"
+    assert one(box, "def f(v): v[0].sort()", looks).passed
+    assert one(box, "def f(v): v[0] = [1, 3]", looks).outcome is Outcome.WRONG_ANSWER
+    assert one(box, "def f(v): v.clear()", looks).outcome is Outcome.WRONG_ANSWER
 
 
 def test_programs_do_not_see_each_other(box: Sandbox) -> None:
@@ -106,12 +115,12 @@ def test_an_answer_that_is_handed_back_is_never_the_tests_fault(box: Sandbox) ->
     assert one(box, source, tests).outcome is Outcome.NOT_PLAIN_DATA
 
 
-def test_classes_of_the_programs_need_the_labelled_mode(box: Sandbox) -> None:
+def test_the_labelled_mode_is_labelled(box: Sandbox) -> None:
     source = "class P:\n    def __init__(self, x): self.x = x\ndef f(x): return P(x)"
     found = one(box, source, "assert f(1).x == 1 and isinstance(f(2), P)", judge="inproc")
     assert (found.outcome, found.mode) == (Outcome.PASSED, "inproc")
     assert one(box, source, "assert f(1).x == 2", judge="inproc").outcome is Outcome.WRONG_ANSWER
-    assert one(box, source, "assert f(1).x == 1").outcome is Outcome.NOT_PLAIN_DATA
+    assert one(box, source, "assert f(1).x == 1 and isinstance(f(2), P)").passed
 
 
 def test_behaviour_is_recorded_in_canonical_form(box: Sandbox) -> None:

@@ -16,7 +16,7 @@ ROOT = str(Path(polychromic.__file__).resolve().parents[1])
 SCRIPT = """
 import dataclasses, os, socket, sys
 sys.path.insert(0, sys.argv[1])
-from polychromic.sandbox import confine, wire, zygote
+from polychromic.sandbox import confine, frames, wire, zygote
 plan = confine.plan()
 {damage}
 ours, theirs = socket.socketpair()

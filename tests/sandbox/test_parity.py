@@ -62,20 +62,6 @@ DIFFERENCES = [
         Outcome.EXCEPTION,
         "a confined program may not start threads",
     ),
-    (
-        "HumanEval/33",
-        "    l = list(l)\n    l[::3] = sorted(l[::3])\n    return (x for x in l)\n",
-        True,
-        Outcome.NOT_PLAIN_DATA,
-        "the tests call tuple() on the answer, so an iterator passes there; only plain data crosses here",
-    ),
-    (
-        "HumanEval/13",
-        "    from fractions import Fraction\n    import math\n    return Fraction(math.gcd(a, b))\n",
-        True,
-        Outcome.NOT_PLAIN_DATA,
-        "a Fraction equals the expected int, but is no plain data",
-    ),
 ]
 
 

@@ -16,7 +16,7 @@ KINDS = [
     ("def f(x): return {}[x]", "exception"),
     ("import ctypes\ndef f(x): ctypes.string_at(0)", "killed"),
     ("import os\ndef f(x): os._exit(0)", "exited"),
-    ("def f(x): return f", "not_plain_data"),
+    ("class Y:\n    def __eq__(self, o): return True\ndef f(x): return Y()", "not_plain_data"),
     ("def f(x): return [x] * 10**3", "wrong_answer"),
 ]
 TESTS = "def check(candidate):\n    for x in range(3):\n        assert candidate(x) == x\n"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polychromic.sandbox import wire
+from polychromic.sandbox import frames, wire
 
 SCALARS = (
     st.none()
@@ -107,7 +107,7 @@ def test_instances_of_subclasses_are_sent_as_what_they_hold() -> None:
 def test_cycles_and_depth_are_refused_on_both_sides() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
-    with pytest.raises(wire.WireError, match="deeper"):
+    with pytest.raises(wire.WireError, match="too deeply"):
         wire.encode(cycle)
     deep = b"l\x01\x00\x00\x00" * 200 + b"N"
     with pytest.raises(wire.WireError, match="too deeply"):
@@ -136,16 +136,16 @@ def test_keys_made_to_collide_are_refused(container: Any) -> None:
 def test_frames_end_cleanly_or_not_at_all() -> None:
     reader, writer = os.pipe()
     try:
-        wire.send(writer, b"abc")
-        assert wire.receive(reader, 3) == b"abc"
-        wire.send(writer, b"abcd")
-        with pytest.raises(wire.TooLargeError):
-            wire.receive(reader, 3)
+        frames.send(writer, b"abc")
+        assert frames.receive(reader, 3) == b"abc"
+        frames.send(writer, b"abcd")
+        with pytest.raises(frames.LongError):
+            frames.receive(reader, 3)
         assert os.read(reader, 4) == b"abcd"
         os.write(writer, b"ab")
         os.close(writer)
-        with pytest.raises(wire.GoneError):
-            wire.receive(reader, 2**30)
+        with pytest.raises(frames.GoneError):
+            frames.receive(reader, 2**30)
     finally:
         os.close(reader)
 
@@ -153,6 +153,6 @@ def test_frames_end_cleanly_or_not_at_all() -> None:
 def test_writing_to_nobody_is_noticed() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with pytest.raises(wire.GoneError):
-        wire.send(writer, b"x")
+    with pytest.raises(frames.GoneError):
+        frames.send(writer, b"x")
     os.close(writer)
