@@ -98,12 +98,16 @@ class DataSection(Section):
     max_examples: int | None = Field(default=None, ge=1)
     skip_bad_rows: bool = False
     completion_only_loss: bool = True
+    trust_judge: bool = Field(
+        default=False, description="train although the task refuses demonstrations or accepts what it should not"
+    )
     harvest: HarvestSection | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
-        if sum(source is not None for source in (self.task, self.train_file, self.dataset)) != 1:
-            raise ValueError("give exactly one of task, train_file and dataset")
+        rows = [source for source in (self.train_file, self.dataset) if source is not None]
+        if len(rows) > 1 or (not rows and self.task is None):
+            raise ValueError("give train_file or dataset, one of them, with or without a task that judges; or a task")
         return self
 
 
