@@ -13,6 +13,7 @@ import click
 
 from polychromic.cli import commands
 from polychromic.core.errors import PolychromicError
+from polychromic.core.escaping import one_line
 
 INTERRUPTED = 130
 
@@ -56,25 +57,21 @@ def _quiet_libraries() -> None:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Shows a warning in one line."""
-    click.echo(f"polychromic: warning: {_one_line(str(message))}", err=True)
+    click.echo(f"polychromic: warning: {one_line(str(message))}", err=True)
 
 
 def _explained(error: Exception) -> int:
     if isinstance(error, PolychromicError):
-        return _failed(_one_line(str(error)), error.exit_code)
+        return _failed(str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror.lower()}{where}", 1)
-    text = _one_line(str(error))
+    text = one_line(str(error))
     return _failed(f"unexpected {type(error).__name__}: {text[:300]} (--debug shows where)", 1)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _failed(reason: str, status: int) -> int:
-    click.echo(f"polychromic: {reason}", err=True)
+    click.echo(f"polychromic: {one_line(reason)}", err=True)
     return status
 
 

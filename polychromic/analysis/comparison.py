@@ -8,9 +8,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from polychromic.analysis import ceiling, frontier, returns, significance, spread
+from polychromic.analysis import diminishing_returns, flags, frontier, significance, variance_components
 from polychromic.analysis.headlines import names, pass_at_ks, primary_diversity, primary_quality
-from polychromic.analysis.measurements import Cell, CellKey, MeasurementTable, read_table
 from polychromic.analysis.nouns import (
     MODERATE,
     STRONG,
@@ -30,11 +29,11 @@ from polychromic.analysis.resampling import (
     bootstrap,
     intervals,
     jackknife,
-    merge_clusters,
     paired_bootstrap,
     permutation_p,
     scores,
 )
+from polychromic.analysis.table import Cell, CellKey, MeasurementTable, read_table
 from polychromic.analysis.verdict import disagreement, judge, relative
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts, Role
@@ -50,7 +49,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two cells over the prompts both were computed on; statistics are zero elsewhere, and summed in clusters."""
+    """Two cells over the prompts both were computed on; statistics are zero elsewhere."""
 
     a: str
     b: str
@@ -99,9 +98,9 @@ def compare(
         frontier=found,
         verdicts=tuple(_verdict(name, table, compared, settings, bought.get(name, "")) for name in variants),
         returns=_returns(table, compared, judged, settings, reference),
-        spread=tuple(spread.sample_split(judged, settings.baseline, variants, reference)),
-        seeds=tuple(spread.over_seeds(table, settings.baseline, reference, settings.plan)),
-        flags=tuple(ceiling.flags(table, compared, judged, settings.baseline)),
+        spread=tuple(variance_components.sample_split(judged, settings.baseline, variants, reference)),
+        seeds=tuple(variance_components.over_seeds(table, settings.baseline, reference, settings.plan)),
+        flags=tuple(flags.flags(table, compared, judged, settings.baseline)),
         versions=dict(versions or {}),
     )
 
@@ -126,16 +125,10 @@ def _in_blocks(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Foun
     return [row for start in range(0, len(items), BLOCK) for row in work(items[start : start + BLOCK])]
 
 
-def _clustered(table: MeasurementTable, settings: CompareSettings, values: Array) -> Array:
-    if not settings.clusters:
-        return values
-    return merge_clusters(values, [settings.clusters.get(prompt, prompt) for prompt in table.prompts])
-
-
 def _scores(table: MeasurementTable, settings: CompareSettings) -> list[ScoreRow]:
     def block(items: Sequence[tuple[CellKey, Cell]]) -> list[ScoreRow]:
-        numerator = _clustered(table, settings, np.stack([cell.numerator for _, cell in items], axis=1))
-        denominator = _clustered(table, settings, np.stack([cell.denominator for _, cell in items], axis=1))
+        numerator = np.stack([cell.numerator for _, cell in items], axis=1)
+        denominator = np.stack([cell.denominator for _, cell in items], axis=1)
         estimates = scores(numerator, denominator)
         draws = bootstrap(numerator, denominator, settings.plan)
         spans = intervals(draws, estimates, jackknife(numerator, denominator), settings.plan)
@@ -168,15 +161,14 @@ def _pair(
 ) -> _Pair:
     keep = cells[0].valid & cells[1].valid
     kept = [each for cell in cells for each in cell.kept(keep)]
-    columns = tuple(_clustered(table, settings, each[:, None])[:, 0] for each in kept)
     values = [cell.values[keep] for cell in cells]
     outcomes = all(np.isin(value, (0.0, 1.0)).all() for value in values)
     weights = all((cell.denominator[keep] == 1.0).all() for cell in cells)
-    binary = (values[0], values[1]) if outcomes and weights and not settings.clusters and keep.any() else None
+    binary = (values[0], values[1]) if outcomes and weights and keep.any() else None
     lost = len(keep) - int(keep.sum())
     reason = "" if not lost else f"{lost} of {len(keep)} prompts left out: {cells[0].reason or cells[1].reason}"
     differing = int((values[0] != values[1]).sum())
-    return _Pair(*key, (columns[0], columns[1], columns[2], columns[3]), int(keep.sum()), differing, binary, reason)
+    return _Pair(*key, (kept[0], kept[1], kept[2], kept[3]), int(keep.sum()), differing, binary, reason)
 
 
 def _compare_block(table: MeasurementTable, block: Sequence[_Pair], settings: CompareSettings) -> list[Difference]:
@@ -207,8 +199,7 @@ class _Numbers(NamedTuple):
 
 
 def _difference(facts: MetricFacts, pair: _Pair, numbers: _Numbers, settings: CompareSettings) -> Difference:
-    units = min(pair.prompts, len(pair.columns[0]))
-    effect = significance.minimum_detectable_effect(numbers.error, units, confidence=settings.plan.confidence)
+    effect = significance.minimum_detectable_effect(numbers.error, pair.prompts, confidence=settings.plan.confidence)
     found = Difference(
         metric=pair.signature,
         title=facts.title,
@@ -270,7 +261,7 @@ def _frontier(table: MeasurementTable, settings: CompareSettings, reference: flo
     if quality is None or diversity is None:
         return Frontier(reason="a frontier needs pass@k and a diversity metric")
     plan = Plan(min(FRONTIER_RESAMPLES, settings.plan.resamples), settings.plan.seed, settings.plan.confidence)
-    curves = frontier.sweeps(table, quality, diversity, plan, lambda values: _clustered(table, settings, values))
+    curves = frontier.sweeps(table, quality, diversity, plan)
     own = next((curve for curve in curves if curve.model == settings.baseline), None)
     swept = tuple(
         frontier.temperature_buys(own, each, reference, plan)
@@ -291,8 +282,8 @@ def _returns(
     rows = [row for row in compared if (row.a, row.temperature) == (settings.baseline, reference)]
     known = [table.facts[row.metric] for row in rows if np.isfinite(row.difference)]
     return Returns(
-        tuple(returns.collapse_points(judged, table.models, reference)),
-        tuple(returns.efficiencies(rows, primary_diversity(known), primary_quality(known))),
+        tuple(diminishing_returns.collapse_points(judged, table.models, reference)),
+        tuple(diminishing_returns.efficiencies(rows, primary_diversity(known), primary_quality(known))),
     )
 
 

@@ -6,12 +6,11 @@ Hypervolume, diversity at matched quality, and whether a temperature change of t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from polychromic.analysis.measurements import MeasurementTable
 from polychromic.analysis.nouns import (
     NO_INTERVAL,
     Frontier,
@@ -22,6 +21,7 @@ from polychromic.analysis.nouns import (
     TemperatureAnswer,
 )
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, scores
+from polychromic.analysis.table import MeasurementTable
 from polychromic.core.facts import MetricFacts
 
 GRID = 33  # qualities at which two curves are compared
@@ -40,21 +40,8 @@ class Sweep:
     diversity_draws: Array
 
 
-def _as_they_are(statistics: Array) -> Array:
-    return statistics
-
-
-def sweeps(
-    table: MeasurementTable,
-    quality: MetricFacts,
-    diversity: MetricFacts,
-    plan: Plan,
-    merge: Callable[[Array], Array] = _as_they_are,
-) -> list[Sweep]:
-    """Each model's curve; draws are paired over models because all share their resamples.
-
-    ``merge`` sums statistics ``[p, m]`` within clusters of prompts, if there are any.
-    """
+def sweeps(table: MeasurementTable, quality: MetricFacts, diversity: MetricFacts, plan: Plan) -> list[Sweep]:
+    """Each model's curve; draws are paired over models because all share their resamples."""
     columns: list[tuple[Array, Array]] = []
     found: list[tuple[str, list[float]]] = []
     for model in table.models:
@@ -68,7 +55,7 @@ def sweeps(
             found.append((model, usable))
     if not columns:
         return []
-    numerator, denominator = (merge(np.stack([column[part] for column in columns], axis=1)) for part in (0, 1))
+    numerator, denominator = (np.stack([column[part] for column in columns], axis=1) for part in (0, 1))
     estimates, draws = scores(numerator, denominator), bootstrap(numerator, denominator, plan)
     sign = float(diversity.direction or 1)
     result, start = [], 0

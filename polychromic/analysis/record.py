@@ -25,7 +25,7 @@ from polychromic.records.rows import read_noun
 
 @dataclass(frozen=True, slots=True)
 class CompareSettings:
-    """What is compared with what, and how. ``clusters`` maps prompt ids to families that are resampled whole.
+    """What is compared with what, and how.
 
     ``temperature`` is the one verdicts speak about; None asks for 1.0, or the middle one.
     """
@@ -35,7 +35,6 @@ class CompareSettings:
     plan: Plan = field(default_factory=Plan)
     thresholds: Thresholds = field(default_factory=Thresholds)
     temperature: float | None = None
-    clusters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ never resampled. Arrays are ``[p, m]``: p prompts, m scores; a prompt that does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,14 +50,6 @@ def ratio(numerator: Any, denominator: Any) -> Array:
 def scores(numerator: Array, denominator: Array) -> Array:
     """The scores ``[m]`` of statistics ``[p, m]``."""
     return ratio(numerator.sum(axis=0), denominator.sum(axis=0))
-
-
-def merge_clusters(values: Array, clusters: Sequence[Any]) -> Array:
-    """Statistics summed within clusters, ``[c, m]``: families of prompts are then resampled whole."""
-    _, place = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
-    merged = np.zeros((int(place.max()) + 1, *values.shape[1:]))
-    np.add.at(merged, place, values)
-    return merged
 
 
 def bootstrap_weights(units: int, resamples: int, seed: int) -> Iterator[Array]:

@@ -30,6 +30,8 @@ VERBS = {
     "merge": "Write the base model with an adapter merged in.",
     "plan": "Forecast tokens, memory, time and price of a run.",
     "launch": "Start runs in tmux, one a GPU or one after another.",
+    "kinds": "List rewards, gates, metrics, tasks ... with their options, yours included.",
+    "new": "Write a reward, gate, metric or task of your own, and its test.",
     "doctor": "Say what this machine can do.",
 }
 

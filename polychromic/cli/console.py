@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from polychromic.core.escaping import LONGEST, visible
 from polychromic.core.protocols import Progress
 from polychromic.records.jsonl import to_jsonable
 
@@ -21,13 +22,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
-    """Prints the result as JSON, or the lines a person reads."""
-    click.echo(json.dumps(to_jsonable(result), ensure_ascii=False) if as_json else "\n".join(lines))
+    """Prints the result as JSON in ASCII, or the lines a person reads; what could act on a terminal is written out."""
+    click.echo(json.dumps(to_jsonable(result)) if as_json else "\n".join(map(_harmless, lines)))
+
+
+def _harmless(line: str) -> str:
+    return visible(line[:LONGEST]).replace("\n", " ")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Aligned lines: the first column to the left, the others to the right."""
-    cells = [list(header), *(list(row) for row in rows)]
+    cells = [[_harmless(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     return [
         "  ".join(

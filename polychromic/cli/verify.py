@@ -9,14 +9,20 @@ from typing import Any
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
-from polychromic.core.errors import InputError
 
 TASK_HELP = "A kind of the tasks shelf, or {kind: NAME, option: value}."
 
 
+def task_entry(text: str) -> Any:
+    """The entry that ``--task`` stands for: itself, or what a configuration such as a benchmark's has as its task."""
+    from polychromic.settings.yaml_lines import COMMAND_LINE, read_source, read_value
+
+    return read_source(text).values.get("task") if text.endswith((".yaml", ".yml")) else read_value(text, COMMAND_LINE)
+
+
 @click.command()
 @click.argument("folder", type=click.Path(), required=False)
-@click.option("--task", required=True, help=TASK_HELP)
+@click.option("--task", required=True, help=TASK_HELP + " Or a YAML file with a `task`.")
 @click.option("--samples", type=click.Path(), help="A JSONL of programs: task_id with completion, or with text.")
 @click.option("--out", type=click.Path(), help="Where verdicts on --samples go (default: FILE's name, _verified).")
 @json_option
@@ -25,9 +31,8 @@ def command(folder: str | None, task: str, samples: str | None, out: str | None,
     if (folder is None) == (samples is None):
         raise click.UsageError("give either a FOLDER of samples, or --samples FILE")
     from polychromic.settings.catalog import build
-    from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
-    checker = build("tasks", read_value(task, COMMAND_LINE))
+    checker = build("tasks", task_entry(task))
     if samples is not None:
         _foreign(samples, checker, out, as_json)
         return
@@ -45,11 +50,11 @@ def _foreign(samples: str, task: Any, out: str | None, as_json: bool) -> None:
     Raises:
         InputError: the task judges no programs, or no row of the file can be used.
     """
+    from polychromic.code.task import judging_programs
     from polychromic.records.jsonl import read_json
     from polychromic.stages import verify_code
 
-    if not hasattr(task, "judging"):
-        raise InputError(f"--samples: {task.name} judges no programs; allowed tasks: functions18, humaneval")
+    task = judging_programs(task, "--samples")
     folder = Path(out) if out else Path(samples).with_name(f"{Path(samples).stem}_verified")
     with progress_bars() as progress:
         path = verify_code.run(samples, task, folder, progress=progress)
@@ -62,12 +67,28 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     said = [f"{result['samples']} samples of {result['tasks']} problems, {result['passed']} passed"]
     if result.get("not_attempted"):
         said.append(f"{result['not_attempted']} problems of the task were not attempted; pass@k is over the others")
+    said += gold_lines(result)
     said += table(["", "score", "95 % interval", "passed/total"], [_rate(k, r) for k, r in result["pass_at_k"].items()])
     for name in ("outcomes", "rules", "refused"):
         if result.get(name):
             said.append(f"{name}: " + ", ".join(f"{key} {count}" for key, count in result[name].items()))
     said += [f"  {place}" for place in result.get("refused_places", ())]
     return [*said, f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+
+
+def gold_lines(result: Mapping[str, Any]) -> list[str]:
+    """What the benchmark's own self-check and file said, where there is something to say."""
+    gold, said = result.get("gold") or {"failed": {}, "checked": 0}, []
+    if gold["failed"]:
+        said.append(
+            f"{len(gold['failed'])} of {gold['checked']} gold programs fail their own tests here; "
+            "these problems are left out:"
+        )
+        said += [f"  {name}: {why}" for name, why in gold["failed"].items()]
+    if result.get("bad_rows"):
+        said.append(f"{result['bad_rows']} rows of the benchmark's file are no problems:")
+        said += [f"  {place}" for place in result["bad_places"]]
+    return said
 
 
 def _rate(k: str, rate: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ class Extraction(NamedTuple):
 
 
 def extract(text: str, entry_point: str, prompt: str = "", post_processing: PostProcessing = "ast") -> Extraction:
-    """The program in ``text`` that should define ``entry_point``.
+    """The program in ``text`` that should define ``entry_point``; with an empty one, the program that is run whole.
 
     ``prompt`` is the code the model was asked to complete (signature and docstring), "" if there was none; its imports
     and helpers are put before the program. ``completion`` joins prompt and text unchanged, as HumanEval's own harness
@@ -80,7 +80,8 @@ def extract(text: str, entry_point: str, prompt: str = "", post_processing: Post
         return Extraction("", "unfinished_thought" if THOUGHT_START.match(text) else "empty")
     if len(answer) > MAX_CHARACTERS:
         return Extraction("", "too_long")
-    return _Reply(answer, entry_point, prompt).extraction()
+    reply = _Reply(answer, entry_point, prompt)
+    return reply.extraction() if entry_point else reply.whole()
 
 
 def _bounded(source: str, rule: str) -> Extraction:
@@ -236,6 +237,14 @@ class _Reply:
 
     def _chunks(self, text: str) -> str | None:
         """All parseable top-level code of ``text`` between lines of prose, if together it defines the entry point."""
+        source = self._code_in(text)
+        tree, _ = self.parser.parse(source) if self.entry_point in source else (None, 1)
+        if not self._defines(tree, source, "text"):
+            return None
+        assert tree is not None
+        return self._cleaned(source, tree)
+
+    def _code_in(self, text: str) -> str:
         lines, parts, position = text.split("\n"), [], 0
         while position < len(lines):
             if not CODE_LINE.match(lines[position]):
@@ -245,12 +254,20 @@ class _Reply:
             if tree is not None and not misplaced(tree):
                 parts.append("\n".join(lines[position:end]))
             position = max(end, position + 1)
-        source = joined(parts)
-        tree, _ = self.parser.parse(source) if self.entry_point in source else (None, 1)
-        if not self._defines(tree, source, "text"):
-            return None
-        assert tree is not None
-        return self._cleaned(source, tree)
+        return joined(parts)
+
+    def whole(self) -> Extraction:
+        """The last block that parses with all it does, else the code between lines of prose."""
+        for piece in self.fenced[::-1]:
+            for suffix, repair in REPAIRS:
+                source = repair(piece)
+                tree, _ = self.parser.parse(source)
+                if tree is not None and tree.body:
+                    return Extraction(source, "fence" + suffix, self.parser.attempts)
+        if self.fenced:
+            return Extraction(textwrap.dedent(self.fenced[-1]), "unparsed", self.parser.attempts)
+        source = self._code_in(self.answer)
+        return Extraction(source if source.strip() else "", "text" if source.strip() else "no_code")
 
     def _from_bodies(self) -> tuple[str, str] | None:
         """The prompt's signature with the answer as its body, under the indentation that keeps most of it."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from polychromic.code.benchmarks import Reading
 from polychromic.code.problems import Problem, in_split
 from polychromic.code.prompting import Strategy, content, demonstration
 from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
+from polychromic.sandbox.nouns import JudgeMode
+from polychromic.settings.catalog import kind_class, kinds
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,10 @@ class CodeTask:
     """A task of programming problems; a task of the shelf adds its name and where the problems come from.
 
     ``strategy`` is how a model is asked, ``post_processing`` how its program is found, ``distinct_by`` what makes two
-    right programs different. ``workers`` 0 means one for each core. All problems are in the split ``test`` unless
-    shares of them are set apart for training and validation; ``only`` names the ones that are asked, by id or function.
+    right programs different. ``workers`` 0 means one for each core. ``modules`` are importable besides the standard
+    library. ``judge: inproc`` runs the tests beside the program, which can then forge its verdict. All problems are in
+    the split ``test`` unless shares of them are set apart for training and validation; ``only`` names the ones that are
+    asked, by id or function.
     """
 
     strategy: Strategy = "minimal"
@@ -27,6 +32,10 @@ class CodeTask:
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
+    modules: tuple[str, ...] = ()
+    judge: JudgeMode = "split"
+    memory_mb: int = 512
+    output_mb: int = 4
     train_share: float = 0.0
     validation_share: float = 0.0
     only: tuple[str, ...] = ()
@@ -42,15 +51,24 @@ class CodeTask:
     @property
     def judging(self) -> Judging:
         """How completions become verdicts."""
-        return Judging(self.strategy, self.post_processing, self.distinct_by, self.cpu_seconds, self.workers)
+        return Judging(**{name: getattr(self, name) for name in Judging._fields})
+
+    @property
+    def reading(self) -> Reading:
+        """The problems, and what of their source is none."""
+        return Reading(self.problems)
+
+    def asked(self, split: str) -> list[Problem]:
+        """The problems of ``split``, of those that ``only`` names."""
+        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """The problems of ``split`` as the strategy puts them."""
-        return prompts_of(self._split(split), self.name, self.strategy)
+        return prompts_of(self.asked(split), self.name, self.strategy)
 
     def examples(self, split: str) -> tuple[Example, ...]:
         """The problems of ``split`` with their gold programs."""
-        return examples_of(self._split(split), self.name, self.strategy)
+        return examples_of(self.asked(split), self.name, self.strategy)
 
     def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
         """PASSED when the program meets every test; see ``judging`` for the detail and the canonical answer."""
@@ -69,8 +87,17 @@ class CodeTask:
             verdicts[ours[place]] = verdict
         return verdicts
 
-    def _split(self, split: str) -> list[Problem]:
-        return chosen(self.problems, split, (self.train_share, self.validation_share), self.only)
+
+def judging_programs(task: Any, where: str) -> CodeTask:
+    """The task, when it judges programs.
+
+    Raises:
+        InputError: it does not; the message names those on the shelf that do.
+    """
+    if isinstance(task, CodeTask):
+        return task
+    able = [kind for kind in kinds("tasks") if issubclass(kind_class("tasks", kind), CodeTask)]
+    raise InputError(f"{where}: {task.name} judges no programs; allowed: {', '.join(able)}")
 
 
 def chosen(problems: Sequence[Problem], split: str, shares: tuple[float, float], only: Sequence[str]) -> list[Problem]:

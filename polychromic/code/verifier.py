@@ -14,10 +14,11 @@ from polychromic.code.extraction import Extraction, extract, prompt_preamble
 from polychromic.code.json_programs import extract_structured
 from polychromic.code.problems import MOST_INPUTS, Problem
 from polychromic.code.prompting import Strategy, answer_region, resolved
-from polychromic.code.python_ast import normalised
+from polychromic.code.python_ast import Parser, normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
+from polychromic.sandbox.nouns import JudgeMode
 
 DistinctBy = Literal["approach", "program", "behaviour"]
 """What makes two right programs different solutions: how they solve it, how they are written, what they answer."""
@@ -54,6 +55,24 @@ class Judging(NamedTuple):
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
+    modules: tuple[str, ...] = ()
+    judge: JudgeMode = "split"
+    memory_mb: int = 512
+    output_mb: int = 4
+
+    @property
+    def limits(self) -> Limits:
+        """What one program may use.
+
+        Raises:
+            InputError: a limit is not above 0, or ``workers`` is negative.
+        """
+        if min(self.cpu_seconds, self.memory_mb, self.output_mb) <= 0 or self.workers < 0:
+            raise InputError(
+                "cpu_seconds, memory_mb and output_mb must be above 0 and workers at least 0 (0: one for each core)"
+            )
+        mega = 2**20
+        return Limits(self.cpu_seconds, 0.0, self.memory_mb * mega, self.output_mb * mega, modules=self.modules)
 
 
 class Finding(NamedTuple):
@@ -100,18 +119,48 @@ def verify_completions(
         SandboxError: the sandbox cannot be trusted here.
     """
     found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
-    programs = [program(problem, extracted.source) for (problem, _), extracted in zip(items, found, strict=True)]
+    pairs = zip(items, found, strict=True)
+    programs = [program(problem, extracted.source, judging.judge) for (problem, _), extracted in pairs]
     for index, judgement in open_sandbox(judging).judge_each(programs):
         yield index, verdict(judgement, found[index], items[index][0].entry_point, judging.distinct_by)
 
 
-def program(problem: Problem, source: str) -> Program:
+def program(problem: Problem, source: str, judge: JudgeMode = "split") -> Program:
     """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
     if problem.differential:
         shown = problem.inputs[:MOST_INPUTS]
-        return Program(source, problem.entry_point, differential_tests(problem), inputs=shown)
-    setup = prompt_preamble(problem.prompt, problem.entry_point)
-    return Program(source, problem.entry_point, problem.tests, setup, problem.inputs)
+        return Program(source, problem.entry_point, differential_tests(problem), inputs=shown, judge=judge)
+    setup = prompt_preamble(problem.prompt, problem.entry_point) if problem.entry_point else ""
+    name, asked = problem.entry_point, source
+    readable = Parser(1).parse(source)[0] is not None and source.strip()
+    if problem.harness == "stdin":
+        name, asked = "run_program", _READING.format(source=source) if readable else source
+    elif problem.harness == "method":
+        name = problem.method
+        asked = source + _METHOD.format(method=problem.method, owner=problem.entry_point) if readable else source
+    return Program(asked, name, problem.tests, setup, problem.inputs, judge)
+
+
+_READING = """\
+import io as _io, sys as _sys
+
+_PROGRAM = compile({source!r}, "<program>", "exec")
+
+def run_program(text):
+    _sys.stdin = _io.TextIOWrapper(_io.BytesIO(text.encode()), encoding="utf-8")
+    _sys.stdout = _io.TextIOWrapper(_io.BytesIO(), encoding="utf-8", write_through=True)
+    try:
+        exec(_PROGRAM, {{"__name__": "__main__"}})
+    except SystemExit:
+        pass
+    return _sys.stdout.buffer.getvalue().decode("utf-8", "replace")
+"""
+"""A program that reads and prints as a function from text to text; what it prints is its answer, not its verdict."""
+_METHOD = """
+
+def {method}(*arguments):
+    return {owner}().{method}(*arguments)
+"""
 
 
 def differential_tests(problem: Problem) -> str:
@@ -193,7 +242,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-_open: dict[tuple[int, float, int], Sandbox] = {}
+_open: dict[tuple[int, Limits, int], Sandbox] = {}
 
 
 def open_sandbox(judging: Judging) -> Sandbox:
@@ -201,13 +250,11 @@ def open_sandbox(judging: Judging) -> Sandbox:
 
     Raises:
         SandboxError: it cannot be trusted here.
-        InputError: ``cpu_seconds`` is not above 0, or ``workers`` is negative.
+        InputError: a limit is not above 0.
     """
-    if judging.cpu_seconds <= 0 or judging.workers < 0:
-        raise InputError("cpu_seconds must be above 0 and workers at least 0 (0: one for each core)")
-    key = (os.getpid(), judging.cpu_seconds, judging.workers)
+    key = (os.getpid(), judging.limits, judging.workers)
     if key not in _open:
-        box = Sandbox(Limits(cpu_seconds=judging.cpu_seconds), judging.workers or None)
+        box = Sandbox(judging.limits, judging.workers or None)
         _open[key] = box.__enter__()
     return _open[key]
 
@@ -220,5 +267,5 @@ def close_sandboxes() -> None:
 
 
 def sandbox_facts(judging: Judging) -> dict[str, Any]:
-    """What a results file says about the sandbox: level, layers, self-test."""
-    return dict(open_sandbox(judging).report)
+    """What a results file says about the sandbox: level, layers, self-test, and which side judges."""
+    return {**open_sandbox(judging).report, "judge": judging.judge}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from markupsafe import Markup
 from polychromic.analysis.controls import Audit
 from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
 from polychromic.analysis.record import Comparison, read_comparison
+from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import write_bytes, write_json
 from polychromic.records.rows import read_noun
-from polychromic.reporting import costs, drilldown, figures, palette, runs, tables
+from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 MOST_ROWS = 1_000  # differences shown; more are in comparison.json
@@ -54,19 +55,18 @@ def write_report(folder: Folder, extras: Extras | None = None) -> Path:
         figure.write(place / "figures")
     if context["spent"]:
         write_json(place / costs.COST, context["spent"])
-    environment = _environment()
-    page = environment.get_template("report.html.jinja").render(context)
-    twin = environment.get_template("report.md.jinja").render(context)
-    write_bytes(place / "report.md", [twin.encode("utf-8", "replace")])
-    write_bytes(place / "report.html", [page.encode("utf-8", "replace")])
+    page = _environment(_shown, autoescape=True).get_template("report.html.jinja").render(context)
+    twin = _environment(markdown.escaped, autoescape=False).get_template("report.md.jinja").render(context)
+    write_bytes(place / "report.md", [twin.encode("utf-8")])
+    write_bytes(place / "report.html", [page.encode("utf-8")])
     return place / "report.html"
 
 
-def _environment() -> Environment:
-    loader = PackageLoader("polychromic.reporting", "templates")
+def _environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment:
     environment = Environment(
-        loader=loader,
-        autoescape=lambda name: name is None or ".html" in name,
+        loader=PackageLoader("polychromic.reporting", "templates"),
+        autoescape=autoescape,
+        finalize=finalize,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -79,9 +79,14 @@ def _environment() -> Environment:
         "p_value": tables.p_value,
         "mark": tables.marked,
         "variable": palette.css_variable,
-        "cell": tables.cell,
+        "code": markdown.code,
     }
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """A value of the page as it may be seen; that it is no HTML is Jinja's care."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "differences": _most_telling(comparison.differences),
         "figures": figures.draw(comparison, colours, extras.runs, extras.lambdas or _lambdas(extras.runs)),
         "returns": returns,
-        "returns_markdown": tables.markdown(*returns),
+        "returns_markdown": markdown.table(*returns),
         "samples": samples,
         "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
@@ -131,7 +136,7 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
         "spent": spent,
         "spent_heading": heading,
         "spent_rows": rows,
-        "spent_table": tables.markdown(heading, rows) if rows else "",
+        "spent_table": markdown.table(heading, rows) if rows else "",
     }
 
 
@@ -184,7 +189,15 @@ def _asset(name: str) -> str:
 
 def script_json(value: Any) -> Markup:
     """JSON that is safe inside a ``<script>`` element: no character can end the element or start a comment."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_visible(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
+
+
+def _visible(value: Any) -> Any:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {key: _visible(each) for key, each in value.items()}
+    return [_visible(each) for each in value] if isinstance(value, list | tuple) else value

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.nouns import FrontierPoint
+from polychromic.core.escaping import one_line
 from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE, css_variable
 
 Curve = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
 """x, y, low, high."""
 
 LONGEST_NAME = 26
+LONGEST_LABEL = 60
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "polychromic",
@@ -103,7 +105,7 @@ def _panels(count: int) -> Iterator[tuple[Any, list[Any]]]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return one_line(name, LONGEST_NAME)
 
 
 def _small(axes: Any, text: str, i: int, line: Sequence[tuple[float, float]]) -> None:
@@ -187,8 +189,8 @@ def frontier(models: Mapping[str, Sequence[FrontierPoint]], colours: Mapping[str
             axes.plot(
                 x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
             )
-        axes.set_xlabel(quality)
-        axes.set_ylabel(diversity)
+        axes.set_xlabel(one_line(quality, LONGEST_LABEL))
+        axes.set_ylabel(one_line(diversity, LONGEST_LABEL))
         axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
         caption = "Each point is a temperature (small figures); up and to the right is better. Whiskers: 95% intervals."
         return _finish(drawing, "frontier", "Quality against diversity", caption)
@@ -253,8 +255,8 @@ def against_length(
             axes.plot(
                 along, up, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
             )
-        axes.set_xlabel(names[0])
-        axes.set_ylabel(names[1])
+        axes.set_xlabel(one_line(names[0], LONGEST_LABEL))
+        axes.set_ylabel(one_line(names[1], LONGEST_LABEL))
         axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
         caption = "Counts of distinct n-grams depend on length: where both move together, length may be the cause."
         return _finish(drawing, "diversity-length", "Diversity against length", caption)
@@ -273,7 +275,7 @@ def dose_response(panels: Sequence[tuple[str, Sequence[tuple[Any, ...]]]], colou
             axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
             axes.set_xlim(-0.4, len(doses) - 0.6)
             axes.set_xlabel("lambda")
-            axes.set_title(name, fontsize=8.5, color=INK, loc="left")
+            axes.set_title(one_line(name, LONGEST_LABEL), fontsize=8.5, color=INK, loc="left")
             axes.grid(visible=False, axis="x")
         caption = "One training run a dose; 95% intervals over prompts, not over training seeds."
         return _finish(drawing, "dose-response", "Dose and response", caption)
@@ -327,7 +329,7 @@ def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
         axes.set_yticks(range(0, len(grid.rows), step), grid.rows[::step])
         axes.grid(visible=False)
         axes.set_ylabel("layer")
-        axes.set_title(textwrap.fill(grid.title, 40), fontsize=8.5, color=INK, loc="left")
+        axes.set_title(textwrap.fill(one_line(grid.title), 40), fontsize=8.5, color=INK, loc="left")
         for side in axes.spines.values():
             side.set_visible(False)
         bar = drawing.colorbar(image, ax=axes, shrink=0.7)

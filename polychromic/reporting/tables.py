@@ -10,6 +10,7 @@ from typing import Any
 from polychromic.analysis.nouns import NO_INTERVAL, Collapse, Difference, Efficiency, Interval, Matched, ScoreRow
 from polychromic.analysis.record import Comparison
 from polychromic.core.facts import MetricFacts, Role
+from polychromic.reporting import markdown
 
 DASH = "–"
 DETECTABLE = "minimum detectable effect"
@@ -139,20 +140,21 @@ def marked(pair: Difference, limit: float) -> str:
     return "better" if (low > 0) == (pair.direction > 0) else "worse"
 
 
-def headline_markdown(table: Headline) -> str:
+def headline_markdown(table: Headline) -> markdown.Markdown:
     """The headline table in Markdown."""
     rows = [[name, *map(_score_text, row)] for name, row in table.rows]
-    return markdown(["model", *(name for name, _ in table.columns)], rows)
+    return markdown.table(["model", *(name for name, _ in table.columns)], rows)
 
 
-def _score_text(score: ScoreCell) -> str:
+def _score_text(score: ScoreCell) -> markdown.Markdown:
     text = f"{number(score.value)} [{', '.join(map(number, score.interval))}]"
-    if math.isnan(score.change):
-        return text
-    return f"{text}, {signed(score.change)}{'*' if score.mark else ''} (detectable: {number(score.smallest)})"
+    if not math.isnan(score.change):
+        star = r"\*" if score.mark else ""
+        text += f", {signed(score.change)}{star} (detectable: {number(score.smallest)})"
+    return markdown.Markdown(text)
 
 
-def differences_markdown(comparison: Comparison) -> str:
+def differences_markdown(comparison: Comparison) -> markdown.Markdown:
     """Every difference at the temperature that verdicts speak about, in Markdown."""
     names = ["metric", "a", "b", "a scores", "b scores", "difference", "95% interval", "p", "p (Holm)", DETECTABLE]
     rows = [
@@ -171,7 +173,7 @@ def differences_markdown(comparison: Comparison) -> str:
         for row in comparison.differences
         if row.temperature == comparison.temperature
     ]
-    return markdown(names, rows)
+    return markdown.table(names, rows)
 
 
 def returns_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -224,11 +226,13 @@ def _collapse(row: Collapse | None) -> str:
     return f"none up to {row.samples}" if row.collapse is None else f"{row.collapse} of {row.samples}"
 
 
-def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> markdown.Markdown:
     """The account of ``analysis.cost`` in Markdown."""
     names = ["model", "tokens", "device seconds", "dollars", "times the baseline"]
     keys = ("device_seconds", "dollars", "multiplier")
-    return markdown(names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows])
+    return markdown.table(
+        names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows]
+    )
 
 
 def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[list[str], list[list[str]]]:
@@ -257,15 +261,3 @@ def _amount(value: float | None, digits: int) -> str:
     if digits and 0 < abs(value) < 1:
         return f"{value:.2g}"
     return f"{value:,.{digits if abs(value) < 1000 else 0}f}"
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; text columns left, the others right; pipes and line ends in cells are escaped."""
-    lines = ["| " + " | ".join(map(cell, columns)) + " |", "|" + "---|" + "---:|" * (len(columns) - 1)]
-    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def cell(text: str) -> str:
-    """Text that cannot end its Markdown table cell."""
-    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\r", " ").replace("\n", " ")

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polychromic.analysis import ceiling, controls
-from polychromic.analysis.measurements import known_facts, read_table
+from polychromic.analysis import controls, flags
+from polychromic.analysis.table import known_facts, read_table
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
@@ -119,4 +119,4 @@ def _headroom(folder: EvaluationFolder | None, baseline: str | None) -> list[str
     if baseline is not None and baseline not in table.models:
         raise InputError(f"model {baseline!r} was not measured; there are {', '.join(table.models)}")
     models = [baseline] if baseline else list(table.models)
-    return [flag.text for model in models for flag in ceiling.ceiling_flags(table, model)]
+    return [flag.text for model in models for flag in flags.ceiling_flags(table, model)]

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.code.extraction import answer_part
+from polychromic.code.gold import GoldCheck, check_golds
 from polychromic.code.json_programs import SCHEMA, structured
 from polychromic.code.results import KS, ByTask, regression, summary
+from polychromic.code.task import CodeTask, judging_programs
 from polychromic.code.verifier import sandbox_facts
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
@@ -41,16 +43,15 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
     """
     chosen = choose(settings, only)
     folder = Path(settings.output)
-    task = build("tasks", settings.task)
-    if not hasattr(task, "judging"):
-        raise InputError(f"task: {task.name} judges no programs; allowed: functions18, humaneval")
+    task = judging_programs(build("tasks", settings.task), "task")
     facts = sandbox_facts(task.judging)
+    check = check_golds(task.asked("test"), task.judging)
     for experiment in chosen:
         _claim(folder / experiment.name, experiment, settings, task.distinct_by)
     results = []
     for experiment in chosen:
         try:
-            results.append(_one(experiment, settings, task, progress))
+            results.append(_one(experiment, settings, task, check, progress))
         except (EngineError, InputError, NumericalError) as error:  # this experiment's own; the others go on
             results.append({"name": experiment.name, "failed": str(error)})
     every = {item["name"]: item for item in _earlier(folder, settings)} | {item["name"]: item for item in results}
@@ -62,6 +63,7 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
             "experiments": ordered,
             "regressions": _regressions(settings, folder, [item["name"] for item in ordered if "failed" not in item]),
             "sandbox": facts,
+            **check.facts(task.reading),
         },
     )
     return folder / "code.json"
@@ -110,14 +112,17 @@ def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings, dis
     write_json(path, decisive)
 
 
-def _one(experiment: CodeExperiment, settings: CodeSettings, task: Any, progress: Progress) -> dict[str, Any]:
+def _one(
+    experiment: CodeExperiment, settings: CodeSettings, task: CodeTask, check: GoldCheck, progress: Progress
+) -> dict[str, Any]:
     folder = Path(settings.output) / experiment.name
 
     def named(work: str, done: int, total: int) -> None:
         progress(f"{experiment.name}: {work}", done, total)
 
     asked = replace(task, strategy=experiment.strategy, post_processing=experiment.post_processing)
-    prompts = list(asked.prompts("test"))[: experiment.max_samples]
+    sound = [prompt for prompt in asked.prompts("test") if prompt.id not in check.failed]
+    prompts = sound[: experiment.max_samples]
     section = EvaluationSection(
         n=experiment.n,
         temperatures=(experiment.temperature,),

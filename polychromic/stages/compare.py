@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from polychromic.analysis.comparison import compare
-from polychromic.analysis.measurements import known_facts
 from polychromic.analysis.record import CompareSettings
+from polychromic.analysis.table import known_facts
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions

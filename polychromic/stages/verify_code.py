@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from polychromic.code.extraction import Extraction, PostProcessing, extract
+from polychromic.code.gold import check_golds
 from polychromic.code.problems import Problem
 from polychromic.code.results import KS, summary
 from polychromic.code.task import CodeTask
@@ -64,6 +65,8 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
     if not reading.samples:
         named = "; ".join(f"{count} x {reason}" for reason, count in reading.refused.items()) or "it is empty"
         raise InputError(f"{path}: no row can be used: {named}")
+    attempted = {sample.problem.id: sample.problem for sample in reading.samples}
+    check = check_golds(list(attempted.values()), task.judging)
     _store(folder, reading.samples, model)
 
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
@@ -74,12 +77,15 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
     verdicts = verify.complete(folder, keys, verified, progress)
     by_task: dict[str, list[Verdict]] = {}
     for sample, verdict in zip(reading.samples, verdicts, strict=True):
+        if sample.problem.id in check.failed:
+            continue
         by_task.setdefault(sample.problem.id, []).append(verdict)
     result = {
         "model": model,
         "task": task.name,
         **summary(by_task, _useful(by_task)),
-        "not_attempted": len(task.problems) - len(by_task),
+        "not_attempted": len(task.problems) - len(attempted),
+        **check.facts(task.reading),
         "identical": len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
         "refused": reading.refused,
         "refused_places": reading.places,

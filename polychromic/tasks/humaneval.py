@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from polychromic.code.problems import Problem, read_problems
+from polychromic.code.benchmarks import Reading, read_problems
+from polychromic.code.problems import Problem
 from polychromic.code.task import CodeTask
 from polychromic.core.errors import MissingResourceError
 
@@ -30,7 +31,7 @@ def packaged_file() -> Path:
 
 
 @cache
-def _problems(path: Path) -> tuple[Problem, ...]:
+def _reading(path: Path) -> Reading:
     return read_problems(path)
 
 
@@ -44,10 +45,15 @@ class HumanEval(CodeTask):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All problems, in the file's order.
+        """All problems, in the file's order; raises as ``reading``."""
+        return self.reading.problems
+
+    @property
+    def reading(self) -> Reading:
+        """The problems, and the rows that are none.
 
         Raises:
-            RecordError: the file holds a row that is no problem.
+            RecordError: the file holds no problem.
             MissingResourceError: the file or package is not there.
         """
-        return _problems(Path(self.file) if self.file else packaged_file())
+        return _reading(Path(self.file) if self.file else packaged_file())

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from polychromic.analysis import comparison
-from polychromic.analysis.measurements import known_facts
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.analysis.table import known_facts
 from polychromic.core.errors import InputError
 from polychromic.core.facts import Role
 from polychromic.core.nouns import CORPUS_LEVEL
@@ -166,20 +166,6 @@ def test_disjoint_prompts_are_refused_not_compared():
 def test_bad_rows(rows, message):
     with pytest.raises(InputError, match=message):
         compare(rows, CompareSettings("sft", plan=QUICK))
-
-
-def test_clusters_widen_the_interval():
-    generator = np.random.default_rng(0)
-    family = generator.normal(0, 1, 20)
-    rows = [row("sft", f"p{i}", 0.0, "length") for i in range(200)]
-    rows += [row("new", f"p{i}", family[i // 10] + generator.normal(0, 0.1), "length") for i in range(200)]
-    plain = compare(rows, CompareSettings("sft", plan=QUICK))["differences"][0]
-    clusters = {f"p{i}": str(i // 10) for i in range(200)}
-    whole = compare(rows, CompareSettings("sft", plan=QUICK, clusters=clusters))["differences"][0]
-    width = [each["interval"][1] - each["interval"][0] for each in (plain, whole)]
-    assert whole["difference"] == pytest.approx(plain["difference"])
-    assert width[1] > 2 * width[0]
-    assert whole["minimum_detectable_effect"] > 2 * plain["minimum_detectable_effect"]
 
 
 def test_corpus_ratio_is_a_ratio_of_sums():

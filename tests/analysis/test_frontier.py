@@ -5,9 +5,9 @@ import pytest
 
 from polychromic.analysis import comparison
 from polychromic.analysis.frontier import at_quality, hypervolume, matched, sweeps, temperature_buys
-from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.analysis.table import known_facts, read_table
 from polychromic.records.measurements import MeasurementRow
 from polychromic.records.rows import from_row, to_row
 
@@ -100,20 +100,6 @@ def test_a_gain_that_temperature_does_not_buy():
 def test_what_cannot_be_bought_or_said(variant, says):
     sft, new = curves(variant)
     assert says in temperature_buys(sft, new, WARM, PLAN).sentence
-
-
-def test_clusters_widen_the_bands():
-    families = {f"p{i}": str(i // 40) for i in range(120)}
-    rows = [row | {"numerator": row["numerator"] + int(row["prompt_id"][1:]) // 40} for row in rows_of("sft", BASELINE)]
-    rows += rows_of("new", BASELINE)
-    widths = []
-    for clusters in ({}, families):
-        points = compare(rows, CompareSettings("sft", plan=PLAN, clusters=clusters))["frontier"]["models"]["sft"][
-            "points"
-        ]
-        low, high = points[0]["diversity_interval"]
-        widths.append(high - low)
-    assert widths[1] > 3 * widths[0]
 
 
 def test_one_temperature_says_that_it_cannot_say():

@@ -100,9 +100,9 @@ def test_8b_sized_adapters_take_seconds(adapter):
     shapes = {"q": (4096, 4096), "k": (1024, 4096), "v": (1024, 4096), "o": (4096, 4096)}
     shapes |= {"gate": (12288, 4096), "up": (12288, 4096), "down": (4096, 12288)}
     folders = [adapter(str(s), {n: pair(s, out, 16, width) for n, (out, width) in shapes.items()}) for s in (7, 8)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(contrast(*map(read_factors, folders))) == 7
-    assert time.perf_counter() - start < 10  # a bound against forming the full matrices, which takes minutes
+    assert time.process_time() - start < 10  # a bound against forming the full matrices, which takes minutes
 
 
 def test_what_is_no_adapter(adapter, tmp_path):

@@ -14,7 +14,6 @@ from polychromic.analysis.resampling import (
     hierarchical_bootstrap,
     intervals,
     jackknife,
-    merge_clusters,
     paired_bootstrap,
     permutation_p,
     ratio,
@@ -148,12 +147,6 @@ def test_antisymmetric():
     (_, forth), (_, back) = paired_bootstrap(means(a, b), plan), paired_bootstrap(means(b, a), plan)
     assert forth == pytest.approx(-back[:, ::-1])
     assert (permutation_p(means(a, b), plan) == permutation_p(means(b, a), plan)).all()
-
-
-def test_merged_clusters_keep_the_score():
-    values = np.arange(12.0).reshape(6, 2)
-    merged = merge_clusters(values, ["x", "y", "x", "z", "y", "x"])
-    assert merged.tolist() == [[0 + 4 + 10, 1 + 5 + 11], [2 + 8, 3 + 9], [6, 7]]
 
 
 def test_hierarchical_bootstrap_sees_the_spread_of_seeds():

@@ -57,6 +57,7 @@ def test_every_configuration_loads_builds_and_says_what_it_is(path):
 
 def test_the_experiments_have_names_of_their_own_and_differ_only_in_lambda():
     found = {path.stem: load_settings(path) for path in CONFIGS if path.parent.name == "experiments"}
+    del found["rehearsal"]
     assert {name: settings.polychromic.diversity_weight for name, settings in found.items()} == {
         "baseline": 0.0,
         "polychromic_0.3_conservative": 0.3,
@@ -70,6 +71,21 @@ def test_the_experiments_have_names_of_their_own_and_differ_only_in_lambda():
         base = resolved(found["baseline"])
         base["experiment"]["name"] = base["polychromic"]["lambda"] = None
         assert plain == base
+
+
+def test_the_rehearsal_keeps_the_objective_of_the_experiment_that_it_rehearses():
+    folder = ROOT / "config" / "experiments"
+    rehearsal, real = (load_settings(folder / f"{name}.yaml") for name in ("rehearsal", "polychromic_1.0_moderate"))
+    shorter = real.polychromic.model_copy(update={"max_new_tokens": rehearsal.polychromic.max_new_tokens})
+    assert rehearsal.polychromic == shorter
+    assert rehearsal.evaluation.temperatures == real.evaluation.temperatures
+    assert (rehearsal.quantization, rehearsal.lora) == (None, real.lora)
+
+
+def test_a_shipped_experiment_runs_on_any_base_from_the_command_line():
+    changes = ("model.name_or_path=embedded:countdown", "quantization=null", "data.train_file=null")
+    settings = load_settings(ROOT / "config" / "experiments" / "baseline.yaml", [*changes, "data.task=countdown"])
+    assert (settings.model.name_or_path, settings.quantization) == ("embedded:countdown", None)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config" / "accelerate").glob("*.yaml")), ids=lambda path: path.name)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from polychromic.analysis.measurements import MeasurementTable
 from polychromic.analysis.nouns import Interval, SampleSplit, SeedDifference
 from polychromic.analysis.resampling import Array, Plan, hierarchical_bootstrap, intervals
 from polychromic.analysis.significance import variance_split
+from polychromic.analysis.table import MeasurementTable
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.verdicts import VerdictKey
 

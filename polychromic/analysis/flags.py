@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from polychromic.analysis.headlines import pass_at_ks
-from polychromic.analysis.measurements import NOT_MEASURED, MeasurementTable
 from polychromic.analysis.nouns import Difference, Flag
+from polychromic.analysis.table import NOT_MEASURED, MeasurementTable
 from polychromic.core.facts import Role
 from polychromic.core.nouns import CORPUS_LEVEL, Status, Verdict
 from polychromic.records.verdicts import VerdictKey

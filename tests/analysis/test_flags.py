@@ -3,10 +3,10 @@
 import pytest
 
 from polychromic.analysis import comparison
-from polychromic.analysis.ceiling import proposal
-from polychromic.analysis.measurements import known_facts
+from polychromic.analysis.flags import proposal
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.analysis.table import known_facts
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.measurements import MeasurementRow
 from polychromic.records.rows import from_row, to_row

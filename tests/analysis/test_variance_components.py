@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from polychromic.analysis.measurements import known_facts, read_table
 from polychromic.analysis.resampling import Plan
-from polychromic.analysis.spread import family, over_seeds, sample_split
+from polychromic.analysis.table import known_facts, read_table
+from polychromic.analysis.variance_components import family, over_seeds, sample_split
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.measurements import MeasurementRow
 from polychromic.records.rows import from_row

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from polychromic.analysis.diminishing_returns import collapse_points, efficiencies
 from polychromic.analysis.nouns import Difference
-from polychromic.analysis.returns import collapse_points, efficiencies
 from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Status, Verdict
 from polychromic.settings.catalog import kind_class
