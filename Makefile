@@ -1,30 +1,42 @@
 # make demo    installs into .venv and runs the whole way on the embedded task
-# make test    the test suite            make check   lint, types, floors and doors, size law
+# make test    the test suite, in parallel           make quick   the tests that find most mistakes, in under a minute
+# make check   lint, types, floors and doors, size law, documentation      make docs   the documentation, in site/
 # make test-slow / test-gpu              the long tests / the tests that need a CUDA device
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip install --quiet --constraint constraints.txt
 # a file's tests stay in one worker, as they share what is dear to make; memory bounds the workers
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-gpu check install clean
+.PHONY: demo test quick test-slow test-gpu check docs install clean
 
 install: $(STAMP)
 
+$(DEMO): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable '.[demo]'
+	touch $(DEMO)
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,server,dev]'
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps xgrammar apache-tvm-ffi  # without its triton
-	touch $(STAMP)
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps xgrammar apache-tvm-ffi  # without its triton
+	touch $(DEMO) $(STAMP)
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/polychromic demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PARALLEL)
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not gpu and not long'
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

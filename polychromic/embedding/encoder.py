@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 from polychromic.core.protocols import Embedder
 from polychromic.embedding.hashing import HashingEmbedder
 
@@ -135,7 +136,7 @@ def _open(source: str, device: str | None) -> Any:
 
         return SentenceTransformer(source, device=device).eval()
     except ImportError:
-        raise MissingResourceError("sentence-transformers is not installed") from None
+        raise absent("sentence_transformers", "set evaluation.encoder to hashing") from None
     except (OSError, ValueError, RuntimeError) as error:
         if _out_of_memory(error):
             raise

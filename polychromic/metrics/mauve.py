@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 from polychromic.core.facts import Role
 from polychromic.core.nouns import Example, Measurement, SampleSet
 from polychromic.core.seeds import child_seed
@@ -18,7 +19,6 @@ from polychromic.metrics._vectors import OfVectors, corpus_level, embedder_name
 
 LEAST = 100
 """Texts a side below which the histograms are mostly noise."""
-ADVICE = "mauve-text is not installed: pip install 'polychromic[mauve]'"
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Mauve(OfVectors):
         try:
             from mauve import compute_mauve
         except ImportError:
-            raise MissingResourceError(ADVICE) from None
+            raise absent("mauve") from None
         assert self.embedder is not None
         told = np.asarray(self.embedder.embed([human[i] for i in self._picked("human", len(human))]))
         shown = drawn[self._picked("model", len(drawn))]

@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError
+from polychromic.core.extras import absent
 
-ADVICE = (
-    "a schema needs the xgrammar package: pip install 'polychromic[structured]'; "
-    "or only ask the model for it, with engine: {kind: transformers, schema: null}"
-)
+INSTEAD = "only ask the model for it, with engine: {kind: transformers, schema: null}"
 
 
 class Constraint:
@@ -71,7 +69,7 @@ def _compiled(tokenizer: Any, vocabulary: int, eos: tuple[int, ...], schema: str
     try:
         import xgrammar
     except ImportError:
-        raise MissingResourceError(ADVICE) from None
+        raise absent("xgrammar", INSTEAD) from None
     info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary, stop_token_ids=list(eos))
     try:
         return xgrammar.GrammarCompiler(info).compile_json_schema(schema, any_whitespace=False)

@@ -7,7 +7,6 @@ become numbers.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
+from polychromic.records.locks import hold
 
 MAX_LINE_BYTES = 32 * 2**20
 _CHUNK = 2**20
@@ -190,7 +190,7 @@ def write_bytes(path: str | Path, chunks: Iterable[bytes]) -> None:
 def sync_folder(folder: Path) -> None:
     """Makes the folder's entries durable, where the file system can."""
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     except OSError:
         return
     try:
@@ -210,14 +210,9 @@ class AppendLog:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        self._lock = hold(lock, self.path, "writing this file")
         self._file = self.path.open("a+b", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise InputError(f"{self.path}: another process is writing this file; wait for it or stop it") from None
-        except OSError:
-            pass  # a volume without locks
         self._mend()
 
     def append(self, rows: Iterable[Any]) -> None:
@@ -235,6 +230,7 @@ class AppendLog:
     def close(self) -> None:
         """Closes the file and gives up its lock."""
         self._file.close()
+        self._lock.release()
 
     def __enter__(self) -> AppendLog:
         return self

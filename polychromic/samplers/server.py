@@ -14,7 +14,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from polychromic.core.errors import EngineError, InputError, MissingResourceError
+from polychromic.core.errors import EngineError, InputError
+from polychromic.core.extras import absent
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 
@@ -177,9 +178,7 @@ class _Session:
         try:
             import openai
         except ImportError:
-            raise MissingResourceError(
-                "the server engine needs the openai package: pip install 'polychromic[server]'"
-            ) from None
+            raise absent("openai") from None
         self.openai = openai
         self.options = options
         key = os.environ.get(options.api_key_env) or "none"

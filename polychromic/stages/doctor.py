@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 from polychromic.records.artefacts import versions
 
 GIB = 2**30
@@ -67,14 +68,16 @@ def _packages() -> Finding:
     found = versions()
     missing = [name for name in ("torch", "transformers", "trl", "peft") if name not in found]
     if missing:
-        return Finding("packages", Level.MISSING, f"no {', '.join(missing)}", "run: make install")
+        return Finding("packages", Level.LIMITED, f"no {', '.join(missing)}", str(absent(missing[0])))
     names = ("torch", "transformers", "trl", "peft")
     return Finding("packages", Level.READY, ", ".join(f"{name} {found[name]}" for name in names))
 
 
 def _gpu() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return Finding("gpu", Level.MISSING, "no torch: nothing is trained or sampled here", str(absent("torch")))
     if not torch.cuda.is_available():
         advice = "the demo and evaluation of small models work; for 8B models rent a GPU with 24 GB or more"
         return Finding("gpu", Level.LIMITED, "no CUDA device: everything runs on the CPU", advice)

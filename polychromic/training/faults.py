@@ -6,16 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from polychromic.core.errors import InputError, NumericalError, PolychromicError
+from polychromic.core.errors import NumericalError, PolychromicError
 
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
@@ -97,22 +95,3 @@ class StopOnSignal(TrainerCallback):  # type: ignore[misc]
         if self.stopped:
             control.should_save = True
             control.should_training_stop = True
-
-
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Within it no other process trains into ``folder``; the lock dies with its process.
-
-    Raises:
-        InputError: another process does already.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"{folder}: another process is training into this folder; wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()

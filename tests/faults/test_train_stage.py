@@ -11,15 +11,17 @@ import pytest
 
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.records.jsonl import read_json, read_rows
+from polychromic.records.locks import only_process
 from polychromic.settings.load import load_settings
 from polychromic.settings.schema import ScheduleSection
 from polychromic.stages import train
 from polychromic.training import checkpoints
-from polychromic.training.faults import StoppedError, only_process
+from polychromic.training.faults import StoppedError
 from tests import processes
 
 KILLED = """
 import os, signal, sys
+from polychromic.records.locks import only_process
 from polychromic.settings.load import load_settings
 from polychromic.stages import train
 def progress(work, done, total):

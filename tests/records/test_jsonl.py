@@ -220,9 +220,3 @@ def test_a_full_disk_leaves_no_half_row(tmp_path, monkeypatch):
     log.append([{"a": 3}])
     log.close()
     assert [row["a"] for row in rows_of(path)] == [1, 3]
-
-
-def test_two_processes_may_not_write_one_log(tmp_path):
-    with AppendLog(tmp_path / "log.jsonl"), pytest.raises(InputError, match="another process is writing"):
-        AppendLog(tmp_path / "log.jsonl")
-    AppendLog(tmp_path / "log.jsonl").close()

@@ -8,13 +8,12 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from polychromic.core.errors import InputError, NumericalError
+from polychromic.core.errors import NumericalError
 from polychromic.training.faults import (
     BAD_STEPS,
     FiniteSteps,
     StopOnSignal,
     StoppedError,
-    only_process,
     refuse_bad_weights,
 )
 
@@ -99,10 +98,3 @@ def kill_twice(listener):
 def test_a_second_signal_stops_it_at_once():
     with pytest.raises(StoppedError, match="at once"):
         kill_twice(StopOnSignal())
-
-
-def test_one_process_a_folder(tmp_path):
-    with only_process(tmp_path), pytest.raises(InputError, match="another process"), only_process(tmp_path):
-        pass
-    with only_process(tmp_path):
-        pass
