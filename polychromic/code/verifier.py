@@ -17,7 +17,7 @@ from polychromic.code.prompting import Strategy, answer_region, resolved
 from polychromic.code.python_ast import Parser, normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
-from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
+from polychromic.sandbox import Cases, Judgement, Limits, Outcome, Program, Sandbox
 from polychromic.sandbox.nouns import JudgeMode
 
 DistinctBy = Literal["approach", "program", "behaviour"]
@@ -119,17 +119,40 @@ def verify_completions(
         SandboxError: the sandbox cannot be trusted here.
     """
     found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
+    box = open_sandbox(judging)
+    answers = gold_answers([problem for problem, _ in items], box)
     pairs = zip(items, found, strict=True)
-    programs = [program(problem, extracted.source, judging.judge) for (problem, _), extracted in pairs]
-    for index, judgement in open_sandbox(judging).judge_each(programs):
+    programs = [
+        differential(problem, extracted.source, answers.get(problem.id))
+        if problem.differential
+        else program(problem, extracted.source, judging.judge)
+        for (problem, _), extracted in pairs
+    ]
+    for index, judgement in box.judge_each(programs):
         yield index, verdict(judgement, found[index], items[index][0].entry_point, judging.distinct_by)
+
+
+def gold_answers(problems: Sequence[Problem], box: Sandbox) -> dict[str, Cases | str]:
+    """By problem, the gold program's answers on every input where they decide, or why it gave none.
+
+    They are computed once, confined, and kept as long as the sandbox is open.
+    """
+    judged = {problem.id: problem for problem in problems if problem.differential and not has_many_answers(problem)}
+    golds = [Program(p.gold, p.entry_point, inputs=p.inputs, judge="record") for p in judged.values()]
+    return dict(zip(judged, box.record(golds), strict=True)) if golds else {}
+
+
+def differential(problem: Problem, source: str, known: Cases | str | None) -> Program:
+    """What the sandbox is given where the gold program's answers decide; without them nothing can be said."""
+    name, shown = problem.entry_point, problem.inputs[:MOST_INPUTS]
+    if isinstance(known, Cases):
+        return Program(source, name, inputs=shown, cases=known, atol=problem.atol or 1e-6)
+    reason = f"raise RuntimeError({f'the gold program: {known}'!r})"
+    return Program(source, name, reason if known else zero_tests(problem), problem.prompt, shown)
 
 
 def program(problem: Problem, source: str, judge: JudgeMode = "split") -> Program:
     """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
-    if problem.differential:
-        shown = problem.inputs[:MOST_INPUTS]
-        return Program(source, problem.entry_point, differential_tests(problem), inputs=shown, judge=judge)
     setup = prompt_preamble(problem.prompt, problem.entry_point) if problem.entry_point else ""
     name, asked = problem.entry_point, source
     readable = Parser(1).parse(source)[0] is not None and source.strip()
@@ -163,46 +186,18 @@ def {method}(*arguments):
 """
 
 
-def differential_tests(problem: Problem) -> str:
-    """Tests that run the gold program beside the candidate, in the judge, and compare their outputs on every input.
+def has_many_answers(problem: Problem) -> bool:
+    """Whether several answers are right, so that the gold program's do not decide: HumanEval/32 asks for any zero."""
+    return problem.id.endswith("/32") and problem.entry_point == "find_zero"
 
-    Floats may differ by ``atol`` (1e-6 when it is 0) and one part in ten million.
-    """
-    return _DIFFERENTIAL.format(
-        gold=problem.gold,
-        entry=problem.entry_point,
-        inputs=list(problem.inputs),
-        atol=problem.atol or 1e-6,
-        residual=problem.id.endswith("/32") and problem.entry_point == "find_zero",
+
+def zero_tests(problem: Problem) -> str:
+    """Tests that put the answer into the polynomial, whose function the prompt defines."""
+    return (
+        "def check(candidate):\n"
+        f"    for arguments in {list(problem.inputs)!r}:\n"
+        "        assert abs(poly(*arguments, candidate(*arguments))) <= 1e-4, arguments\n"
     )
-
-
-_DIFFERENTIAL = """\
-import copy as _copy
-
-_SPACE = {{"__name__": "gold"}}
-exec({gold!r}, _SPACE)
-
-def _same(got, want):
-    if type(got) is not type(want) and not (isinstance(got, (int, float)) and isinstance(want, (int, float))):
-        return False
-    if isinstance(want, float) or isinstance(got, float):
-        return got == want or abs(got - want) <= {atol!r} + 1e-7 * abs(want) or (got != got and want != want)
-    if isinstance(want, (list, tuple)):
-        return len(got) == len(want) and all(map(_same, got, want))
-    if isinstance(want, dict):
-        return got.keys() == want.keys() and all(_same(got[key], want[key]) for key in want)
-    return got == want
-
-def check(candidate):
-    for arguments in {inputs!r}:
-        want = _SPACE[{entry!r}](*_copy.deepcopy(arguments))
-        got = candidate(*_copy.deepcopy(arguments))
-        if {residual!r}:  # several zeros are right: the polynomial's value decides
-            assert abs(_SPACE["poly"](*arguments, got)) <= 1e-4, arguments
-        else:
-            assert _same(got, want), arguments
-"""
 
 
 def verdict(judgement: Judgement, extracted: Extraction, entry_point: str, distinct_by: DistinctBy) -> Verdict:

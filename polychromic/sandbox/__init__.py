@@ -2,6 +2,6 @@
 
 from polychromic.sandbox.box import Sandbox
 from polychromic.sandbox.doctor import sandbox_report
-from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
+from polychromic.sandbox.nouns import Cases, Judgement, Limits, Outcome, Program
 
-__all__ = ["Judgement", "Limits", "Outcome", "Program", "Sandbox", "sandbox_report"]
+__all__ = ["Cases", "Judgement", "Limits", "Outcome", "Program", "Sandbox", "sandbox_report"]

@@ -8,15 +8,19 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from polychromic.core.errors import InputError, SandboxError
-from polychromic.sandbox import frames, judge, wire
-from polychromic.sandbox.nouns import Judgement, Limits, Outcome, Program
+from polychromic.sandbox import cases, frames, judge, wire
+from polychromic.sandbox.nouns import Cases, Judgement, Limits, Outcome, Program
 from polychromic.sandbox.selftest import CANARIES, verify
 from polychromic.sandbox.worker import Worker, readable
 
 ATTEMPTS = 3
+MOST_KNOWN = 4096  # judgements that are kept for programs that come again
+WIDE = Limits(cpu_seconds=120.0, memory_bytes=4 * 2**30, output_bytes=2**28)
+"""What a gold program may use while its answers are recorded."""
 Confinement = Literal["required", "unsafe_none"]
 
 
@@ -40,6 +44,7 @@ class Sandbox:
         self.report: dict[str, Any] = {}
         self._workers: list[Worker] = []
         self._known: dict[str, Judgement] = {}
+        self._answers: dict[str, Cases | str] = {}
 
     def __enter__(self) -> Sandbox:
         """Starts the workers and tests them."""
@@ -78,8 +83,22 @@ class Sandbox:
         keys = list(fresh)
         for number, judgement in self._raw([fresh[key] for key in keys]):
             self._known[keys[number]] = judgement
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
             for index in places[keys[number]]:
                 yield index, judgement
+
+    def record(self, golds: Iterable[Program]) -> list[Cases | str]:
+        """The answers of programs with ``judge="record"`` on their inputs, or in words why there are none.
+
+        They are computed once, under wide limits, and kept as long as the sandbox is open.
+        """
+        keys = {fingerprint(gold, WIDE): gold for gold in golds}
+        fresh = [key for key in keys if key not in self._answers]
+        programs = [replace(keys[key], limits=replace(WIDE, modules=self.limits.modules)) for key in fresh]
+        for number, judgement in self._raw(programs):
+            self._answers[fresh[number]] = _cases(judgement)
+        return [self._answers[key] for key in keys]
 
     def _raw(self, programs: list[Program]) -> Iterator[tuple[int, Judgement]]:
         """Judgements in any order, each program run once, or again where the sandbox itself broke."""
@@ -163,6 +182,16 @@ def _before_running(program: Program, limits: Limits) -> Judgement | None:
     return None
 
 
+def _cases(judgement: Judgement) -> Cases | str:
+    rows = judgement.outputs or ()
+    missing = next((row for row in rows if type(row) is not tuple), None)
+    if judgement.outcome is not Outcome.NOT_JUDGED or missing is not None or not rows:
+        return f"{judgement.outcome}: {judgement.detail}" if missing is None else str(missing)
+    packed = cases.pack([call for call, _ in rows], [answer for _, answer in rows])
+    digest = hashlib.sha256(packed).hexdigest()
+    return Cases(packed, digest, judgement.seconds, max(len(answer) for _, answer in rows))
+
+
 def _judgement(reply: dict[str, Any], program: Program) -> Judgement:
     return Judgement(
         Outcome(reply["outcome"]), reply["detail"], reply["outputs"], round(reply["seconds"], 4), program.judge
@@ -172,5 +201,7 @@ def _judgement(reply: dict[str, Any], program: Program) -> Judgement:
 def fingerprint(program: Program, limits: Limits) -> str:
     """Equal for programs that must get the same judgement: line endings and trailing blank lines do not matter."""
     source = program.source.replace("\r\n", "\n").rstrip()
-    parts = (source, program.entry_point, program.tests, program.setup, program.inputs, program.judge)
+    digest = program.cases.digest if program.cases else ""
+    asked = (program.entry_point, program.tests, program.setup, program.inputs, program.judge, digest, program.atol)
+    parts = (source, *asked)
     return hashlib.sha256(wire.encode((parts, repr(program.limits or limits), sys.version_info[:3]))).hexdigest()

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from polychromic.sandbox import boot, confine, frames, judge, wire
+from polychromic.sandbox.endings import BrokenError
 from polychromic.sandbox.nouns import Limits
 from polychromic.sandbox.zygote import END, ENDED, FORK, PID
-
-
-class BrokenError(RuntimeError):
-    """The sandbox itself failed: nothing was learned about the program."""
 
 
 @dataclass

@@ -19,12 +19,13 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from polychromic.sandbox import boot, frames, wire
+from polychromic.sandbox import boot, cases, frames, standard, wire
 from polychromic.sandbox.bases import base_of, content
+from polychromic.sandbox.endings import BrokenError, Ended, builtin_name
 from polychromic.sandbox.lent import SPACE
 from polychromic.sandbox.mirror import ProgramError, Remote
 from polychromic.sandbox.nouns import Outcome
-from polychromic.sandbox.session import UNHEARD, WORDS, BrokenError, Ended, Session, builtin_name
+from polychromic.sandbox.session import UNHEARD, WORDS, Session
 
 RECURSION = 1000  # the interpreter's default, which a test may have changed
 BROKEN = "broken"  # reported in the place of an outcome
@@ -50,7 +51,7 @@ def judge(job: dict[str, Any], channel: int, report: Callable[[list[Any]], None]
         report([(BROKEN, str(error))])
         return
     report([(str(outcome), detail[:WORDS])])
-    rows: list[str] = []
+    rows: list[Any] = []
 
     def hand_over() -> None:
         if rows:
@@ -58,15 +59,30 @@ def judge(job: dict[str, Any], channel: int, report: Callable[[list[Any]], None]
             rows.clear()
 
     session.on_wait, session.writes_back = hand_over, True
+    row = _recorded if job["judge"] == "record" else _behaviour
     for frame in inputs:
-        rows.append(_behaviour(session, frame))
+        rows.append(row(session, frame))
     hand_over()
+
+
+def _recorded(session: Session, frame: bytes) -> Any:
+    """The call and a right program's answer to it as bytes, or in words why there is none."""
+    try:
+        return frame, wire.encode(("ok", session.again(frame)), codec=standard.PLAIN)
+    except Ended as end:
+        return f"{end.outcome}: {end.detail}"
+    except wire.WireError as error:
+        return f"{Outcome.NOT_PLAIN_DATA}: {error}"
+    except BaseException as error:  # noqa: BLE001 - the program may have raised anything
+        return f"{Outcome.EXCEPTION}: {_text(error)} in {session.shown()}"
 
 
 def _tested(job: dict[str, Any], session: Session, entry: Any) -> tuple[Outcome, str]:
     """The outcome of the tests."""
     if job["judge"] == "inproc":
         return Outcome.PASSED, "judged in the program's own process"
+    if job["cases"]:
+        return cases.run(session, job["cases"], job["atol"])
     if not job["tests"].strip():
         return Outcome.NOT_JUDGED, "no tests"
     outcome, detail = _run_tests(job, session, entry)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 CROWDED = 10
 """No program has more than so many times its wall limit, however long it has waited for a processor."""
+
+GOLD_TIMES = 4
+"""A program may take so many times the gold program's CPU time (as evalplus has it, 2305.01210)."""
 
 JudgeMode = Literal["split", "inproc"]
 
@@ -77,6 +80,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Cases:
+    """A gold program's answers, recorded once (``Sandbox.record``): ``packed`` with the calls, and what they took.
+
+    ``seconds`` is the gold program's CPU time, ``largest`` its longest answer in bytes.
+    """
+
+    packed: bytes
+    digest: str
+    seconds: float
+    largest: int
+
+    def limits(self, usual: Limits) -> Limits:
+        """What a program may use that has to give these answers: the usual, or multiples of what gold needed."""
+        return replace(
+            usual,
+            cpu_seconds=max(usual.cpu_seconds, GOLD_TIMES * self.seconds),
+            output_bytes=max(usual.output_bytes, 2 * self.largest),
+            memory_bytes=max(usual.memory_bytes, 64 * self.largest),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A program to judge.
 
@@ -84,6 +109,8 @@ class Program:
     a stub that calls the program in its own process. ``setup`` (the prompt's helpers) runs before the tests, on the
     judge's side. ``inputs`` are argument tuples of plain data on which the program's behaviour is recorded.
     ``judge="inproc"`` runs the tests beside the program, for tests that need its classes: such a pass can be forged.
+    With ``cases`` there are no tests: the program has to give the recorded answers, floats within ``atol``, under
+    limits that follow from them. ``judge="record"`` asks for such answers on ``inputs``.
     ``limits`` are this program's own, in the place of the sandbox's (``modules`` stay the sandbox's).
     """
 
@@ -92,8 +119,10 @@ class Program:
     tests: str = ""
     setup: str = ""
     inputs: tuple[tuple[Any, ...], ...] | None = None
-    judge: JudgeMode = "split"
+    judge: JudgeMode | Literal["record"] = "split"
     limits: Limits | None = None
+    cases: Cases | None = None
+    atol: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +135,9 @@ class Judgement:
 
     outcome: Outcome
     detail: str = ""
-    outputs: tuple[str, ...] | None = None
+    outputs: tuple[Any, ...] | None = None
     seconds: float = 0.0
-    mode: JudgeMode = "split"
+    mode: JudgeMode | Literal["record"] = "split"
 
     @property
     def passed(self) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import copy
 import importlib
-import reprlib
 import select
 import sys
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from typing import Any, NoReturn
 from polychromic.sandbox import frames, standard, wire
 from polychromic.sandbox.bases import base_of
 from polychromic.sandbox.confine import HELLO
+from polychromic.sandbox.endings import SELF_REPORTED, BrokenError, Ended, builtin_name, shown
 from polychromic.sandbox.lent import Lent
 from polychromic.sandbox.mirror import Mirrors, RemoteClass, error_of, number_of
 from polychromic.sandbox.nouns import Limits, Outcome
@@ -26,29 +25,6 @@ MOST_NESTED = 100  # calls of the program and of the tests' callables inside eac
 ENTRY = 0  # the entry point's number
 WORDS = 300  # characters of a detail
 PATIENCE = 20.0  # milliseconds of waiting for an answer before what is known is reported
-# What the confined side may say about itself; a claim to have passed is not among them.
-SELF_REPORTED = {
-    Outcome.EXCEPTION,
-    Outcome.SYNTAX_ERROR,
-    Outcome.MISSING_ENTRY_POINT,
-    Outcome.IMPORT_ERROR,
-    Outcome.MEMORY,
-    Outcome.OUTPUT_LIMIT,
-    Outcome.EXITED,
-    Outcome.NOT_PLAIN_DATA,
-    Outcome.WRONG_ANSWER,
-}
-
-
-class Ended(BaseException):
-    """There will be no further answers."""
-
-    def __init__(self, outcome: Outcome, detail: str) -> None:
-        self.outcome, self.detail = outcome, detail
-
-
-class BrokenError(RuntimeError):
-    """The sandbox itself failed: nothing was learned about the program."""
 
 
 class Session:
@@ -93,7 +69,7 @@ class Session:
         tests = job["setup"] + "\n" + job["tests"] if job["judge"] == "inproc" else ""
         bounds = (self.limits.output_bytes, self.limits.depth)
         self.label = job["entry_point"]
-        self._send(wire.encode((job["judge"], job["source"], job["entry_point"], tests, bounds)))
+        self.send(wire.encode((job["judge"], job["source"], job["entry_point"], tests, bounds)))
         entry = self._heard(wire.Shared([]))
         if type(entry) is RemoteClass:
             self.trusted.add(entry)
@@ -145,13 +121,13 @@ class Session:
         Raises:
             Ended, Exception: as ``call``.
         """
-        shared = wire.Shared()
-        (self.arguments,) = wire.decode(frame, self.limits.depth + FED_BACK, self, shared)
         heard = self.remembered.get(frame, UNHEARD)
-        if self.ended or heard == UNHEARD:
-            return self.call(*self.arguments)
-        shared = wire.Shared(shared.items)
-        return self._understood(heard, shared, self._decoded(heard, shared))
+        if heard != UNHEARD and not self.ended:
+            return self.understood(frame, heard)
+        if self.ended:
+            raise self.ended
+        self.send(frame)
+        return self.understood(frame, self.received(frame))
 
     def framed(self, message: tuple[Any, ...], shared: wire.Shared | None = None) -> bytes:
         """A request's frame; its containers are entered in ``shared``."""
@@ -167,10 +143,11 @@ class Session:
             if self.answered:  # it may be the program's own answer that the tests hand back
                 self._end(Outcome.NOT_PLAIN_DATA, f"an answer that cannot be handed back ({error})")
             self._end(Outcome.HARNESS_ERROR, f"the tests pass what is not plain data ({error}): use judge='inproc'")
-        self._send(frame)
+        self.send(frame)
         return self._heard(wire.Shared(shared.items), frame)
 
-    def _send(self, frame: bytes) -> None:
+    def send(self, frame: bytes) -> None:
+        """Sends a frame, perhaps before the replies to earlier ones are read."""
         try:
             frames.send(self.channel, frame)
         except frames.GoneError:
@@ -179,22 +156,52 @@ class Session:
     def _heard(self, shared: wire.Shared, frame: bytes | None = None) -> Any:
         """What the program's reply means; until it comes, the program may ask for what it was lent."""
         while True:
-            if not _readable(self.channel, PATIENCE):
-                self.on_wait()
-            try:
-                received = frames.receive(self.channel, self.limits.output_bytes + SLACK)
-            except frames.GoneError:
-                self._end(Outcome.KILLED, "")
-            except frames.LongError as error:
-                self._end(Outcome.OUTPUT_LIMIT, str(error))
+            received = self._next_frame()
             reply = self._decoded(received, shared)
             match reply:
                 case ("ask", str(operation), int(number), *rest):
-                    self._send(self._lend(operation, number, tuple(rest)))
+                    self.send(self._lend(operation, number, tuple(rest)))
                     continue
-            if frame and self.remembered.get(frame) == UNHEARD and len(received) <= MOST_REMEMBERED:
-                self.remembered[frame] = received
+            self._remember(frame, received)
             return self._understood(received, shared, reply)
+
+    def _next_frame(self) -> bytes:
+        if not _readable(self.channel, PATIENCE):
+            self.on_wait()
+        try:
+            return frames.receive(self.channel, self.limits.output_bytes + SLACK)
+        except frames.GoneError:
+            self._end(Outcome.KILLED, "")
+        except frames.LongError as error:
+            self._end(Outcome.OUTPUT_LIMIT, str(error))
+
+    def received(self, call: bytes) -> bytes:
+        """The program's next frame, which should answer ``call``; ``understood`` tells what it means.
+
+        Raises:
+            Ended: there is none.
+        """
+        self.calls += 1
+        frame = self._next_frame()
+        self._remember(call, frame)
+        return frame
+
+    def understood(self, call: bytes, received: bytes) -> Any:
+        """The answer in a frame to the call of the entry point in another.
+
+        Raises:
+            Ended, Exception: as ``call``.
+        """
+        shared = wire.Shared()
+        (self.arguments,) = wire.decode(call, self.limits.depth + FED_BACK, self, shared)
+        self.answer, shared = (), wire.Shared(shared.items)
+        value = self._understood(received, shared, self._decoded(received, shared))
+        self.answer = (value,)
+        return value
+
+    def _remember(self, frame: bytes | None, received: bytes) -> None:
+        if frame and self.remembered.get(frame) == UNHEARD and len(received) <= MOST_REMEMBERED:
+            self.remembered[frame] = received
 
     def _decoded(self, frame: bytes, shared: wire.Shared) -> Any:
         try:
@@ -289,8 +296,8 @@ class Session:
 
     def shown(self) -> str:
         """The last call and its answer, shortened."""
-        answer = "".join(f" -> {_shown(value)}" for value in self.answer)
-        return f"{self.label}({', '.join(map(_shown, self.arguments))}){answer}"
+        answer = "".join(f" -> {shown(value)}" for value in self.answer)
+        return f"{self.label}({', '.join(map(shown, self.arguments))}){answer}"
 
     def _end(self, outcome: Outcome, detail: str) -> NoReturn:
         self.ended = Ended(outcome, detail)
@@ -326,25 +333,7 @@ def _resolved(name: str, origin: str, value: Any) -> Any:
     return module if origin == "module" else getattr(module, name)
 
 
-def builtin_name(error: BaseException) -> str:
-    """The name of an exception's class, or of the first built-in one that it derives from."""
-    names = (kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind)
-    return next(names, "Exception")
-
-
 def _readable(descriptor: int, milliseconds: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(milliseconds))
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
-_SHORT.maxstring = _SHORT.maxother = 80
-
-
-def _shown(value: Any) -> str:
-    try:
-        return _SHORT.repr(value)
-    except (ValueError, RecursionError, MemoryError):  # an int with too many digits, deep nesting
-        return f"<{type(value).__name__}>"

@@ -191,3 +191,23 @@ def refill(item: Any, content: Any) -> None:
             raise WireError("garbled data (content)")
     except (TypeError, ValueError, AttributeError) as error:
         raise WireError("garbled data (content)") from error
+
+
+class Plain:
+    """The codec of built-ins and listed types."""
+
+    mutable = MUTABLE
+
+    def describe(self, value: Any) -> tuple[str, Any] | None:
+        """As ``describe``."""
+        return describe(value)
+
+    def build(self, name: str, payload: Any) -> Any:
+        """As ``build``; refuses any other name."""
+        value = build(name, payload)
+        if value is None:
+            raise WireError("garbled data (name)")
+        return value
+
+
+PLAIN = Plain()

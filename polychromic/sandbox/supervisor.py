@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polychromic.sandbox import boot, frames, judge, wire
-from polychromic.sandbox.children import BrokenError, Judge, Zygote, ending
+from polychromic.sandbox.children import Judge, Zygote, ending
+from polychromic.sandbox.endings import BrokenError
 from polychromic.sandbox.nouns import CROWDED, Limits, Outcome
 
 PROCESSORS = os.cpu_count() or 1

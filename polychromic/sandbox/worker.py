@@ -75,10 +75,12 @@ class Worker:
         Raises:
             GoneError: the worker is dead.
         """
-        limits = program.limits or self.limits
+        limits = limits_of(program, self.limits)
         self.deadline = time.monotonic() + CROWDED * limits.wall + GRACE_SECONDS
         job = {name: getattr(program, name) for name in ("source", "entry_point", "tests", "setup", "inputs", "judge")}
-        job["limits"] = asdict(limits)
+        job |= {"limits": asdict(limits), "cases": b"", "atol": program.atol}
+        if program.cases:
+            job["cases"] = program.cases.packed
         inputs = None if program.inputs is None else len(program.inputs)
         frames.send(
             self._in, wire.encode((inputs, job["limits"], wire.encode(job)))
@@ -106,6 +108,12 @@ class Worker:
         self._log.seek(0)
         lines = self._log.read()[-2000:].decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit status {self.process.returncode}"
+
+
+def limits_of(program: Program, usual: Limits) -> Limits:
+    """What a program may use where ``usual`` is what most may."""
+    own = program.limits or usual
+    return program.cases.limits(own) if program.cases else own
 
 
 def _folder_of(module: str) -> str:
