@@ -141,7 +141,9 @@ def prove_judge(task: Task, examples: Sequence[Example], trust: Trust) -> None:
         (controls.OTHER, trust.by_chance),
     ):
         if kind in found and found[kind].share > bound:
-            faults.append(f"accepts {found[kind].accepted} of {found[kind].judged} times: {kind}{_cases(found[kind])}")
+            faults.append(
+                f"accepts {found[kind].accepted} of {found[kind].judged} controls {kind!r}{_cases(found[kind])}"
+            )
     if not faults:
         return
     said = f"data.task: {task.name} {'; '.join(faults)}"
