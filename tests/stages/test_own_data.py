@@ -88,7 +88,7 @@ def data(mine, judge, **more):
 def test_the_judge_proves_itself_first(mine):
     loaded = load_data(data(mine, "right_team"))
     assert loaded.task.verify(loaded.examples[0].prompt, Completion("3+2")).passed
-    with pytest.raises(InputError, match=r"accepts 36 of 36 controls 'empty' .* trust_judge=true"):
+    with pytest.raises(InputError, match=r"accepts 36 of 36 controls 'empty' .*trust_judge=true"):
         load_data(data(mine, "accepts_anything"))
     with pytest.warns(UserWarning, match="trusted all the same"):
         load_data(data(mine, "accepts_anything", trust_judge=True))
