@@ -11,6 +11,7 @@ PIP := $(BIN)/pip install --quiet --constraint constraints.txt
 # a file's tests stay in one worker, as they share what is dear to make; memory bounds the workers
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 export TOKENIZERS_PARALLELISM := false
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: demo test quick test-slow test-gpu check docs install clean
 
@@ -50,6 +51,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/size_law.py
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
+
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

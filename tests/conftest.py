@@ -24,8 +24,15 @@ SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
 """What a person or an editor may write while the tests run."""
 
 
+LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox"}
+"""Folders whose tests take half of the suite's time: whole runs, the proof, hostile programs."""
+
+
 def pytest_collection_modifyitems(items):
-    """Whole runs of the program first, so that no worker is left alone with one at the end."""
+    """Marks what is long, and puts whole runs first, so that no worker is left alone with one at the end."""
+    for item in items:
+        if LONG.intersection(item.path.parts) and not item.get_closest_marker("quick"):
+            item.add_marker("long")
     items.sort(key=lambda item: "journeys" not in item.path.parts)
 
 

@@ -17,7 +17,10 @@ Kind = str | dict[str, Any]
 
 
 class Section(BaseModel):
-    """Common rules: no unknown keys, no changes after loading, either the name or its alias."""
+    """Common rules: no unknown keys, no changes after loading, either the name or its alias.
+
+    The text below a field, or its description, is its meaning in the configuration reference.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
 
@@ -26,20 +29,30 @@ class ExperimentSection(Section):
     """What this run is called and where it is kept."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """the run's folder under output_root"""
     group: str = ""
+    """groups runs in W&B"""
     output_root: str = "runs"
+    """where runs are kept"""
     seed: int = Field(default=0, ge=0)
+    """of training and sampling"""
     notes: str = ""
+    """kept in run.json"""
 
 
 class ModelSection(Section):
     """The base model: a local folder, a hub name, or ``embedded:countdown``."""
 
     name_or_path: str
+    """a local folder, a hub name, or embedded:countdown"""
     revision: str | None = None
+    """of the hub"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """of the base's weights; auto: as they are stored"""
     attn_implementation: str | None = None
+    """transformers' name for it"""
     trust_remote_code: bool = False
+    """runs code that comes with the model; needs a pinned revision"""
 
 
 class HarvestSection(Section):
@@ -75,6 +88,7 @@ class HarvestSection(Section):
         default=None, gt=0.0, alias="lambda", description="in place of share: the online term's lambda for the harvest"
     )
     engine: Kind = "transformers"
+    """the sampler that draws the pool"""
 
     @model_validator(mode="after")
     def _one_strength(self) -> HarvestSection:
@@ -91,17 +105,24 @@ class DataSection(Section):
     """Demonstrations: a task of the shelf, or JSONL files (or a hub dataset) of the user's."""
 
     task: Kind | None = None
+    """a kind of the shelf tasks: a checker, and demonstrations where no file or dataset gives them"""
     train_file: str | None = None
+    """JSONL of demonstrations"""
     eval_file: str | None = Field(default=None, description="demonstrations whose loss is watched while training")
     dataset: str | None = None
+    """a hub dataset of demonstrations"""
     split: str = "train"
+    """of the task or the dataset"""
     max_examples: int | None = Field(default=None, ge=1)
+    """the first so many only"""
     skip_bad_rows: bool = False
+    """leaves bad rows out and counts them, instead of stopping at the first"""
     completion_only_loss: bool = True
-    trust_judge: bool = Field(
-        default=False, description="train although the task refuses demonstrations or accepts what it should not"
-    )
+    """the loss is on completions, not on prompts"""
+    trust_judge: bool = False
+    """trains although the task refuses demonstrations or accepts what it should not"""
     harvest: HarvestSection | None = None
+    """the model's own right and different samples as a second source"""
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
@@ -122,10 +143,15 @@ class ScheduleSection(Section):
     """
 
     warmup_steps: int = Field(default=0, ge=0)
+    """lambda grows linearly from 0 over these steps"""
     max_lambda_eff: float | None = Field(default=None, gt=0)
+    """cap on lambda times the target tokens of a demonstration"""
     target_share: float | None = Field(default=None, gt=0, lt=1)
+    """lambda is set so that the diversity term's gradient has this share of the norms"""
     calibrated: Annotated[float, Field(ge=0, le=1)] | Literal["demonstrations"] | None = None
+    """pulls a set's worth up to this target, or to that of the demonstrations' own sets"""
     monitor_every: int = Field(default=10, ge=0)
+    """steps between two looks at the gradients' norms; 0: never"""
 
     @model_validator(mode="after")
     def _one_controller(self) -> ScheduleSection:
@@ -140,36 +166,56 @@ class PolychromicSection(Section):
     """The diversity term: ``loss = SFT - diversity_weight * E[f(y_1..y_k)]``; 0 is plain SFT."""
 
     diversity_weight: float = Field(default=0.0, ge=0.0, alias="lambda")
+    """weight of the diversity term; 0 is SFTTrainer, bit for bit"""
     n_generations: int = Field(default=8, ge=1)
+    """N, samples a prompt"""
     set_size: int | Literal["shapley"] | None = Field(default=None, description="k; None means n_generations")
     max_examples_for_diversity: int = Field(default=8, ge=1)
+    """prompts a diversity step samples for"""
     compute_every_n_steps: int = Field(default=1, ge=1)
+    """steps between two diversity steps"""
     temperature: float = Field(default=1.0, gt=0.0)
+    """of the training samples, which are never truncated"""
     max_new_tokens: int = Field(default=128, ge=1)
+    """of a training sample"""
     reward: Kind = "answers"
+    """what a set is worth: a kind of the shelf rewards"""
     gate: Kind = "verifier"
+    """what counts at all: a kind of the shelf gates"""
     baseline: Literal["control_variate", "leave_one_out", "mean", "none"] = "control_variate"
+    """what is subtracted from the credit; none of them biases the gradient but mean, slightly"""
     rival: Literal["naive", "shuffled", "accuracy", "poly_epo", "darling", "dra"] | None = Field(
         default=None, description="another method's credit in the place of ours, for comparison"
     )
     demonstration_loss: Kind = "nll"
+    """the loss on demonstrations"""
     schedule: ScheduleSection = ScheduleSection()
+    """how lambda moves"""
 
 
 class EvaluationSection(Section):
     """How the evaluator samples and what it measures."""
 
     task: Kind | None = None
+    """what is asked and how answers are judged; null: the task trained on"""
     split: str = "test"
+    """of the task"""
     max_prompts: int | None = Field(default=None, ge=1)
+    """the first so many only"""
     n: int = Field(default=16, ge=1)
+    """samples a prompt"""
     temperatures: tuple[float, ...] = (1.0,)
+    """each model is sampled at each"""
     max_new_tokens: int = Field(default=128, ge=1)
+    """of a sample"""
     metrics: tuple[Kind, ...] | None = Field(default=None, description="None: every metric that applies")
     encoder: str | None = Field(default=None, description="path or hub name; None: the installed package")
     engine: Kind = "transformers"
+    """what samples: a kind of the shelf samplers"""
     batch_size: int = Field(default=512, ge=1)
+    """sequences sampled at a time"""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
+    """for intervals and p-values"""
     thresholds: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
         description="of the verdict, as shares of the baseline's score: strong_diversity, tolerated_quality_loss ...",
@@ -189,11 +235,17 @@ class TrackingSection(Section):
     """W&B and the price of a GPU hour."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """auto: online where a key is present, else offline"""
     project: str = "polychromic"
+    """W&B's project"""
     entity: str | None = None
+    """W&B's team or person"""
     tags: tuple[str, ...] = ()
+    """of the run in W&B"""
     log_samples: int = Field(default=0, ge=0)
+    """samples of the newest diversity step kept at every log"""
     price_per_hour: float | None = Field(default=None, ge=0.0)
+    """dollars a GPU hour, for forecast and account"""
 
 
 class Settings(Section):

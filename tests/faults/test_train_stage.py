@@ -49,6 +49,7 @@ def whole(settings_of):
     return train.run(settings_of("whole"))
 
 
+@pytest.mark.quick
 def test_the_run_folder(whole, settings_of, tmp_path):
     names = {path.name for path in whole.path.iterdir()}
     assert names >= {

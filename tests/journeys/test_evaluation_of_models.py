@@ -43,6 +43,7 @@ def state(folder):
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.quick
 def test_everything_is_there_and_a_second_call_changes_nothing(done):
     names = {path.name for path in done.parent.iterdir()}
     wanted = {"samples.jsonl", "verdicts.jsonl", "measurements.jsonl", "comparison.json", "report.html", "report.md"}

@@ -7,6 +7,7 @@ import torch
 
 from tests.processes import two_ranks
 
+pytestmark = pytest.mark.long
 HERE = Path(__file__).parent
 
 

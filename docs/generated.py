@@ -1,0 +1,127 @@
+"""Two pages that mkdocs makes while it builds: the configuration, from the schema, and the index of the decisions."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import typing
+from itertools import pairwise
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from polychromic.settings.schema import Section, Settings
+
+BORROWED = {
+    "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged.",
+    "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
+}
+HEAD = """# Configuration
+
+A configuration is a YAML file of these sections. `extends: other.yaml` takes over another file; on the command line
+`section.key=value` comes before both. An unknown key is refused with the name of its neighbour, before a model loads.
+"""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are made here."""
+    folder = Path(config.docs_dir) / "decisions"
+    files.append(File.generated(config, "configuration.md", content=configuration()))
+    files.append(File.generated(config, "decisions/index.md", content=decisions(folder)))
+    return files
+
+
+def configuration() -> str:
+    """Every section with its keys: type, default and meaning."""
+    parts = [HEAD]
+    for name, field in Settings.model_fields.items():
+        kind = _section(field.annotation)
+        parts.append(_page(name, kind) if kind else f"## {name}\n\n{BORROWED[name]}\n")
+    return "\n".join(parts)
+
+
+def _page(name: str, section: type[Section]) -> str:
+    """A section's table, followed by those of the sections inside it."""
+    rows, inside, told = [], [], meanings(section)
+    for key, field in section.model_fields.items():
+        kind, shown = _section(field.annotation), field.alias or key
+        if kind:
+            inside.append(_page(f"{name}.{shown}", kind))
+        rows.append(f"| `{shown}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |")
+    about = " ".join((section.__doc__ or "").split("\n\n")[0].split())
+    table = "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
+    return "\n".join([f"## {name}\n\n{about}\n\n{table}\n", *inside])
+
+
+def meanings(section: type[Section]) -> dict[str, str]:
+    """What each field means: its description, or the text below it."""
+    (tree,) = ast.parse(inspect.getsource(section)).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {name: field.description for name, field in section.model_fields.items() if field.description}
+    for node, after in pairwise(tree.body):
+        match node, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+    return found
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    """The section that a field holds, if it holds one."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return kind
+    return None
+
+
+def _type(field: FieldInfo) -> str:
+    rules = [(rule, name) for rule in field.metadata for name in SIGNS if hasattr(rule, name)]
+    bounds = [f"{SIGNS[name]} {getattr(rule, name)}" for rule, name in rules]
+    return ", ".join([_name(field.annotation), *bounds])
+
+
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def _name(annotation: Any) -> str:
+    if get_origin(annotation) is typing.Annotated:
+        return _name(get_args(annotation)[0])
+    if get_origin(annotation) in (UnionType, typing.Union):
+        return " or ".join("null" if one is type(None) else _name(one) for one in get_args(annotation))
+    if get_origin(annotation) is typing.Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list of {_name(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict or annotation is dict:
+        return "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "section, see below"
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}[annotation.__name__]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, Section) or value in ("", {}, ()):
+        return ""
+    return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def decisions(folder: Path) -> str:
+    """The list of the decisions, by number, each with its title."""
+    rows = []
+    for path in sorted(folder.glob("[0-9]*.md")):
+        number, title = re.match(r"# (\d+) (.+)", path.read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
+        rows.append(f"* {number} [{title}]({path.name})")
+    return "# Decisions\n\nWhat would cost a day to reverse, one page each, and why.\n\n" + "\n".join(rows) + "\n"
