@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polychromic.core.errors import InputError
+from polychromic.records.rows import FloatOrNaN
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -63,24 +64,37 @@ def per_passing_answer(cost: Cost, passed: int) -> dict[str, float]:
     }
 
 
-def account(costs: Mapping[str, Cost], baseline: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRow:
+    """What a model took; ``multiplier`` is its device seconds against the baseline's. NaN for what is not known."""
+
+    model: str
+    tokens: FloatOrNaN
+    device_seconds: FloatOrNaN
+    dollars: FloatOrNaN
+    tokens_per_second: FloatOrNaN
+    multiplier: FloatOrNaN
+
+
+def account(costs: Mapping[str, Cost], baseline: str) -> list[AccountRow]:
     """One row a model: tokens, device seconds, dollars, tokens a second, and the multiplier against the baseline."""
-    own = costs.get(baseline)
-    return [
-        {
-            "model": model,
-            "tokens": cost.tokens,
-            "device_seconds": cost.device_seconds,
-            "dollars": cost.dollars,
-            "tokens_per_second": cost.tokens_per_second,
-            "multiplier": multiplier(cost, own) if own else math.nan,
-        }
-        for model, cost in costs.items()
-    ]
+    return [AccountRow(**_facts(model, costs, baseline)) for model in costs]
+
+
+def _facts(model: str, costs: Mapping[str, Cost], baseline: str) -> dict[str, Any]:
+    cost, own = costs[model], costs.get(baseline)
+    return {
+        "model": model,
+        "tokens": cost.tokens,
+        "device_seconds": cost.device_seconds,
+        "dollars": cost.dollars,
+        "tokens_per_second": cost.tokens_per_second,
+        "multiplier": multiplier(cost, own) if own else math.nan,
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SampleCounts:
     """The samples of one model: how many there are, are judged and passed, and for how many the time is known.
 
     ``wall_seconds`` are those of the clock, beside the device's own.
@@ -102,16 +116,59 @@ class Drawn:
         return "" if self.passed else f"none of {self.judged} judged samples passed"
 
 
-def sampling_account(costs: Mapping[str, Cost], drawn: Mapping[str, Drawn], baseline: str) -> list[dict[str, Any]]:
-    """The rows of ``account`` with the samples, those that passed, and what one that passed came to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRow(AccountRow):
+    """What a model's samples took, and what one that passed came to; NaN with a ``reason``."""
+
+    samples: int
+    judged: int
+    passed: int
+    wall_seconds: FloatOrNaN
+    reason: str
+    device_seconds_per_pass: FloatOrNaN
+    tokens_per_pass: FloatOrNaN
+    dollars_per_pass: FloatOrNaN
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """What all pieces of one stage took, and on what device."""
+
+    stage: str
+    device: str
+    seconds: float
+    processor_seconds: float
+    dollars: FloatOrNaN
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCost:
+    """The content of ``cost.json``: the account of an evaluation's samples and of its stages."""
+
+    price_per_hour: float | None
+    models: tuple[SamplingRow, ...]
+    stages: tuple[StageRow, ...]
+
+
+def sampling_account(costs: Mapping[str, Cost], counts: Mapping[str, SampleCounts], baseline: str) -> list[SamplingRow]:
+    """The account with the samples, those that passed, and what one that passed came to.
 
     NaN with a ``reason`` where the time is not known of every sample or nothing passed.
     """
     rows = []
-    for row in account(costs, baseline):
-        facts = drawn[row["model"]]
-        answers = per_passing_answer(costs[row["model"]], facts.passed)
-        counts = {"samples": facts.samples, "judged": facts.judged, "passed": facts.passed}
-        spent = {"wall_seconds": facts.wall_seconds, "reason": facts.reason}
-        rows.append(row | counts | spent | {f"{name}_per_pass": value for name, value in answers.items()})
+    for model, cost in costs.items():
+        own, each = counts[model], per_passing_answer(cost, counts[model].passed)
+        rows.append(
+            SamplingRow(
+                **_facts(model, costs, baseline),
+                samples=own.samples,
+                judged=own.judged,
+                passed=own.passed,
+                wall_seconds=own.wall_seconds,
+                reason=own.reason,
+                device_seconds_per_pass=each["device_seconds"],
+                tokens_per_pass=each["tokens"],
+                dollars_per_pass=each["dollars"],
+            )
+        )
     return rows

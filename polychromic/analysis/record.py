@@ -18,7 +18,7 @@ from polychromic.analysis.nouns import (
 )
 from polychromic.analysis.resampling import Plan
 from polychromic.analysis.verdict import Thresholds
-from polychromic.core.errors import RecordError
+from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.rows import read_noun
 
@@ -59,6 +59,24 @@ class Comparison:
     seeds: tuple[SeedDifference, ...] = ()
     flags: tuple[Flag, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses rows about models and metrics that nothing is said of.
+
+        Raises:
+            InputError: there are such rows.
+        """
+        frontier = self.frontier
+        models = {self.settings.baseline, *frontier.models, *(row.model for row in self.scores)}
+        models |= {row.model for row in self.verdicts}
+        models |= {name for row in self.differences for name in (row.a, row.b)}
+        metrics = {row.signature for row in self.scores} | {frontier.quality, frontier.diversity} - {""}
+        metrics |= {row.metric for row in self.differences} | {row.metric for row in self.seeds}
+        for what, named, known in (("models", models, self.models), ("metrics", metrics, self.metrics)):
+            if unknown := named - set(known):
+                raise InputError(f"{what}: {len(unknown)} have rows and are not among them")
+        if frontier.models and not (frontier.quality and frontier.diversity):
+            raise InputError("frontier: it has curves and does not say of what")
 
     @property
     def baseline(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from polychromic.analysis.resampling import Array, scores
 from polychromic.core.errors import InputError, SettingsError
 from polychromic.core.facts import MetricFacts, read_signature
-from polychromic.records.measurements import MeasurementRow, read_facts
+from polychromic.records.measurements import MeasurementRow, read_record
 from polychromic.settings.catalog import kind_class
 
 CellKey = tuple[str, float, str]
@@ -95,7 +95,7 @@ def known_facts(path: str | Path, rows: Iterable[MeasurementRow]) -> dict[str, M
         InputError: neither knows a row's metric.
         RecordError: what is stored is wrong.
     """
-    facts = read_facts(path)
+    facts = read_record(path).facts
     for signature in dict.fromkeys(row.signature for row in rows):
         if signature in facts:
             continue

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polychromic.certificate import exact, toy
+from polychromic.certificate import exact, shelf, toy
 from polychromic.certificate.lines import Line, above, below
 from polychromic.core.nouns import Labels
 from polychromic.diversity.kernels import clusters
 from polychromic.objective import diversity_objective, surrogate
 from polychromic.objective.baseline import BaselineKind
 from polychromic.objective.credit import group_credit
+from polychromic.settings.schema import Kind
 
 SECTION = "negative controls"
 DETECTED = 0.01
@@ -33,6 +34,9 @@ NUCLEUS = 0.9
 DRIFT = 0.3
 """Standard deviation of the step between the policy that drew replayed samples and the present one."""
 
+LINKED = 0.4
+"""Cosine distance up to which the toy's texts are one cluster: "red" then links two that are far apart."""
+
 Matrix = NDArray[np.float64]
 
 
@@ -41,7 +45,7 @@ class Bench:
     """A policy, all its sets of four samples, their values and their right advantages."""
 
     seed: int = 2
-    reward: str = "semantic"
+    reward: Kind = "semantic"
     baseline: BaselineKind = "leave_one_out"
 
     @cached_property
@@ -57,7 +61,7 @@ class Bench:
     @cached_property
     def objective(self) -> diversity_objective.DiversityObjective:
         """The objective under test."""
-        reward, gate = exact.Remembered(exact.make_reward(self.reward)), exact.make_gate("none")
+        reward, gate = exact.Remembered(shelf.make_reward(self.reward)), shelf.make_gate(shelf.COUNT_ALL)
         return diversity_objective.DiversityObjective(reward, gate, SAMPLES, self.baseline)
 
     @cached_property
@@ -113,7 +117,7 @@ def shared_reward_centred(bench: Bench) -> float:
 
 def credit_recentred(bench: Bench) -> float:
     """Leave-one-out credit of Distinct-n, minus its own mean over the set."""
-    bench = Bench(bench.seed, "lexical distinct", "none")
+    bench = Bench(bench.seed, {"kind": "lexical", "statistic": "distinct"}, "none")
     return bench.error(bench.expected(bench.advantages - bench.advantages.mean(axis=1, keepdims=True), bench.logq))
 
 
@@ -180,10 +184,10 @@ def undivided_accumulation(bench: Bench) -> float:
 
 def labels_of_the_whole_set(bench: Bench) -> float:
     """Clusters of the whole set taken as if they were labels: one sample can join the clusters of two others."""
-    clustered = Bench(bench.seed, "clusters")
+    clustered = Bench(bench.seed, {"kind": "clusters", "threshold": LINKED})
     rows = []
     for samples in clustered.sets.sets:
-        labels = clusters(toy.ToyEmbedder().embed(samples.texts), exact.CLUSTER_THRESHOLD)
+        labels = clusters(toy.ToyEmbedder().embed(samples.texts), LINKED)
         rows.append(group_credit(Labels(tuple(labels.tolist())), [1.0] * SAMPLES, SAMPLES).values / SAMPLES)
     return clustered.error(clustered.expected(np.array(rows), clustered.logq))
 

@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from polychromic.certificate import toy
+from polychromic.certificate import shelf, toy
 from polychromic.certificate.lines import Line, below
 from polychromic.core.nouns import Evidence, SampleSet, SetFunction, Verdict
-from polychromic.core.protocols import Gate, Reward
-from polychromic.objective import baseline, diversity_objective, surrogate
+from polychromic.core.protocols import Form, Gate, Reward
+from polychromic.objective import baseline, surrogate
 from polychromic.objective.credit import SetSize
+from polychromic.objective.diversity_objective import DiversityObjective
 from polychromic.rewards.mixture import as_set_function
-from polychromic.settings.catalog import build
+from polychromic.settings.schema import Kind
 
 TOLERANCE = 1e-10
 FLOOR = 1e-3
 TEMPERATURE = 1.3
 SAMPLES = 3
-CLUSTER_THRESHOLD = 0.4
-
-REWARDS: dict[str, str | dict[str, Any]] = {
-    "answers": "answers",
-    "semantic": "semantic",
-    "lexical jaccard": "lexical",
-    "lexical distinct": {"kind": "lexical", "statistic": "distinct"},
-    "lexical ead": {"kind": "lexical", "statistic": "ead", "vocabulary": 50},
-    "vendi": "vendi",
-    "vendi q=2": {"kind": "vendi", "q": 2.0},
-    "logdet": "logdet",
-    "clusters": {"kind": "clusters", "threshold": CLUSTER_THRESHOLD},
-    "mixture of pairs": {"kind": "mixture", "parts": ["semantic", "lexical"], "weights": [2.0, 1.0]},
-    "mixture of answers and vendi": {"kind": "mixture", "parts": ["answers", "vendi"]},
-    "quality x semantic": {"kind": "quality", "of": "semantic"},
-}
-PAIRWISE = frozenset({"semantic", "lexical jaccard", "mixture of pairs"})
-GATES: dict[str, dict[str, Any]] = {
-    "verifier": {"kind": "verifier", "truncated": "valid"},
-    "likelihood": {"kind": "likelihood", "threshold": -1.0, "truncated": "valid"},
-    "wellformed": {"kind": "wellformed"},
-    "none": {"kind": "none", "truncated": "valid"},
-}
-
-
-def make_reward(name: str) -> Reward:
-    """A reward of the table, with the toy's encoder."""
-    reward: Reward = build("rewards", REWARDS[name], embedder=toy.ToyEmbedder())
-    return reward
-
-
-def make_gate(name: str) -> Gate:
-    """A gate of the table, with the toy's reference."""
-    gate: Gate = build("gates", GATES[name], reference=toy.reference_scores)
-    return gate
 
 
 class Remembered:
@@ -126,7 +92,7 @@ def relative_error(estimate: Tensor, exact: Tensor) -> float:
     return float((estimate - exact).norm() / max(float(exact.norm()), FLOOR))
 
 
-def with_past(objective: diversity_objective.DiversityObjective) -> diversity_objective.DiversityObjective:
+def with_past(objective: DiversityObjective) -> DiversityObjective:
     """The objective after batches that gave its baseline coefficients away from their start."""
     rng = np.random.default_rng(0)
     reference = rng.random(40)
@@ -134,35 +100,44 @@ def with_past(objective: diversity_objective.DiversityObjective) -> diversity_ob
     return objective
 
 
-def set_sizes(reward: str, n: int) -> dict[SetSize, list[int]]:
-    """Every set size a reward allows, with the sizes it averages."""
-    lone = [] if reward in PAIRWISE else [1]
+def set_sizes(form: Form, n: int) -> dict[SetSize, list[int]]:
+    """Every set size that evidence of this form allows, with the sizes it averages."""
+    lone = [] if form == "pairs" else [1]
     sizes: dict[SetSize, list[int]] = {k: [k] for k in [*lone, *range(2, n + 1)]}
     return sizes | {"shapley": list(range(1, n + 1))}
 
 
-def reward_errors(name: str, sets: toy.Multisets) -> dict[tuple[str, SetSize, str], float]:
-    """Relative error of the expected gradient for every gate, set size and baseline of one reward."""
-    theta, reward = toy.parameters(1), Remembered(make_reward(name))
+def reward_errors(entry: Kind, sets: toy.Multisets) -> dict[tuple[str, SetSize, str], float]:
+    """Relative error of the expected gradient for every gate, set size and baseline of one reward.
+
+    Infinite where the evidence is not of the form that the reward states.
+    """
+    theta, reward = toy.parameters(1), Remembered(shelf.make_reward(entry))
+    honest = all(
+        shelf.form_of(reward.evidence(samples, verdicts)) == reward.form
+        for samples, verdicts in zip(sets.sets, sets.verdicts, strict=True)
+    )
+    if not honest:
+        return {("any", "shapley", "any"): math.inf}
     errors: dict[tuple[str, SetSize, str], float] = {}
-    for gate_name in GATES:
-        gate = make_gate(gate_name)
-        for set_size, sizes in set_sizes(name, sets.n).items():
+    for gate_entry in shelf.entries("gates"):
+        gate = shelf.make_gate(gate_entry)
+        for set_size, sizes in set_sizes(reward.form, sets.n).items():
             exact = exact_gradient(theta, reward, gate, sizes)
             for kind in baseline.KINDS:
-                objective = with_past(diversity_objective.DiversityObjective(reward, gate, set_size, kind))
+                objective = with_past(DiversityObjective(reward, gate, set_size, kind))
                 advantages = objective.advantages(sets.sets, sets.verdicts).advantages
                 estimate = expected_estimate(theta, sets, advantages)
-                errors[gate_name, set_size, kind] = relative_error(estimate, exact)
+                errors[shelf.named(gate_entry), set_size, kind] = relative_error(estimate, exact)
     return errors
 
 
-def exact_lines() -> list[Line]:
+def exact_lines(more: Sequence[Kind] = ()) -> list[Line]:
     """One line for each reward: the worst of all gates, set sizes and baselines."""
     sets = toy.Multisets(SAMPLES)
     lines = []
-    for name in REWARDS:
-        errors = reward_errors(name, sets)
-        claim = f"{name}: E[estimate] = gradient, {len(errors)} settings"
+    for entry in shelf.rewards(more):
+        errors = reward_errors(entry, sets)
+        claim = f"{shelf.named(entry)}: E[estimate] = gradient, {len(errors)} settings"
         lines.append(below("enumeration", claim, max(errors.values()), TOLERANCE))
     return lines

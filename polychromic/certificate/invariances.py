@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from polychromic.certificate import exact, toy
+from polychromic.certificate import exact, shelf, toy
 from polychromic.certificate.lines import Line, below, zero
 from polychromic.core.nouns import Distances, Evidence, Labels
 from polychromic.objective import diversity_objective, surrogate
 from polychromic.objective.credit import SetSize, group_credit
+from polychromic.settings.schema import Kind
 
 SECTION = "invariances"
 SAMPLES = 4
@@ -22,8 +24,9 @@ RARE = 1e-5
 """Probability of the junk answer whose gain or loss is watched."""
 
 
-def _objective(reward: str, gate: str = "none") -> diversity_objective.DiversityObjective:
-    made = diversity_objective.DiversityObjective(exact.make_reward(reward), exact.make_gate(gate), SAMPLES)
+def _objective(reward: Kind) -> diversity_objective.DiversityObjective:
+    gate = shelf.make_gate(shelf.COUNT_ALL)
+    made = diversity_objective.DiversityObjective(shelf.make_reward(reward), gate, SAMPLES)
     return exact.with_past(made)
 
 
@@ -38,10 +41,10 @@ def _advantages(
     return objective.advantages([toy.sample_set(one) for one in outcomes], verdicts).advantages
 
 
-def permutation() -> float:
+def permutation(rewards: Sequence[Kind]) -> float:
     """Largest change of an advantage when the samples of its set change places."""
     worst = 0.0
-    for name in exact.REWARDS:
+    for name in rewards:
         rng = np.random.default_rng(0)
         outcomes = _draw(rng, 12)
         order = rng.permutation(SAMPLES)
@@ -61,10 +64,10 @@ def other_prompts() -> float:
     return max(float(np.abs(batch - alone).max()) for batch in batches)
 
 
-def own_sample() -> float:
+def own_sample(rewards: Sequence[Kind]) -> float:
     """Largest change of what is subtracted from a sample's credit when that sample is exchanged."""
     worst = 0.0
-    for name in ("answers", "semantic", "vendi"):
+    for name in rewards:
         for others in _draw(np.random.default_rng(2), 10):
             variants = [(outcome, *others[1:]) for outcome in range(len(toy.OUTCOMES))]
             objective = _objective(name)
@@ -132,12 +135,13 @@ def junk_threshold(pairwise: bool, set_size: SetSize, samples: int = 3) -> float
     return abs(float(loss / gain) / predicted - 1.0)
 
 
-def invariance_lines() -> list[Line]:
+def invariance_lines(more: Sequence[Kind] = ()) -> list[Line]:
     """One line for each invariance, and the threshold for pairs and for answers."""
+    rewards = shelf.rewards(more)
     lines = [
-        below(SECTION, "order of the samples, all rewards", permutation(), ROUNDING),
+        below(SECTION, "order of the samples, all rewards", permutation(rewards), ROUNDING),
         below(SECTION, "advantages do not see the batch's other prompts", other_prompts(), ROUNDING),
-        below(SECTION, "what is subtracted does not see its own sample", own_sample(), ROUNDING),
+        below(SECTION, "what is subtracted does not see its own sample", own_sample(rewards), ROUNDING),
         below(SECTION, "1, 2, 4 and 8 micro-batches", micro_batches(), ROUNDING),
         zero(SECTION, "state through a checkpoint", resumed()),
     ]

@@ -9,30 +9,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from polychromic.certificate import exact, toy
+from polychromic.certificate import shelf, toy
 from polychromic.certificate.lines import Line, below
+from polychromic.core.protocols import Form
 from polychromic.objective import baseline
 from polychromic.objective.credit import Credit, SetSize
 from polychromic.objective.diversity_objective import DiversityObjective
+from polychromic.settings import catalog
+from polychromic.settings.schema import Kind
 
 PROMPTS = 6
 SAMPLES = 4
 SPREADS = (0.3, 0.6, 0.9, 1.2, 1.5, 1.8)
 """The toy prompts differ in how peaked their policies are."""
 PASTS = 4
-LIMIT = 1.1
+LIMITS: dict[Form, float] = {"labels": 1.1, "pairs": 1.1, "set function": 1.2}
+"""A set function's reference, the others' mean share, says less about a sample than those in closed form."""
 
-CASES: tuple[tuple[str, str, SetSize], ...] = (
-    ("answers", "verifier", 2),
-    ("answers", "verifier", 4),
-    ("answers", "verifier", "shapley"),
-    ("semantic", "none", 4),
-    ("semantic", "verifier", 4),
-    ("lexical distinct", "none", 4),
-    ("logdet", "none", 4),
-    ("vendi", "none", 4),
-    ("quality x semantic", "none", 4),
-)
+Case = tuple[Kind, Kind, SetSize]
+
+
+def cases() -> list[Case]:
+    """Reward, gate and set size of every line: labels of right answers at three sizes, all else as whole sets."""
+    found: list[Case] = []
+    for entry in shelf.rewards():
+        form = shelf.make_reward(entry).form
+        if form == "labels":
+            found += [(entry, shelf.PASSED_COUNT, size) for size in (2, SAMPLES, "shapley")]
+        else:
+            found += [(entry, gate, SAMPLES) for gate in (shelf.COUNT_ALL, shelf.PASSED_COUNT)[: 1 + (form == "pairs")]]
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,9 @@ def learnt(people: Population, kind: baseline.BaselineKind, batches: int = 200, 
     return out
 
 
-def case(reward_name: str, gate_name: str, set_size: SetSize) -> Population:
+def case(reward: Kind, gate: Kind, set_size: SetSize) -> Population:
     """The population of one reward, gate and set size."""
-    objective = DiversityObjective(exact.make_reward(reward_name), exact.make_gate(gate_name), set_size)
+    objective = DiversityObjective(shelf.make_reward(reward), shelf.make_gate(gate), set_size)
     sets = toy.Multisets(SAMPLES)
     found = [one.credit for one in objective.credits(sets.sets, sets.verdicts)]
     thetas = [toy.parameters(10 + p, spread) for p, spread in enumerate(SPREADS)]
@@ -118,8 +124,10 @@ def variances(people: Population) -> dict[str, float]:
 def variance_lines() -> list[Line]:
     """One line for each case: the control variate's variance over the oracle's."""
     lines = []
-    for name, gate, set_size in CASES:
-        found = variances(case(name, gate, set_size))
-        claim = f"{name}, gate {gate}, set size {set_size}: control variate / oracle"
-        lines.append(below("variance", claim, found["control_variate"] / found["oracle"], LIMIT))
+    for reward, gate, set_size in cases():
+        found = variances(case(reward, gate, set_size))
+        limit = LIMITS[shelf.make_reward(reward).form]
+        kind = catalog.split(gate)[0]
+        claim = f"{shelf.named(reward)}, gate {kind}, set size {set_size}: control variate / oracle"
+        lines.append(below("variance", claim, found["control_variate"] / found["oracle"], limit))
     return lines

@@ -9,13 +9,27 @@ import click
 
 
 @click.command("certify")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar="KIND",
+    help="A reward to prove beside those of the shelf: a kind, {kind: ..., option: ...}, or ./mine.py:Class.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
-def command(as_json: bool) -> None:
-    """Prove the gradient of the objective, and that known mistakes would be seen; exit status 1 if a line fails."""
+def command(rewards: tuple[str, ...], as_json: bool) -> None:
+    """Prove the gradient under every reward, and that known mistakes would be seen; exit status 1 if a line fails."""
+    import yaml
+
+    from polychromic.settings import catalog
     from polychromic.stages import certify
 
+    more = [yaml.safe_load(reward) for reward in rewards]
+    for reward in more:
+        catalog.check("rewards", reward)
+
     sections = []
-    for section in certify.run():
+    for section in certify.run(more):
         sections.append(section)
         if not as_json:
             name = section.lines[0].section

@@ -127,8 +127,9 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
 
 def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     """What a person wants to know first: the verdicts, the table and the paths; as values and as lines."""
+    from polychromic.analysis.cost import EvaluationCost
     from polychromic.analysis.record import read_comparison
-    from polychromic.records.jsonl import read_json
+    from polychromic.records.rows import read_noun
     from polychromic.reporting.tables import headline, number, sampling_table
 
     comparison = read_comparison(page.parent / "comparison.json")
@@ -139,14 +140,20 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     lines += ["", f"at temperature {comparison.temperature:g}; + better and - worse than the baseline beyond doubt", ""]
     lines += [*_folded(header, rows), ""]
     account = page.parent / "cost.json"
-    cost = read_json(account) if account.exists() else {}
-    if cost.get("models"):
-        spent = sampling_table(cost["models"], comparison.baseline)
+    cost = read_noun(account, EvaluationCost) if account.exists() else None
+    if cost and cost.models:
+        spent = sampling_table(cost.models, comparison.baseline)
         lines += ["cost of sampling", "", *_folded(*spent), ""]
-        lines += [f"{row['model']}: {row['reason']}" for row in cost["models"] if row["reason"]]
+        lines += [f"{row.model}: {row.reason}" for row in cost.models if row.reason]
     lines.append(f"report: {page}")
-    result = {"report": str(page), "verdicts": comparison.verdicts, "header": header, "rows": rows, "cost": cost}
-    return result, lines
+    result: dict[str, Any] = {
+        "report": str(page),
+        "verdicts": comparison.verdicts,
+        "header": header,
+        "rows": rows,
+        "cost": cost or {},
+    }
+    return result | {"cost": cost or {}}, lines
 
 
 def _cell(score: Any, number: Any) -> str:

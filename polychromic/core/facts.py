@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from polychromic.core.errors import InputError
@@ -51,6 +51,10 @@ class MetricFacts:
     headline: int = 0
     options: Mapping[str, str] = field(default_factory=dict, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.direction not in (-1, 0, 1):
+            raise InputError(f"direction: -1, 0 and 1 are allowed, not {self.direction!r:.20}")
+
     @classmethod
     def of(cls, metric: Meaning | type[Meaning], signature: str) -> MetricFacts:
         """The facts of a metric under this signature; ``{option}`` in its title is the signature's value.
@@ -61,25 +65,6 @@ class MetricFacts:
         title = metric.title.format_map(_Options(options))
         headline = 0 if options.get("scope") == CORPUS else metric.headline
         return cls(signature, kind, title, Role(metric.role), metric.direction, headline, options)
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> MetricFacts:
-        """The inverse of ``to_row``.
-
-        Raises:
-            InputError: a field is missing, unknown or of another type.
-        """
-        try:
-            found = cls(**{**row, "role": Role(row["role"])})
-            if found.direction not in (-1, 0, 1) or not isinstance(found.headline, int):
-                raise ValueError(f"direction {found.direction!r}, headline {found.headline!r}")
-            return found
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"not the facts of a metric: {error}") from None
-
-    def to_row(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
     @property
     def whole(self) -> bool:

@@ -33,6 +33,20 @@ def messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in prompt.content]
 
 
+def answer_opening(tokenizer: Any) -> tuple[int, ...]:
+    """The tokens by which the chat template opens an answer; none without a template, or where it marks no opening."""
+    if not tokenizer.chat_template:
+        return ()
+
+    def turn(opened: bool) -> list[int]:
+        asked = [{"role": "user", "content": "?"}]
+        encoded = tokenizer.apply_chat_template(asked, add_generation_prompt=opened, tokenize=True, return_dict=True)
+        return list(encoded["input_ids"])
+
+    asked, opened = turn(opened=False), turn(opened=True)
+    return tuple(opened[len(asked) :]) if opened[: len(asked)] == asked else ()
+
+
 def training_row(example: Example) -> dict[str, Any]:
     """The example in TRL's prompt-completion form."""
     if isinstance(example.prompt.content, str):

@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.rows import read_noun
 
 PACKAGES = (
     "polychromic",
@@ -32,6 +33,39 @@ PACKAGES = (
 COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
+
+
+@dataclass(frozen=True, slots=True)
+class WandbId:
+    """The run's name at W&B, and how it was kept: "online" or "offline"."""
+
+    id: str
+    mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is read of ``run.json``; the file holds more for people, such as the account of a harvest.
+
+    ``started`` and ``finished`` are UTC times, ``seconds`` those of training.
+    """
+
+    settings_hash: str = ""
+    settings: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    started: str = ""
+    finished: str | None = None
+    seconds: float | None = None
+    wandb: WandbId | None = None
+
+    def setting(self, section: str, *names: str) -> Any:
+        """A setting under the first of its names that the file has; None when it has none."""
+        found = self.settings.get(section) or {}
+        return next((found[name] for name in names if name in found), None)
+
+    def number(self, section: str, *names: str) -> float | None:
+        """A setting that is a number; None when it is none."""
+        value = self.setting(section, *names)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +117,11 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
-        return self.run_json.exists() and bool(read_json(self.run_json).get("finished"))
+        return self.record().finished is not None
+
+    def record(self) -> RunRecord:
+        """What ``run.json`` says, an empty record without one; raises RecordError when it is damaged."""
+        return read_noun(self.run_json, RunRecord) if self.run_json.exists() else RunRecord()
 
 
 def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, int]) -> RunFolder:
@@ -95,7 +133,7 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
         InputError: the folder holds a run of another configuration, or something that is no run at all.
     """
     folder = refuse_other_run(path, settings)
-    same = folder.run_json.exists() and read_json(folder.run_json).get("settings_hash") == settings_hash(settings)
+    same = folder.record().settings_hash == settings_hash(settings)
     if folder.begun or same:
         return folder
     write_json(
@@ -139,10 +177,10 @@ def finish_run(folder: RunFolder, **facts: Any) -> None:
 
 
 def _same_configuration(folder: RunFolder, settings: Mapping[str, Any]) -> None:
-    stored = read_json(folder.run_json)
-    if stored.get("settings_hash") == settings_hash(settings):
+    stored = folder.record()
+    if stored.settings_hash == settings_hash(settings):
         return
-    changed = differences(_decisive(stored.get("settings") or {}), _decisive(settings))
+    changed = differences(_decisive(stored.settings), _decisive(settings))
     if not changed:
         return
     named = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")

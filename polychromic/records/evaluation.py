@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from polychromic.core.nouns import Verdict
+from polychromic.records.rows import read_noun
 from polychromic.records.samples import StoredSet, read_sets
 from polychromic.records.verdicts import VerdictKey, read_verdicts
 
 Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """The content of ``evaluation.json``: what the folder is an evaluation of, and what its stages were made from.
+
+    ``pins`` are the settings that may not change, ``weights`` the digest of each model's adapter, ``stages`` the
+    signature of each later stage's inputs, ``metric_files`` the digests of metrics that are no part of the package.
+    """
+
+    pins: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
+    metric_files: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_revision: str | None = None
+    price_per_hour: float | None = None
 
 
 class EvaluationFolder:
@@ -43,6 +62,15 @@ class EvaluationFolder:
     def comparison(self) -> Path:
         """Scores, paired comparisons and verdicts on the variants."""
         return self.path / "comparison.json"
+
+    @property
+    def record_file(self) -> Path:
+        """What the folder is an evaluation of."""
+        return self.path / "evaluation.json"
+
+    def record(self) -> EvaluationRecord:
+        """What ``evaluation.json`` says, an empty record without one; raises RecordError when it is damaged."""
+        return read_noun(self.record_file, EvaluationRecord) if self.record_file.exists() else EvaluationRecord()
 
     def sets(self) -> Sequence[StoredSet]:
         """The sample sets, none without a file; raises what ``read_sets`` raises."""

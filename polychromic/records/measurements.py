@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from polychromic.core.errors import InputError, RecordError
+from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
 from polychromic.core.nouns import Measurement
-from polychromic.records.jsonl import read_json
-from polychromic.records.rows import FloatOrNaN, read_nouns
+from polychromic.records.rows import FloatOrNaN, read_noun, read_nouns
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +76,25 @@ def facts_path(measurements: str | Path) -> Path:
     return Path(measurements).with_suffix(".json")
 
 
-def read_facts(measurements: str | Path) -> dict[str, MetricFacts]:
-    """What the metrics of a measurements file mean, by signature; empty for a file that does not say.
+@dataclass(frozen=True, slots=True)
+class MeasurementsRecord:
+    """The file beside ``measurements.jsonl``: what the metrics mean, and the signature of what they were made of."""
+
+    metrics: tuple[MetricFacts | str, ...] = ()
+    signature: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, MetricFacts]:
+        """The metrics by signature; a file of an older version knows the signatures only."""
+        return {each.signature: each for each in self.metrics if isinstance(each, MetricFacts)}
+
+
+def read_record(measurements: str | Path) -> MeasurementsRecord:
+    """What stands beside a measurements file; an empty record when nothing does.
 
     Raises:
-        RecordError: the facts are wrong.
+        RecordError: it is damaged.
     """
     path = facts_path(measurements)
-    rows = read_json(path).get("metrics", []) if path.exists() else []
-    try:
-        found = [MetricFacts.from_row(row) for row in rows if not isinstance(row, str)]
-    except InputError as error:
-        raise RecordError(f"{path}: metrics: {error}") from None
-    return {facts.signature: facts for facts in found}
+    return read_noun(path, MeasurementsRecord) if path.exists() else MeasurementsRecord()

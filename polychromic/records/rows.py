@@ -153,12 +153,13 @@ def _union(choices: list[_Decode], optional: bool) -> _Decode:
     def decode(value: Any) -> Any:
         if value is None and optional:
             return None
-        for choice in choices[:-1]:
+        reasons = []
+        for choice in choices:
             try:
                 return choice(value)
-            except ValueError:
-                continue
-        return choices[-1](value)
+            except ValueError as error:
+                reasons.append(error)
+        raise reasons[0 if isinstance(value, Mapping) else -1]
 
     return decode
 
@@ -189,7 +190,7 @@ def _fixed(parts: list[_Decode]) -> _Decode:
 def _mapping(part: _Decode) -> _Decode:
     def decode(value: Any) -> dict[str, Any]:
         _expect(isinstance(value, Mapping), "an object", value)
-        return {str(name): _within(str(name), part, each) for name, each in value.items()}
+        return {str(name): _within(repr(name)[:60], part, each) for name, each in value.items()}
 
     return decode
 

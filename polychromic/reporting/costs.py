@@ -6,14 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from polychromic.analysis.cost import Cost, Drawn, sampling_account
+from polychromic.analysis.cost import Cost, EvaluationCost, SampleCounts, SamplingRow, StageRow, sampling_account
 from polychromic.core.nouns import Status
 from polychromic.records.costs import TimingRow, read_costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import read_json
 from polychromic.records.verdicts import VerdictKey, verdict_keys
 
 COST = "cost.json"
@@ -32,46 +29,36 @@ class _Share:
     tokens: int | None
 
 
-def evaluation_cost(folder: Folder, baseline: str) -> dict[str, Any]:
-    """The account as one object: ``models``, a row each, and ``stages``, wall-clock and processor seconds of each.
+def evaluation_cost(folder: Folder, baseline: str) -> EvaluationCost | None:
+    """The account: a row for each model, and wall-clock and processor seconds of each stage.
 
     A model's row is about the samples that exist: one that was drawn twice, because a crash lost it, counts once. The
-    stages' seconds are all that was spent and finished. Empty when the folder has no ``costs.jsonl``.
+    stages' seconds are all that was spent and finished. None when the folder has no ``costs.jsonl``.
     """
     folder = opened(folder)
     rows = read_costs(folder.path)
     if not rows:
-        return {}
-    price = _price(folder.path)
-    stages = [_stage(name, rows, price) for name in dict.fromkeys(row.stage for row in rows)]
-    return {"price_per_hour": price, "models": _models(folder, rows, baseline, price), "stages": stages}
+        return None
+    price = folder.record().price_per_hour
+    stages = tuple(_stage(name, rows, price) for name in dict.fromkeys(row.stage for row in rows))
+    return EvaluationCost(price, tuple(_models(folder, rows, baseline, price)), stages)
 
 
-def _price(folder: Path) -> float | None:
-    path = folder / "evaluation.json"
-    return read_json(path).get("price_per_hour") if path.exists() else None
-
-
-def _stage(name: str, rows: Sequence[TimingRow], price: float | None) -> dict[str, Any]:
+def _stage(name: str, rows: Sequence[TimingRow], price: float | None) -> StageRow:
     own = [row for row in rows if row.stage == name]
     cost = Cost(name, 0, math.fsum(row.seconds for row in own), price_per_hour=price)
-    return {
-        "stage": name,
-        "device": ", ".join(dict.fromkeys(row.device for row in own)),
-        "seconds": cost.seconds,
-        "processor_seconds": math.fsum(row.processor_seconds for row in own),
-        "dollars": cost.dollars,
-    }
+    device = ", ".join(dict.fromkeys(row.device for row in own))
+    return StageRow(name, device, cost.seconds, math.fsum(row.processor_seconds for row in own), cost.dollars)
 
 
 def _models(
     folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, price: float | None
-) -> list[dict[str, Any]]:
+) -> list[SamplingRow]:
     shares, verdicts = _shares(rows), folder.judged()
     held: dict[str, list[VerdictKey]] = {}
     for stored in folder.sets():
         held.setdefault(stored.model, []).extend(verdict_keys(stored))
-    costs, drawn = {}, {}
+    costs, counts = {}, {}
     for model, keys in held.items():
         known = [shares[key] for key in keys if key in shares]
         statuses = Counter(verdicts[key].status for key in keys if key in verdicts)
@@ -80,8 +67,8 @@ def _models(
         seconds = math.fsum(share.device_seconds for share in known) if whole else math.nan
         wall = math.fsum(share.wall_seconds for share in known) if whole else math.nan
         costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, price_per_hour=price)
-        drawn[model] = Drawn(len(keys), judged, statuses[Status.PASSED], len(known), wall)
-    return sampling_account(costs, drawn, baseline)
+        counts[model] = SampleCounts(len(keys), judged, statuses[Status.PASSED], len(known), wall)
+    return sampling_account(costs, counts, baseline)
 
 
 def _tokens(shares: Sequence[_Share]) -> float:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from polychromic.analysis.controls import Audit
+from polychromic.analysis.cost import AccountRow
 from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
 from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.core.escaping import one_line, visible
@@ -35,7 +36,7 @@ class Extras:
 
     runs: Mapping[str, Path] = field(default_factory=dict)
     lambdas: Mapping[str, float] = field(default_factory=dict)
-    cost: Sequence[Mapping[str, Any]] = ()
+    cost: Sequence[AccountRow] = ()
     title: str = ""
 
 
@@ -129,7 +130,7 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
     """The accounts of training and of the evaluation, as rows and as tables of the Markdown twin."""
     cost = extras.cost or runs.costs(extras.runs, baseline)
     spent = costs.evaluation_cost(folder, baseline)
-    heading, rows = tables.sampling_table(spent.get("models", ()), baseline)
+    heading, rows = tables.sampling_table(spent.models if spent else (), baseline)
     return {
         "cost": cost,
         "cost_table": tables.cost_markdown(cost) if cost else "",

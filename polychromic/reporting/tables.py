@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from polychromic.analysis.cost import AccountRow, SamplingRow
 from polychromic.analysis.nouns import NO_INTERVAL, Collapse, Difference, Efficiency, Interval, Matched, ScoreRow
 from polychromic.analysis.record import Comparison
 from polychromic.core.facts import MetricFacts, Role
@@ -226,18 +226,19 @@ def _collapse(row: Collapse | None) -> str:
     return f"none up to {row.samples}" if row.collapse is None else f"{row.collapse} of {row.samples}"
 
 
-def cost_markdown(rows: Sequence[Mapping[str, Any]]) -> markdown.Markdown:
+def cost_markdown(rows: Sequence[AccountRow]) -> markdown.Markdown:
     """The account of ``analysis.cost`` in Markdown."""
     names = ["model", "tokens", "device seconds", "dollars", "times the baseline"]
-    keys = ("device_seconds", "dollars", "multiplier")
-    return markdown.table(
-        names, [[row["model"], f"{row['tokens']:,}", *(number(row[key]) for key in keys)] for row in rows]
-    )
+    cells = [
+        [row.model, f"{row.tokens:,.0f}", *map(number, (row.device_seconds, row.dollars, row.multiplier))]
+        for row in rows
+    ]
+    return markdown.table(names, cells)
 
 
-def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[list[str], list[list[str]]]:
+def sampling_table(rows: Sequence[SamplingRow], baseline: str) -> tuple[list[str], list[list[str]]]:
     """Heading and cells of the account of sampling; the columns of dollars are there when a price is known."""
-    priced = any(row["dollars"] is not None and math.isfinite(row["dollars"]) for row in rows)
+    priced = any(math.isfinite(row.dollars) for row in rows)
     columns = [
         ("samples", "samples", 0),
         ("passed", "passed", 0),
@@ -251,7 +252,7 @@ def sampling_table(rows: Sequence[Mapping[str, Any]], baseline: str) -> tuple[li
         *([("dollars", "dollars", 2), ("dollars_per_pass", "dollars a pass", 2)] if priced else []),
     ]
     heading = ["model", *(name for _, name, _ in columns)]
-    return heading, [[row["model"], *(_amount(row[key], digits) for key, _, digits in columns)] for row in rows]
+    return heading, [[row.model, *(_amount(getattr(row, key), digits) for key, _, digits in columns)] for row in rows]
 
 
 def _amount(value: float | None, digits: int) -> str:

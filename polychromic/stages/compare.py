@@ -14,7 +14,7 @@ from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import read_rows, write_json, write_rows
-from polychromic.records.measurements import MeasurementRow, facts_path, read_facts
+from polychromic.records.measurements import MeasurementRow, MeasurementsRecord, facts_path, read_record
 from polychromic.records.rows import read_nouns
 
 LIKELY_BASELINES = ("sft", "baseline")
@@ -70,10 +70,10 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
             if owner.setdefault(model, name) != name:
                 raise InputError(f"{path}: holds a model {model!r}, which {files[owner[model]]} holds too")
         merged += rows
-        facts |= read_facts(path)
+        facts |= read_record(path).facts
     whole = Path(folder) / "measurements.jsonl"
     write_rows(whole, merged)
-    write_json(facts_path(whole), {"metrics": [each.to_row() for each in facts.values()]})
+    write_json(facts_path(whole), MeasurementsRecord(tuple(facts.values())))
     return Path(folder)
 
 

@@ -17,8 +17,14 @@ from polychromic.records.artefacts import file_digest, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.foreign import is_native, read_foreign
-from polychromic.records.jsonl import read_json, write_json, write_rows
-from polychromic.records.measurements import StoredMeasurement, measurement_row
+from polychromic.records.jsonl import write_json, write_rows
+from polychromic.records.measurements import (
+    MeasurementsRecord,
+    StoredMeasurement,
+    facts_path,
+    measurement_row,
+    read_record,
+)
 from polychromic.records.samples import StoredSet, group_sets, read_sets, sample_rows
 from polychromic.records.verdicts import VerdictKey, read_verdicts, verdict_row, verdicts_of
 from polychromic.settings.catalog import build, kind_class, kinds
@@ -85,7 +91,7 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
         RecordError: a row is wrong.
     """
     folder, measuring = opened(folder), measuring or Measuring()
-    path, about = folder.measurements, folder.path / "measurements.json"
+    path = folder.measurements
     if not folder.samples.exists():
         raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
     sets, verdicts = folder.sets(), folder.judged()
@@ -101,13 +107,13 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
             "versions": versions(),
         }
     )
-    if path.exists() and about.exists() and read_json(about).get("signature") == made_of:
+    if path.exists() and read_record(path).signature == made_of:
         return path
     with timed(folder.path, "measure"):
         found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
-    facts = [MetricFacts.of(metric, metric.signature).to_row() for metric in metrics]
-    write_json(about, {"signature": made_of, "metrics": facts, "versions": versions()})
+    facts = tuple(MetricFacts.of(metric, metric.signature) for metric in metrics)
+    write_json(facts_path(path), MeasurementsRecord(facts, made_of, versions()))
     return path
 
 

@@ -137,10 +137,9 @@ def _base_of(path: Path) -> ModelSection:
     folder = RunFolder(path)
     if not folder.adapter.is_file():
         raise MissingResourceError(f"{path}: the run has no adapter yet; finish it with `polychromic train`")
-    if folder.run_json.is_file():
-        settings = read_json(folder.run_json).get("settings") or {}
-        if isinstance(settings.get("model"), dict):
-            return ModelSection.model_validate(settings["model"])
+    section = folder.record().settings.get("model")
+    if section:
+        return ModelSection.model_validate(section)
     config = read_json(path / "adapter_config.json")
     name = config.get("base_model_name_or_path")
     if not name:

@@ -7,7 +7,7 @@ what it reads has changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
 from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
 from polychromic.records.costs import timed
-from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
+from polychromic.records.jsonl import to_jsonable, write_json
 from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
@@ -58,7 +58,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     folder = opened(out)
     task = _task(evaluation)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder.path)
+    manifest = _open(evaluation, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -76,7 +76,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     from polychromic.analysis.controls import Audit
 
     task, folder = _task(evaluation), opened(out)
-    _audit(evaluation, task, _open(evaluation, folder.path))
+    _audit(evaluation, task, _open(evaluation, folder))
     path = folder.path / AUDIT
     return list(read_noun(path, Audit).warnings) if path.exists() else []
 
@@ -84,7 +84,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
     task, folder = _task(evaluation), opened(out)
-    _open(evaluation, folder.path)
+    _open(evaluation, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
 
@@ -108,11 +108,18 @@ def _task(evaluation: Evaluation) -> Task:
     return task
 
 
-def _open(evaluation: Evaluation, folder: Path) -> _Manifest:
+def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
     resolve(one_base(evaluation.models))
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
-    weights, files = _weights(evaluation.models), digests(metrics)
-    manifest = _Manifest(folder, _pins(evaluation), weights, files, evaluation.price_per_hour)
+    present = EvaluationRecord(
+        pins=_pins(evaluation),
+        weights=_weights(evaluation.models),
+        metric_files=digests(metrics),
+        versions=versions(),
+        git_revision=git_revision(),
+        price_per_hour=evaluation.price_per_hour,
+    )
+    manifest = _Manifest(folder, present)
     manifest.open()
     return manifest
 
@@ -144,52 +151,54 @@ def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
 class _Manifest:
     """``evaluation.json``: what the folder is an evaluation of, and the signatures its later stages were made from."""
 
-    folder: Path
-    pins: dict[str, Any]
-    weights: dict[str, str]
-    metric_files: dict[str, str]
-    price_per_hour: float | None = None
-
-    @property
-    def path(self) -> Path:
-        return self.folder / "evaluation.json"
+    folder: EvaluationFolder
+    present: EvaluationRecord
 
     def open(self) -> None:
-        stored: dict[str, Any] = {"pins": self.pins, "weights": {}, "stages": {}}
-        if self.path.exists():
-            stored = read_json(self.path)
+        stored, place = self.folder.record(), self.folder.path
+        if self.folder.record_file.exists():
             self._same(stored)
-        elif self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
-            raise InputError(f"{self.folder}: is not empty and holds no evaluation of ours; choose another --out")
-        facts: dict[str, Any] = {"metric_files": self.metric_files} if self.metric_files else {}
-        facts |= {"versions": versions(), "git_revision": git_revision()}
-        if self.price_per_hour is not None:
-            facts["price_per_hour"] = self.price_per_hour
-        write_json(self.path, stored | facts | {"weights": stored["weights"] | self.weights})
+        elif place.is_file() or (place.is_dir() and any(place.iterdir())):
+            raise InputError(f"{place}: is not empty and holds no evaluation of ours; choose another --out")
+        self._write(
+            replace(
+                self.present,
+                weights={**stored.weights, **self.present.weights},
+                stages=stored.stages,
+                metric_files=self.present.metric_files or stored.metric_files,
+                price_per_hour=stored.price_per_hour
+                if self.present.price_per_hour is None
+                else self.present.price_per_hour,
+            )
+        )
 
-    def _same(self, stored: Mapping[str, Any]) -> None:
-        changed = differences(stored["pins"], to_jsonable(self.pins))
+    def _write(self, record: EvaluationRecord) -> None:
+        write_json(self.folder.record_file, record)
+
+    def _same(self, stored: EvaluationRecord) -> None:
+        place = self.folder.path
+        changed = differences(stored.pins, to_jsonable(self.present.pins))
         if changed:
             named = ", ".join(changed)
-            raise InputError(f"{self.folder}: holds an evaluation of other settings ({named}); choose another --out")
-        for name, digest in self.weights.items():
-            if stored["weights"].get(name, digest) != digest:
-                raise InputError(f"{self.folder}: {name} was sampled with other weights; choose another --out or name")
+            raise InputError(f"{place}: holds an evaluation of other settings ({named}); choose another --out")
+        for name, digest in self.present.weights.items():
+            if stored.weights.get(name, digest) != digest:
+                raise InputError(f"{place}: {name} was sampled with other weights; choose another --out or name")
 
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
         """Does the work unless its outputs exist and were made from the same inputs."""
         wanted = signature(inputs)
-        stored = read_json(self.path)
-        if stored["stages"].get(stage) == wanted and all(path.exists() for path in outputs):
+        if self.folder.record().stages.get(stage) == wanted and all(path.exists() for path in outputs):
             return
         work()
-        write_json(self.path, read_json(self.path) | {"stages": stored["stages"] | {stage: wanted}})
+        stored = self.folder.record()
+        self._write(replace(stored, stages={**stored.stages, stage: wanted}))
 
 
 def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     from polychromic.stages import audit as auditor
 
-    section, path = evaluation.section, manifest.folder / AUDIT
+    section, path = evaluation.section, manifest.folder.path / AUDIT
     if not task.judges:
         return
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
@@ -269,7 +278,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
     inputs = {
         "comparison": file_digest(folder.comparison),
         "runs": runs,
-        "price_per_hour": read_json(manifest.path).get("price_per_hour"),
+        "price_per_hour": folder.record().price_per_hour,
         "versions": versions(),
     }
 

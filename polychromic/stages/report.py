@@ -62,7 +62,8 @@ def publish(folder: str | Path, section: TrackingSection) -> str:
     ]
     verdicts = [[row.model, row.level, row.sentence] for row in comparison.verdicts]
     baseline = comparison.baseline
-    spent = [[to_jsonable(row[key]) for key in SPENT] for row in evaluation_cost(folder, baseline).get("models", ())]
+    account = evaluation_cost(folder, baseline)
+    spent = [[to_jsonable(getattr(row, key)) for key in SPENT] for row in (account.models if account else ())]
     content = Published(
         name=f"comparison-{folder.resolve().parent.name}-{folder.resolve().name}",
         tables={

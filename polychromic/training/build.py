@@ -5,8 +5,10 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from types import FunctionType, MethodType
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,12 +37,15 @@ from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
+from polychromic.training.judges import FunctionTask
 from polychromic.training.term import DiversityTerm
 
 THRESHOLD_ROWS = 256
 """Demonstrations the likelihood gate's threshold is made from."""
 CALIBRATION_ROWS = 4096
 """Demonstrations whose sets tell what the policy's sets are pulled towards."""
+KEYWORDS = ("reward", "gate", "task", "embedder", "prompts")
+"""What ``PolychromicTrainer`` takes beside the section and TRL's arguments."""
 
 
 class DemonstrationLoss(Protocol):
@@ -51,40 +56,56 @@ class DemonstrationLoss(Protocol):
         ...
 
 
-def sound_term(
-    given: PolychromicSection | SoundTerm | None, *, task: Task | None, embedder: Embedder | None
-) -> PolychromicSection:
-    """The section, which is decided to be sound here unless it was before; warns of settings that invite junk.
+@dataclass(frozen=True)
+class Ingredients:
+    """What the diversity term of a run is made of, beside TRL's arguments; ``section`` is sound."""
 
-    Raises:
-        UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-    """
-    if isinstance(given, SoundTerm):
-        return given.section
-    surroundings = Surroundings(task is not None and task.judges, embedder is not None)
-    term = refuse_unsound(given or PolychromicSection(), surroundings)
-    for warning in term.warnings:
-        warnings.warn(warning, UserWarning, stacklevel=3)
-    return term.section
+    section: PolychromicSection
+    task: Task | None = None
+    embedder: Embedder | None = None
+    prompts: Sequence[Prompt] | None = None
+
+    @classmethod
+    def of(cls, section: PolychromicSection | SoundTerm | None, given: Mapping[str, Any]) -> Ingredients:
+        """From the trainer's keywords ``KEYWORDS``; warns of settings that invite junk.
+
+        Whether the settings are sound is decided here, unless it was before.
+
+        Raises:
+            UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+            SettingsError: a reward or gate breaks its contract.
+        """
+        task, kinds = given.get("task"), {name: given[name] for name in ("reward", "gate") if name in given}
+        if isinstance(task, FunctionType | MethodType | partial):
+            task = FunctionTask(task)
+        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"))
+        if isinstance(section, SoundTerm):
+            return replace(parts, section=section.section)
+        section = (section or parts.section).model_copy(update=kinds)
+        encoder = parts.embedder is not None or not isinstance(section.reward, str | Mapping | type | FunctionType)
+        term = refuse_unsound(section, Surroundings(task is not None and task.judges, encoder))
+        for warning in term.warnings:
+            warnings.warn(warning, UserWarning, stacklevel=3)
+        return replace(parts, section=term.section)
+
+    def index(self, trainer: Any) -> PromptIndex:
+        """The prompts that are known: those given, else the task's own, else the data set's for a plain function."""
+        known = self.prompts if self.prompts is not None else self.task.prompts("train") if self.task else ()
+        index = PromptIndex.of(trainer.processing_class, known)
+        if not known and isinstance(self.task, FunctionTask):
+            return index.with_columns(trainer.train_dataset, trainer.processing_class)
+        return index
 
 
-def build_term(
-    section: PolychromicSection,
-    trainer: Any,
-    *,
-    task: Task | None,
-    embedder: Embedder | None,
-    prompts: Sequence[Prompt] | None,
-) -> DiversityTerm:
-    """The diversity term of ``section``, which is sound, for ``trainer``."""
+def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
+    """The diversity term for ``trainer``."""
+    section, embedder = ingredients.section, ingredients.embedder
     remembering = CachedEmbedder(embedder) if embedder is not None else None
-    known = prompts if prompts is not None else task.prompts("train") if task else ()
-    tokenizer = trainer.processing_class
-    index, seed = PromptIndex.of(tokenizer, known), trainer.args.seed
-    objective = build_objective(section, trainer, index, task=task, embedder=remembering)
+    tokenizer, index = trainer.processing_class, ingredients.index(trainer)
+    objective = build_objective(replace(ingredients, embedder=remembering), trainer, index)
     stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
     embeds = remembering if needs_encoder(section.reward) else None
-    return DiversityTerm(section, objective, tokenizer, stop_tokens, index, task, seed, embeds)
+    return DiversityTerm(section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
 
 
 def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
@@ -108,7 +129,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
         UnsoundObjectiveError: no prompt has so many.
     """
     shown: defaultdict[Tokens, list[Generation]] = defaultdict(list)
-    for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS)):
+    for prompt, target in demonstrations_of(islice(rows, CALIBRATION_ROWS), term.index):
         end = next((place for place, token in enumerate(target, start=1) if token in term.stop_tokens.eos), None)
         shown[prompt].append(Generation(target[:end], end is not None, 0.0))
     refuse_few_demonstrations(term.section, max(map(len, shown.values()), default=0))
@@ -119,16 +140,15 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
     ]
 
 
-def build_objective(
-    section: PolychromicSection, trainer: Any, index: PromptIndex, *, task: Task | None, embedder: Embedder | None
-) -> DiversityObjective:
-    """The objective of ``section``, which is sound."""
+def build_objective(ingredients: Ingredients, trainer: Any, index: PromptIndex) -> DiversityObjective:
+    """The objective, with what the run can give its reward and gate."""
+    section, task = ingredients.section, ingredients.task
     model = trainer.accelerator.unwrap_model(trainer.model)
     reference = _reference(model, trainer.processing_class, index)
-    reward = catalog.build("rewards", section.reward, task=task, embedder=embedder)
-    gate = catalog.build("gates", section.gate, task=task, reference=reference)
+    reward = catalog.build("rewards", section.reward, task=task, embedder=ingredients.embedder)
+    gate = catalog.build("gates", section.gate, task=task, embedder=ingredients.embedder, reference=reference)
     if isinstance(gate, Likelihood) and gate.threshold is None:
-        gate = replace(gate, threshold=_threshold(model, trainer, gate.quantile))
+        gate = replace(gate, threshold=_threshold(model, trainer, index, gate.quantile))
     objective = DiversityObjective(reward, gate, section.set_size, section.baseline, section.rival)
     if trainer.accelerator.num_processes > 1:
         objective.add_ranks = _moments_over_ranks(trainer.accelerator)
@@ -195,6 +215,6 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
         return mean_logprobs(model, prompt, tokens)
 
 
-def _threshold(model: Any, trainer: Any, quantile: float) -> float:
-    rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS))
+def _threshold(model: Any, trainer: Any, index: PromptIndex, quantile: float) -> float:
+    rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS), index)
     return threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)

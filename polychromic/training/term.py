@@ -244,7 +244,7 @@ class DiversityTerm:
         """
         if self.task is None:
             return None
-        if all(samples.prompt.id in self.index.unknown for samples in sets):
+        if self.index.known and all(samples.prompt.id in self.index.unknown for samples in sets):
             raise InputError("no prompt of this step belongs to the task: were the demonstrations made from it?")
         prompts = [samples.prompt for samples in sets for _ in samples.completions]
         found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))
@@ -264,8 +264,8 @@ def refuse_no_prompts(window: Window) -> None:
     """Raises InputError when no sequence of a step shows a prompt, as then there is nothing to sample from."""
     if window.skipped and not window.prompts:
         raise InputError(
-            f"none of the {window.skipped} sequences of this step has a prompt before its first target; samples need "
-            "one: give rows with prompt and completion, and leave completion_only_loss on"
+            f"none of the {window.skipped} sequences of this step has a token before its target, "
+            "so there is nothing that a sample could answer"
         )
 
 

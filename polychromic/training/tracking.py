@@ -21,7 +21,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from polychromic.core.protocols import Progress
 from polychromic.records.artefacts import RunFolder, update_run
-from polychromic.records.jsonl import AppendLog, read_json, read_rows, write_rows
+from polychromic.records.jsonl import AppendLog, write_rows
+from polychromic.records.logs import rows_until
 from polychromic.settings.schema import TrackingSection
 
 INIT_SECONDS = 15.0
@@ -43,7 +44,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero:
             return
         AppendLog(self.path).close()  # mends a half-written last line
-        kept = [row for _, row in read_rows(self.path) if row["step"] <= state.global_step]
+        kept = rows_until(self.path, state.global_step)
         write_rows(self.path, kept if state.global_step else [])
         self._log = AppendLog(self.path)
 
@@ -164,8 +165,8 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         return run
 
     def _known_id(self) -> str | None:
-        stored = read_json(self.folder.run_json).get("wandb") if self.folder.run_json.exists() else None
-        return str(stored["id"]) if isinstance(stored, dict) and stored.get("id") else None
+        stored = self.folder.record().wandb
+        return stored.id if stored else None
 
     def _try(self, what: str, call: Any, *args: Any, **kwargs: Any) -> Any:
         """The call's result; None, with a warning, when wandb fails in any way: a run never stops because of it."""

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from trl import SFTConfig, SFTTrainer
 
-from polychromic.core.nouns import Prompt
-from polychromic.core.protocols import Embedder, Task
 from polychromic.objective.diversity_objective import lambda_eff
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
 from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
+    KEYWORDS,
+    Ingredients,
     build_schedule,
     build_term,
     demonstration_loss,
     loss_on_demonstrations,
     share_of_window,
-    sound_term,
 )
 from polychromic.training.checkpoints import ObjectiveState
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
@@ -39,25 +38,21 @@ __all__ = ["PolychromicTrainer", "SFTConfig"]
 
 
 class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFTTrainer's arguments, and: ``polychromic`` (the section of that name), ``task``, ``embedder``, ``prompts``.
+    """SFTTrainer's arguments, and what the diversity term is made of.
 
-    ``task`` judges samples (gate verifier, reward answers); ``prompts`` are the training prompts with their payloads,
-    by default the task's own; ``embedder`` serves the rewards that compare embeddings.
+    ``polychromic`` is the section of that name (lambda 0 without it). ``reward`` and ``gate`` take the place of the
+    section's: a kind, a class, an object or a plain function. ``task`` judges samples (gate verifier, reward answers):
+    a task, or a function in the signature of TRL's reward functions. ``embedder`` serves rewards that compare
+    embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
+        SettingsError: a reward or gate breaks its contract.
     """
 
-    def __init__(
-        self,
-        *args: Any,
-        polychromic: PolychromicSection | SoundTerm | None = None,
-        task: Task | None = None,
-        embedder: Embedder | None = None,
-        prompts: Sequence[Prompt] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        section = sound_term(polychromic, task=task, embedder=embedder)
+    def __init__(self, *args: Any, polychromic: PolychromicSection | SoundTerm | None = None, **kwargs: Any) -> None:
+        ingredients = Ingredients.of(polychromic, {name: kwargs.pop(name) for name in KEYWORDS if name in kwargs})
+        section = ingredients.section
         super().__init__(*args, **kwargs)
         self.metrics = LoggedMetrics()
         self.demonstration = demonstration_loss(section)
@@ -65,7 +60,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self._window: Window | None = None
         self._monitor: GradientWindow | None = None
         if section.diversity_weight > 0:
-            self.term = build_term(section, self, task=task, embedder=embedder, prompts=prompts)
+            self.term = build_term(ingredients, self)
         self.schedule = build_schedule(section, self, self.term)
         if self.term:
             self.add_callback(ObjectiveState(self.term.objective, self.schedule))
@@ -75,8 +70,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     ) -> tuple[list[Any], Any]:
         """SFTTrainer's micro-batches of one optimizer step, whose prompts are kept for the diversity term."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        due = self.term and self.state.global_step % self.term.section.compute_every_n_steps == 0
-        self._window = window_of(batches) if due and batches else None
+        due = self.term and batches and self.state.global_step % self.term.section.compute_every_n_steps == 0
+        self._window = window_of(batches, self.term.index) if self.term and due else None
         self._left = len(batches)
         return batches, items
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from polychromic.analysis.cost import Cost, Drawn, account, per_passing_answer, sampling_account
+from polychromic.analysis.cost import Cost, SampleCounts, account, per_passing_answer, sampling_account
 from polychromic.core.errors import InputError
 
 
@@ -28,18 +28,22 @@ def test_price_of_a_passing_answer():
 
 def test_account():
     rows = account({"sft": Cost("train", 10, 100.0), "new": Cost("train", 30, 250.0)}, "sft")
-    assert [row["multiplier"] for row in rows] == [1.0, 2.5]
-    assert math.isnan(account({"new": Cost("train", 30, 250.0)}, "sft")[0]["multiplier"])
+    assert [row.multiplier for row in rows] == [1.0, 2.5]
+    assert math.isnan(account({"new": Cost("train", 30, 250.0)}, "sft")[0].multiplier)
 
 
 def test_account_of_sampling_says_why_there_is_no_price():
     costs = {name: Cost("sample", 30, 60.0) for name in ("sft", "new", "late")}
-    drawn = {"sft": Drawn(9, 9, 5, 9, 1.0), "new": Drawn(9, 9, 0, 9, 1.0), "late": Drawn(9, 0, 0, 4, 1.0)}
-    sft, new, late = sampling_account(costs, drawn, "sft")
-    assert (sft["tokens_per_pass"], sft["reason"]) == (6.0, "")
-    assert math.isnan(new["tokens_per_pass"])
-    assert new["reason"] == "none of 9 judged samples passed"
-    assert late["reason"] == "the time is known of 4 of 9 samples"
+    counts = {
+        "sft": SampleCounts(9, 9, 5, 9, 1.0),
+        "new": SampleCounts(9, 9, 0, 9, 1.0),
+        "late": SampleCounts(9, 0, 0, 4, 1.0),
+    }
+    sft, new, late = sampling_account(costs, counts, "sft")
+    assert (sft.tokens_per_pass, sft.reason) == (6.0, "")
+    assert math.isnan(new.tokens_per_pass)
+    assert new.reason == "none of 9 judged samples passed"
+    assert late.reason == "the time is known of 4 of 9 samples"
 
 
 def test_impossible_costs():

@@ -11,14 +11,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from polychromic.certificate import controls, exact, invariances, toy, variance
+from polychromic.certificate import controls, exact, invariances, shelf, toy, variance
 from polychromic.certificate.lines import Line, above, below
 from polychromic.cli import certify as cli
+from polychromic.core.errors import SettingsError
 from polychromic.core.nouns import Labels
 from polychromic.gates import verifier
 from polychromic.objective import baseline, credit, diversity_objective, surrogate
 from polychromic.objective.diversity_objective import DiversityObjective
 from polychromic.rewards import semantic
+from polychromic.settings.schema import Kind
 from polychromic.stages import certify
 
 
@@ -26,7 +28,11 @@ def red(lines: list[Line]) -> set[str]:
     return {line.claim for line in lines if not line.passed}
 
 
-def worst(reward: str, samples: int = 3) -> float:
+PAIRS = {"kind": "mixture", "parts": ["semantic", "lexical"], "weights": [2.0, 1.0]}
+ORDER_TWO = {"kind": "vendi", "q": 2.0}
+
+
+def worst(reward: Kind, samples: int = 3) -> float:
     return max(exact.reward_errors(reward, toy.Multisets(samples)).values())
 
 
@@ -39,7 +45,7 @@ def test_toy_probabilities_sum_to_one_and_texts_are_known():
         assert float(sets.log_prob(toy.log_probs(theta)).exp().sum().detach()) == pytest.approx(1.0, abs=1e-13)
 
 
-@pytest.mark.parametrize("reward", list(exact.REWARDS))
+@pytest.mark.parametrize("reward", [*shelf.rewards(), PAIRS, ORDER_TWO], ids=shelf.named)
 def test_enumeration(reward):
     errors = exact.reward_errors(reward, toy.Multisets(2))
     assert max(errors.values()) < exact.TOLERANCE, max(errors, key=errors.__getitem__)
@@ -57,7 +63,7 @@ def test_every_control_is_detected_and_every_invariance_holds():
 
 def test_the_control_variate_is_as_quiet_as_the_oracle_and_quieter_than_the_rest():
     assert not red(variance.variance_lines())
-    found = variance.variances(variance.case("vendi", "none", 4))
+    found = variance.variances(variance.case("vendi", shelf.COUNT_ALL, 4))
     assert found["control_variate"] < 0.9 * min(found["mean"], found["leave_one_out"], found["none"])
 
 
@@ -180,8 +186,9 @@ def test_a_wrong_threshold_is_seen(monkeypatch):
 
 def test_a_noisy_baseline_is_seen(monkeypatch):
     monkeypatch.setattr(baseline.Baseline, "coefficients", property(lambda self: (0.0, 1.0)))
-    monkeypatch.setattr(variance, "CASES", variance.CASES[:3])
-    assert len(red(variance.variance_lines())) == len(variance.CASES)
+    few = variance.cases()[:3]
+    monkeypatch.setattr(variance, "cases", lambda: few)
+    assert len(red(variance.variance_lines())) == 3
 
 
 def test_a_forgotten_state_is_seen(monkeypatch):
@@ -198,11 +205,11 @@ def test_a_control_that_finds_nothing_is_red(monkeypatch, mistake):
 # --- the command -------------------------------------------------------------------------------------------------
 
 
-def few() -> list[Line]:
+def few(more) -> list[Line]:
     return [below("few", "small", 1e-12, 1e-10), above("few", "large", 0.5, 0.01)]
 
 
-def broken_few() -> list[Line]:
+def broken_few(more) -> list[Line]:
     return [below("few", "not a number", float("nan"), 1e-10), above("few", "not a number", float("nan"), 0.01)]
 
 
@@ -221,6 +228,21 @@ def test_the_command_fails_when_a_line_fails_and_nan_never_passes(monkeypatch):
     found = json.loads(result.output)
     assert not found["passed"]
     assert [line["passed"] for line in found["lines"]] == [True, True, False, False]
+
+
+def test_a_reward_beside_those_of_the_shelf_has_its_line_and_a_typo_is_said_before_anything_runs(monkeypatch):
+    monkeypatch.setattr(certify, "SECTIONS", (exact.exact_lines,))
+    monkeypatch.setattr(shelf, "rewards", list)
+    result = CliRunner().invoke(cli.command, ["--reward", "{kind: vendi, q: 2.0}"])
+    assert result.exit_code == 0, result.output
+    assert "vendi q=2.0: E[estimate] = gradient" in result.output
+    with pytest.raises(SettingsError, match="unknown option of vendi"):
+        CliRunner().invoke(cli.command, ["--reward", "{kind: vendi, qu: 2}"], catch_exceptions=False)
+
+
+def test_a_reward_that_states_another_form_than_it_gives_is_seen(monkeypatch):
+    monkeypatch.setattr(semantic.Semantic, "form", "set function")
+    assert worst("semantic", 2) == float("inf")
 
 
 def test_labels_credit_on_the_toy_is_finite():

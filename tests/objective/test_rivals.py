@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from polychromic.certificate import exact, toy
+from polychromic.certificate import exact, shelf, toy
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Distances, Labels, SetFunction
 from polychromic.objective.credit import group_credit
@@ -91,7 +91,7 @@ def test_an_unknown_rival_is_refused():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_objective_takes_a_rival_and_only_accuracy_and_poly_epo_point_along_a_gradient(name):
     sets, theta = toy.Multisets(3), toy.parameters(1)
-    reward, gate = exact.make_reward("answers"), exact.make_gate("verifier")
+    reward, gate = shelf.make_reward("answers"), shelf.make_gate(shelf.PASSED_COUNT)
     objective = DiversityObjective(reward, gate, 2, rival=name)
     found = objective.advantages(sets.sets, sets.verdicts)
     assert found.advantages.shape == (len(sets.sets), 3)

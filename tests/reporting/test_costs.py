@@ -42,35 +42,35 @@ def test_seconds_tokens_dollars_multiplier_and_a_passing_answers_price(evaluatio
     append(evaluation, [sampled("ours", "p", (0, 1), 4.0), sampled("ours", "q", (0, 1), 4.0)])
     append(evaluation, [TimingRow("measure", 2.0, 1.0), TimingRow("measure", 3.0, 1.0)])
     found = evaluation_cost(evaluation, "sft")
-    sft, ours = found["models"]
-    assert (sft["tokens"], sft["device_seconds"], sft["wall_seconds"], sft["dollars"]) == (20, 4.0, 4.0, 4.0)
-    assert (ours["multiplier"], ours["passed"], ours["samples"]) == (2.0, 3, 4)
-    assert (sft["device_seconds_per_pass"], sft["tokens_per_pass"]) == (4.0, 20.0)
-    assert ours["dollars_per_pass"] == pytest.approx(8 / 3)
-    assert [(row["stage"], row["seconds"]) for row in found["stages"]] == [("sample", 12.0), ("measure", 5.0)]
+    sft, ours = found.models
+    assert (sft.tokens, sft.device_seconds, sft.wall_seconds, sft.dollars) == (20, 4.0, 4.0, 4.0)
+    assert (ours.multiplier, ours.passed, ours.samples) == (2.0, 3, 4)
+    assert (sft.device_seconds_per_pass, sft.tokens_per_pass) == (4.0, 20.0)
+    assert ours.dollars_per_pass == pytest.approx(8 / 3)
+    assert [(row.stage, row.seconds) for row in found.stages] == [("sample", 12.0), ("measure", 5.0)]
 
 
 def test_on_a_processor_its_own_seconds_count_not_those_of_its_neighbours(evaluation):
     append(evaluation, [replace(sampled("ours", prompt, (0, 1), 4.0), device="cpu") for prompt in "pq"])
-    ours = evaluation_cost(evaluation, "sft")["models"][1]
-    assert (ours["device_seconds"], ours["wall_seconds"], ours["multiplier"]) == (4.0, 8.0, 1.0)
+    ours = evaluation_cost(evaluation, "sft").models[1]
+    assert (ours.device_seconds, ours.wall_seconds, ours.multiplier) == (4.0, 8.0, 1.0)
 
 
 def test_a_sample_drawn_twice_counts_once(evaluation):
     """A crash between the account and the samples, or in the middle of a set's rows."""
     append(evaluation, [sampled("ours", "p", (0, 1), 9.0), sampled("ours", "p", (0, 1), 4.0)])
     append(evaluation, [sampled("ours", "q", (0, 1), 4.0, (5, 9)), sampled("ours", "q", (1,), 1.0, (5,))])
-    ours = evaluation_cost(evaluation, "sft")["models"][1]
-    assert ours["device_seconds"] == 4.0 + 2.0 + 1.0
-    assert ours["tokens"] == 20
+    ours = evaluation_cost(evaluation, "sft").models[1]
+    assert ours.device_seconds == 4.0 + 2.0 + 1.0
+    assert ours.tokens == 20
 
 
 def test_samples_without_a_time_leave_no_number_but_a_reason(evaluation):
     append(evaluation, [sampled("ours", "p", (0, 1), 4.0)])
-    ours = evaluation_cost(evaluation, "sft")["models"][1]
-    assert ours["reason"] == "the time is known of 2 of 4 samples"
+    ours = evaluation_cost(evaluation, "sft").models[1]
+    assert ours.reason == "the time is known of 2 of 4 samples"
     for name in ("tokens", "device_seconds", "dollars", "multiplier", "device_seconds_per_pass", "tokens_per_pass"):
-        assert math.isnan(ours[name]), name
+        assert math.isnan(getattr(ours, name)), name
 
 
 def test_nothing_passed_nothing_judged_and_no_tokens(evaluation):
@@ -78,17 +78,17 @@ def test_nothing_passed_nothing_judged_and_no_tokens(evaluation):
     append(evaluation, [sampled("ours", prompt, (0, 1), 4.0, None) for prompt in "pq"])
     kept = [row | {"status": "failed"} for row in rows if row["model"] == "sft"]
     write_rows(evaluation / "verdicts.jsonl", kept)
-    sft, ours = evaluation_cost(evaluation, "sft")["models"]
-    assert sft["reason"] == "none of 4 judged samples passed"
-    assert math.isnan(sft["device_seconds_per_pass"])
-    assert sft["device_seconds"] == 4.0
-    assert ours["reason"] == "no sample was judged"
-    assert math.isnan(ours["tokens"])
-    assert ours["multiplier"] == 2.0
+    sft, ours = evaluation_cost(evaluation, "sft").models
+    assert sft.reason == "none of 4 judged samples passed"
+    assert math.isnan(sft.device_seconds_per_pass)
+    assert sft.device_seconds == 4.0
+    assert ours.reason == "no sample was judged"
+    assert math.isnan(ours.tokens)
+    assert ours.multiplier == 2.0
 
 
 def test_the_report_shows_it_and_a_folder_without_rows_has_none(folder, evaluation, tmp_path):
-    assert evaluation_cost(tmp_path / "nowhere", "sft") == {}
+    assert evaluation_cost(tmp_path / "nowhere", "sft") is None
     append(evaluation, [sampled("ours", prompt, (0, 1), 4.0) for prompt in "pq"])
     (evaluation / "comparison.json").write_bytes((folder / "comparison.json").read_bytes())
     page = write_report(evaluation)

@@ -55,9 +55,9 @@ def test_the_composition_of_the_loss_has_curves(run_folders, before):
 
 def test_cost(run_folders):
     rows = runs.costs(run_folders, "sft")
-    assert [row["tokens"] for row in rows] == [800, 1200]
-    assert rows[1]["multiplier"] == 2.5
-    assert rows[0]["dollars"] == pytest.approx(0.1)
+    assert [row.tokens for row in rows] == [800, 1200]
+    assert rows[1].multiplier == 2.5
+    assert rows[0].dollars == pytest.approx(0.1)
 
 
 def test_a_folder_that_says_nothing(tmp_path):

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from polychromic.cli.compare import command
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts, Role
+from polychromic.records.rows import to_row
 from polychromic.stages import compare
 
 
@@ -84,12 +85,12 @@ def test_a_metric_means_what_its_file_says(tmp_path):
         compare.run(compare.merge(files, tmp_path / "without"), "old")
     facts = MetricFacts("shouting|k:4", "shouting", "shouts", Role.DIVERSITY, -1, 0, {"k": "4"})
     for path in files.values():
-        path.with_suffix(".json").write_text(json.dumps({"metrics": [facts.to_row()]}))
+        path.with_suffix(".json").write_text(json.dumps({"metrics": [to_row(facts)]}))
     found = json.loads(compare.run(compare.merge(files, tmp_path / "with"), "old").read_text())
     assert found["verdicts"][0]["level"] == "worse"
     assert found["metrics"]["shouting|k:4"]["title"] == "shouts"
     files["new"].with_suffix(".json").write_text(json.dumps({"metrics": [{"signature": "shouting|k:4"}]}))
-    with pytest.raises(RecordError, match=r"new.json: metrics: not the facts of a metric"):
+    with pytest.raises(RecordError, match=r"new.json: metrics: 0: the row has no 'kind'"):
         compare.merge(files, tmp_path / "with")
 
 

@@ -44,7 +44,7 @@ def task():
 
 @pytest.fixture
 def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
-    """A trainer of the tiny policy; ``weight`` is lambda, ``section`` its other settings, the rest TRL's arguments."""
+    """A trainer of the tiny policy: lambda is ``weight``, ``own`` are keywords of ours, the rest is TRL's."""
 
     def make(
         weight=1.0,
@@ -53,8 +53,8 @@ def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
         rows=None,
         kind=None,
         dropout=0.0,
-        embedder=None,
-        own_task=None,
+        tokenizer=None,
+        own=None,
         **arguments,
     ):
         from datasets import Dataset, disable_progress_bars
@@ -89,11 +89,7 @@ def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
         }
         trainer_class = kind or PolychromicTrainer
         extra = (
-            {
-                "polychromic": PolychromicSection(diversity_weight=weight, **chosen),
-                "task": own_task or task,
-                "embedder": embedder,
-            }
+            {"polychromic": PolychromicSection(diversity_weight=weight, **chosen), "task": task, **(own or {})}
             if issubclass(trainer_class, PolychromicTrainer)
             else {}
         )
@@ -101,8 +97,8 @@ def make_trainer(tmp_path, task, tiny_model_factory, tiny_tokenizer_factory):
         return trainer_class(
             model=model if model is not None else tiny_model_factory(lora=True, dropout=dropout),
             args=SFTConfig(**(defaults | arguments)),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=tiny_tokenizer_factory(),
+            train_dataset=Dataset.from_list(rows) if isinstance(rows, list) else rows,
+            processing_class=tokenizer or tiny_tokenizer_factory(),
             **extra,
         )
 

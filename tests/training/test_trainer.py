@@ -291,7 +291,7 @@ def test_the_encoder_is_asked_once_a_step_and_for_what_is_new(make_trainer, rewa
             asked.append(list(texts))
             return super().embed(texts)
 
-    trainer = make_trainer(section={"reward": reward}, embedder=Watched())
+    trainer = make_trainer(section={"reward": reward}, own={"embedder": Watched()})
     trainer.train()
     assert len(asked) == calls
     texts = [text for some in asked for text in some]
@@ -307,7 +307,7 @@ def test_a_task_whose_prompts_carry_nothing_is_asked_all_the_same(make_trainer, 
             return Verdict(Status.PASSED, answer=completion.text)
 
     asked = {prompt.id for prompt in task.prompts("train")}
-    trainer = make_trainer(own_task=Plain())
+    trainer = make_trainer(own={"task": Plain()})
     trainer.train()
     judged = {samples.prompt.id for samples in trainer.term.latest[1].sets}
     assert judged
@@ -320,7 +320,7 @@ def test_demonstrations_of_another_task_are_refused(make_trainer, task):
         def prompts(self, split):
             return [Prompt("x", "x=")]
 
-    trainer = make_trainer(own_task=Elsewhere())
+    trainer = make_trainer(own={"task": Elsewhere()})
     with pytest.raises(InputError, match="no prompt of this step belongs to the task"):
         trainer.train()
 
@@ -354,9 +354,9 @@ def test_conversations(make_trainer, first_gradients, tiny_tokenizer_factory):
     assert set(map(tuple, drawn.prompts)) <= allowed
 
 
-def test_rows_without_a_prompt_are_refused(make_trainer):
-    trainer = make_trainer(rows=[{"text": "abc=1"}] * 8)
-    with pytest.raises(InputError, match="none of the 4 sequences of this step has a prompt"):
+def test_rows_with_nothing_before_their_target_are_refused(make_trainer):
+    trainer = make_trainer(rows=[{"input_ids": [3]}] * 8)
+    with pytest.raises(InputError, match="none of the 4 sequences of this step has a token before its target"):
         trainer.train()
 
 
