@@ -18,7 +18,7 @@ from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
 from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import write_bytes, write_json
+from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.records.rows import read_noun
 from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables
 
@@ -56,14 +56,15 @@ def write_report(folder: Folder, extras: Extras | None = None) -> Path:
         figure.write(place / "figures")
     if context["spent"]:
         write_json(place / costs.COST, context["spent"])
-    page = _environment(_shown, autoescape=True).get_template("report.html.jinja").render(context)
-    twin = _environment(markdown.escaped, autoescape=False).get_template("report.md.jinja").render(context)
+    page = environment(shown, autoescape=True).get_template("report.html.jinja").render(context)
+    twin = environment(markdown.escaped, autoescape=False).get_template("report.md.jinja").render(context)
     write_bytes(place / "report.md", [twin.encode("utf-8")])
     write_bytes(place / "report.html", [page.encode("utf-8")])
     return place / "report.html"
 
 
-def _environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment:
+def environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment:
+    """Jinja over the package's templates, with the filters of the pages."""
     environment = Environment(
         loader=PackageLoader("polychromic.reporting", "templates"),
         autoescape=autoescape,
@@ -85,7 +86,7 @@ def _environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environmen
     return environment
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """A value of the page as it may be seen; that it is no HTML is Jinja's care."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -93,7 +94,7 @@ def _shown(value: Any) -> Any:
 def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
-    flags = (*_audit_flags(audit, comparison), *comparison.flags)
+    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *comparison.flags)
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
     headline, returns = tables.headline(comparison), tables.returns_table(comparison)
@@ -118,7 +119,7 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
         **_costs(folder, comparison.baseline, extras),
-        "style": _style(),
+        "style": style(),
         "script": Markup(_asset("report.js")),
         "score_table": tables.headline_markdown(headline),
         "difference_table": tables.differences_markdown(comparison),
@@ -168,6 +169,23 @@ def _audit_flags(audit: Audit | None, comparison: Comparison) -> list[Flag]:
     return [Flag("audit", "warning", text) for text in (audit.warnings if audit else ()) if text not in said]
 
 
+def _precision_flags(folder: Path) -> list[Flag]:
+    """That all models, the base too, were drawn from on a quantised base, where they were."""
+    pinned = folder / "evaluation.json"
+    bits = _quantised_to(read_json(pinned).get("pins", {}).get("quantization")) if pinned.exists() else ""
+    text = f"All models, the base too, were sampled from weights in {bits}, as the adapters were trained."
+    return [Flag("precision", "note", text)] if bits else []
+
+
+def _quantised_to(section: Mapping[str, Any] | None) -> str:
+    """``4 bits (nf4)`` for a section ``quantization``; empty without one."""
+    if not section:
+        return ""
+    if not section.get("load_in_4bit"):
+        return "8 bits"
+    return f"4 bits ({section.get('bnb_4bit_quant_type', 'fp4')})"
+
+
 def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:
     """The rows a page can carry, headline metrics first when not all can be there."""
     if len(rows) <= MOST_ROWS:
@@ -175,7 +193,8 @@ def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:
     return sorted(rows, key=lambda row: not row.headline)[:MOST_ROWS]
 
 
-def _style() -> Markup:
+def style() -> Markup:
+    """The pages' style sheet with the colours of the palette."""
     text = _asset("report.css").replace("/*light*/", palette.declarations("light"))
     return Markup(text.replace("/*dark*/", palette.declarations("dark")))
 
