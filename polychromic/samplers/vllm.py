@@ -112,8 +112,8 @@ def _engine(options: Vllm) -> tuple[Any, Any]:
         import vllm
         import vllm.lora.request
         import vllm.sampling_params
-    except ImportError:
-        raise MissingResourceError(ADVICE) from None
+    except ImportError as error:
+        raise MissingResourceError(ADVICE if error.name == "vllm" else f"vllm cannot be imported: {error}") from None
     try:
         engine = vllm.LLM(
             model=options.model_path,

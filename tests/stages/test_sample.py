@@ -149,12 +149,11 @@ def test_what_it_took_adds_up_over_interruptions_and_extensions(models, tmp_path
     before = (tmp_path / "costs.jsonl").read_bytes()
     sample.run(models[:2], PROMPTS, plan(n=3, batch_size=4), tmp_path)
     assert (tmp_path / "costs.jsonl").read_bytes() == before
-    account = evaluation_cost(tmp_path, "base")["models"]
-    for row in account:
-        sizes = [len(one["token_ids"]) for one in rows(path) if one["model"] == row["model"]]
-        assert (row["samples"], row["tokens"]) == (len(sizes), sum(sizes))
-        assert row["device_seconds"] > 0
-        assert row["reason"] == "no sample was judged"
+    for row in evaluation_cost(tmp_path, "base").models:
+        sizes = [len(one["token_ids"]) for one in rows(path) if one["model"] == row.model]
+        assert (row.samples, row.tokens) == (len(sizes), sum(sizes))
+        assert row.device_seconds > 0
+        assert row.reason == "no sample was judged"
     spent = read_costs(tmp_path)
     assert [one.stage for one in spent].count("load") == 2
     assert {one.device for one in spent} == {"cpu"}
