@@ -154,7 +154,7 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
     from safetensors import safe_open
 
     adapter_config(folder)
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    shapes = {name: _shape(weight) for name, weight in model.named_parameters()}
     with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
             if not key.endswith("lora_A.weight"):
@@ -164,6 +164,12 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
             columns = file.get_slice(key).get_shape()[1]
             if shape is None or (len(shape) == 2 and shape[1] != columns):
                 raise InputError(f"{folder}: the adapter belongs to another base: {module} does not fit this one")
+
+
+def _shape(weight: torch.Tensor) -> tuple[int, ...]:
+    """A matrix's shape; one in 4 bits, which is stored as a column of bytes, knows its own."""
+    packed = getattr(getattr(weight, "quant_state", None), "shape", None)
+    return tuple(weight.shape if packed is None else packed)
 
 
 def _names(module: str) -> tuple[str, str]:

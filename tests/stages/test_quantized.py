@@ -1,4 +1,4 @@
-"""QLoRA on a CPU with a real 4-bit base: trained, scored, evaluated in 4 bits, merged out of place."""
+"""QLoRA on a CPU with a real 4-bit base: trained, scored, evaluated in 4 bits."""
 
 from __future__ import annotations
 
@@ -85,10 +85,9 @@ def qlora(tmp_path_factory):
     )
 
 
-def test_qlora_on_a_cpu_from_training_to_merging(qlora, tmp_path):
-    from polychromic.records.jsonl import read_json
+def test_qlora_on_a_cpu_is_trained_and_sampled_from_in_four_bits(qlora, tmp_path):
     from polychromic.settings.schema import EvaluationSection
-    from polychromic.stages import merge, sample, train
+    from polychromic.stages import sample, train
     from polychromic.stages.models import parse_models
 
     run = train.run(qlora)
@@ -104,8 +103,3 @@ def test_qlora_on_a_cpu_from_training_to_merging(qlora, tmp_path):
     assert sample.forecast(models, [], sample.SamplePlan(section), tmp_path / "new").engine == "transformers"
     with pytest.raises(InputError, match="trained on a quantised base"):
         sample._Engines(models, EvaluationSection(engine={"kind": "vllm"}))
-
-    merged = merge.run(run.path, tmp_path / "merged")
-    assert read_json(merged / "config.json").get("quantization_config") is None
-    alone = load_base(ModelSection(name_or_path=str(merged))).model
-    assert alone.get_submodule("model.layers.0.mlp.up_proj").weight.dtype == torch.float32
