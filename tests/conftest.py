@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("tests")
 ROOT = Path(__file__).parents[1]
 SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
 """What a person or an editor may write while the tests run."""
+OF_TOOLS = ("__pycache__", "build", "site")
 
 
 LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox"}
@@ -46,7 +47,7 @@ def left_behind():
     """Every file of the checkout that is no source and in no folder of a tool."""
     found = set()
     for folder, names, files in os.walk(ROOT):
-        names[:] = [name for name in names if not name.startswith(".") and name != "__pycache__"]
+        names[:] = [name for name in names if not name.startswith(".") and name not in OF_TOOLS]
         found.update(Path(folder, name) for name in files if not name.endswith(SOURCES))
     return found
 

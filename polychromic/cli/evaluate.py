@@ -89,7 +89,9 @@ def planned(forecast: Forecast, price: float | None) -> str:
     if not forecast.missing:
         return f"to sample: nothing; all {forecast.samples:,} samples are there"
     there = f"; {forecast.samples - forecast.missing:,} are there" if forecast.missing < forecast.samples else ""
-    line = f"to sample: {forecast.missing:,} completions, at most {forecast.tokens:,} tokens{there}"
+    line = (
+        f"to sample: {forecast.missing:,} completions, at most {forecast.tokens:,} tokens, by {forecast.engine}{there}"
+    )
     if forecast.seconds is None:
         return f"{line}; the time left is shown from the first piece on"
     dollars = "" if price is None else f", {forecast.seconds / 3600 * price:.2f} at {price:g} an hour"

@@ -38,6 +38,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """What a problem is made of, and the fields that are tried for it where a configuration names none."""
 NAMED_ROWS = 5
+READS = "The whole program reads its standard input and prints the answer."
 
 
 class RowForm(NamedTuple):
@@ -201,7 +202,7 @@ def _with_cases(common: Problem, row: Mapping[str, Any], form: RowForm) -> Probl
     description = form.text(row, "prompt")
     if not functional:
         tests, calls = from_texts(inputs, outputs, form.atol), tuple((text,) for text in inputs[:MOST_INPUTS])
-        prompt = _as_code(description, "", "", "")
+        prompt = _as_code(f"{description.rstrip()}\n\n{READS}", "", "", "")
         return common._replace(prompt=prompt, gold=gold, tests=tests, inputs=calls, harness="stdin")
     arguments = [tuple(json.loads(line) for line in text.split("\n") if line.strip()) for text in inputs]
     tests = from_pairs(arguments, [json.loads(text) for text in outputs], form.atol)

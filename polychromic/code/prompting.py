@@ -1,111 +1,184 @@
-"""How a programming problem is put to a model: three strategies for chat models, three for base ones."""
+"""How a programming problem is put to a model: a strategy is a YAML file of texts, and six come with the package."""
 
 from __future__ import annotations
 
-from typing import Literal
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import yaml
 
 from polychromic.code.extraction import PostProcessing
 from polychromic.code.problems import Problem
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, MissingResourceError, SettingsError
 from polychromic.core.nouns import Message
+from polychromic.settings.code import STRATEGY_FILES
+from polychromic.settings.introspection import nearest
 
-Strategy = Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured"]
-STRATEGIES: tuple[Strategy, ...] = ("chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured")
-
-DIRECT = (
-    "You are an expert Python programmer. You are given the signature and docstring of a function. "
-    "Answer with the body of the function only: Python code, no explanation, no tests."
-)
-THINK = (
-    "You are an expert Python programmer. Think about the problem step by step: restate what is asked, name the edge "
-    "cases, sketch the algorithm. Then give the whole function, with its imports, in one ```python block."
-)
-
-STRUCTURE = (
-    'You are an expert Python programmer. Answer with one JSON object and nothing else: {"imports": [import '
-    'statements], "body": [statements of the function]}. A statement is one of '
-    '{"op": "assign", "target": T, "value": E}, {"op": "do", "expression": E}, {"op": "return", "value": E}, '
-    '{"op": "if", "test": E, "then": [...], "else": [...]}, {"op": "for", "target": T, "over": E, "body": [...]}, '
-    '{"op": "while", "test": E, "body": [...]}, {"op": "raise", "error": E}, {"op": "break"}, {"op": "continue"}, '
-    'with E and T as Python text; or {"op": "hole", "what": text} where you cannot settle what belongs there.'
-)
-
-EXEMPLARS = (
-    (
-        'def longest(words):\n    """Return the longest of the words, the first one if several are longest; None if '
-        'there is none.\n    >>> longest(["a", "bcd", "efg"])\n    \'bcd\'\n    """\n',
-        "Go through the words and keep the best so far. Replace it only by a strictly longer one, so that the first "
-        "of equals stays. Without words the best stays None.",
-        "    best = None\n    for word in words:\n        if best is None or len(word) > len(best):\n"
-        "            best = word\n    return best\n",
-    ),
-    (
-        'def digits_sum(n):\n    """Return the sum of the decimal digits of a non-negative integer.\n'
-        '    >>> digits_sum(407)\n    11\n    """\n',
-        "Write the number as text, turn each character back into a digit and add them up.",
-        "    return sum(int(character) for character in str(n))\n",
-    ),
-    (
-        'def running_max(numbers):\n    """Return a list whose i-th element is the maximum of the first i + 1 '
-        'numbers.\n    >>> running_max([2, 1, 3])\n    [2, 2, 3]\n    """\n',
-        "Keep the maximum seen so far. For each number update it and append it to the result.",
-        "    result = []\n    highest = None\n    for number in numbers:\n"
-        "        highest = number if highest is None else max(highest, number)\n        result.append(highest)\n"
-        "    return result\n",
-    ),
-)
-
-SYSTEM: dict[str, str] = {"chat_direct": DIRECT, "chat_cot": THINK, "structured": STRUCTURE}
-"""What the strategies for chat models say first."""
-
+FOLDER = Path(__file__).parent / "strategies"
 Content = str | tuple[Message, ...]
 
 
-def content(problem: Problem, strategy: Strategy) -> Content:
-    """The prompt's content: messages for the chat strategies, text to be continued for the others.
+class Exemplar(NamedTuple):
+    """A solved problem: code to be completed, the idea in words, the body."""
+
+    code: str
+    idea: str = ""
+    body: str = ""
+
+
+class Strategy(NamedTuple):
+    """The texts that put a problem.
+
+    ``user`` is the template of what a model is shown, with ``{code}`` (the problem), ``{shots}`` (the ``exemplars``,
+    each in the template ``shot``, with ``{idea}`` and ``{body}``), ``{number}`` and ``{entry_point}``. With ``chat`` it
+    is a message, after ``system``; else text to be continued. ``until`` ends the answer before a model invents the
+    next problem, ``stop`` does so at the server. ``preamble`` (usual imports) is put before every program.
+    ``continues``: a demonstration continues the problem's code; else it is the template ``gold`` with ``{program}``.
+    ``structured``: the answer is JSON under a schema.
+    """
+
+    name: str
+    user: str = "{code}"
+    system: str = ""
+    chat: bool = False
+    exemplars: tuple[Exemplar, ...] = ()
+    shot: str = ""
+    until: str = ""
+    stop: tuple[str, ...] = ()
+    post_processing: PostProcessing = "ast"
+    preamble: str = ""
+    continues: bool = False
+    gold: str = "```python\n{program}\n```"
+    structured: bool = False
+
+
+def strategies() -> tuple[str, ...]:
+    """The names of the strategies that come with the package, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy of that name, or that a file of the user's holds (YAML; a text file is the message of a chat).
 
     Raises:
         InputError: there is no such strategy.
+        MissingResourceError: there is no such file.
+        SettingsError: ``file: key: what is wrong``.
     """
+    if name.endswith(STRATEGY_FILES):
+        return _read(Path(name))
+    if name not in strategies():
+        raise InputError(f"there is no prompt strategy {name!r}{nearest(name, strategies())}; or give a YAML file")
+    return _read(FOLDER / f"{name}.yaml")
+
+
+def digest(name: str) -> str:
+    """12 hex digits of all that a strategy says; they change when its file does."""
+    return hashlib.sha256(repr(strategy(name)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+@cache
+def _read(path: Path) -> Strategy:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".txt":
+            return Strategy(path.stem, text if "{code}" in text else f"{text.rstrip()}\n\n{{code}}", chat=True)
+        values = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise MissingResourceError(f"{path}: there is no such strategy") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: cannot be read: {type(error).__name__}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: expected keys such as system and user")
+    return _checked(path, values)
+
+
+def _checked(path: Path, values: dict[str, Any]) -> Strategy:
+    defaults = Strategy("")._asdict()
+    for key, value in values.items():
+        if key not in defaults or key == "name":
+            raise SettingsError(f"{path}: {key}: unknown key{nearest(str(key), set(defaults) - {'name'})}")
+        if key == "exemplars":
+            values[key] = _exemplars(path, value)
+        elif key == "stop":
+            values[key] = tuple(_texts(path, key, value if isinstance(value, list) else [value]))
+        elif key == "post_processing" and value not in get_args(PostProcessing):
+            raise SettingsError(f"{path}: {key}: {value!r} is none; allowed: {', '.join(get_args(PostProcessing))}")
+        elif type(value) is not type(defaults[key]):
+            wanted = "true or false" if isinstance(defaults[key], bool) else "a text"
+            raise SettingsError(f"{path}: {key}: must be {wanted}")
+    return Strategy(path.stem, **values)
+
+
+def _texts(path: Path, key: str, values: Sequence[Any]) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise SettingsError(f"{path}: {key}: must be texts")
+    return [str(value) for value in values]
+
+
+def _exemplars(path: Path, value: Any) -> tuple[Exemplar, ...]:
+    """Exemplars as they stand, or from the file named, beside the strategy's own."""
+    if isinstance(value, str):
+        place = path.parent / value
+        if not place.is_file():
+            raise SettingsError(f"{path}: exemplars: {value}: there is no such file")
+        return _exemplars(place, yaml.safe_load(place.read_text(encoding="utf-8")))
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) and item.get("code") for item in value):
+        raise SettingsError(f"{path}: exemplars: must be a list of {{code, idea, body}}, or a file with one")
+    for item in value:
+        unknown = sorted(set(item) - set(Exemplar._fields))
+        if unknown:
+            raise SettingsError(f"{path}: exemplars: {unknown[0]}: unknown key{nearest(unknown[0], Exemplar._fields)}")
+        _texts(path, "exemplars", list(item.values()))
+    return tuple(Exemplar(**item) for item in value)
+
+
+def content(problem: Problem, how: Strategy) -> Content:
+    """The prompt's content: messages for a chat strategy, else text to be continued."""
+    shots = "".join(_filled(how.shot, number=str(i), **item._asdict()) for i, item in enumerate(how.exemplars, start=1))
     code = problem.prompt if problem.prompt.endswith("\n") else problem.prompt + "\n"
-    if strategy in SYSTEM:
-        return Message("system", SYSTEM[strategy]), Message("user", f"```python\n{code}```")
-    if strategy == "minimal":
-        return code
-    if strategy == "fewshot":
-        shots = "".join(f"# Task {i}\n{head}{body}\n\n" for i, (head, _, body) in enumerate(EXEMPLARS, start=1))
-        return f"{shots}# Task {len(EXEMPLARS) + 1}\n{code}"
-    if strategy == "fewshot_devise":
-        return "".join(map(_devised, EXEMPLARS)) + f"### Problem\n```python\n{code}```\n### Algorithm\n"
-    raise InputError(f"there is no prompt strategy {strategy!r}; allowed: {', '.join(STRATEGIES)}")
+    number = str(len(how.exemplars) + 1)
+    text = _filled(how.user, shots=shots, number=number, entry_point=problem.entry_point, code=code)
+    if not how.chat:
+        return text
+    system = (Message("system", how.system),) if how.system else ()
+    return *system, Message("user", text)
 
 
-def _devised(exemplar: tuple[str, str, str]) -> str:
-    head, idea, body = exemplar
-    return f"### Problem\n```python\n{head}```\n### Algorithm\n{idea}\n### Code\n```python\n{head}{body}```\n\n"
+def _filled(template: str, **values: str) -> str:
+    """The template with each ``{name}`` replaced once; other braces stay, also those in what is filled in."""
+    pieces = [template]
+    for name, value in values.items():
+        split = [piece.split(f"{{{name}}}") if place % 2 == 0 else [piece] for place, piece in enumerate(pieces)]
+        pieces = [part for parts in split for part in _between(parts, value)]
+    return "".join(pieces)
 
 
-def answer_region(text: str, strategy: Strategy) -> str:
-    """The part of a base model's continuation that answers its own problem, before it invents the next one."""
-    if strategy == "fewshot":
-        return text.split("\n# Task ", maxsplit=1)[0]
-    if strategy == "fewshot_devise":
-        return text.split("\n### Problem", maxsplit=1)[0]
-    return text
+def _between(parts: list[str], value: str) -> list[str]:
+    """The parts with the value in each gap, so that template and filled text alternate."""
+    return [text for part in parts for text in (part, value)][:-1]
 
 
-def resolved(post_processing: Literal["auto", "ast", "completion", "none"]) -> PostProcessing:
-    """The post-processing that ``auto`` stands for: extraction by parsing, which knows bodies from programs."""
-    return "ast" if post_processing == "auto" else post_processing
+def answer_region(text: str, how: Strategy) -> str:
+    """The part of a continuation that answers its own problem, before the model invents the next one."""
+    return text.split(how.until, maxsplit=1)[0] if how.until else text
 
 
-def demonstration(problem: Problem, strategy: Strategy) -> str:
-    """The gold program as the strategy asks for it: the prompt's continuation, or a fenced block."""
-    if strategy in ("minimal", "fewshot"):
+def resolved(asked: Literal["auto", "ast", "completion", "none"], how: Strategy) -> PostProcessing:
+    """The post-processing that is asked for; ``auto`` is the strategy's own."""
+    return how.post_processing if asked == "auto" else asked
+
+
+def demonstration(problem: Problem, how: Strategy) -> str:
+    """The gold program as the strategy asks for it: the prompt's continuation, or in its template."""
+    if how.continues:
         if problem.gold.startswith(problem.prompt):
             return problem.gold[len(problem.prompt) :]
         signature, _, body = problem.gold.partition("\n")
         if problem.prompt.startswith(f"{signature}\n"):
             return body
-    fenced = f"```python\n{problem.gold.rstrip()}\n```"
-    return f"### Code\n{fenced}" if strategy == "fewshot_devise" else fenced
+        return _filled(Strategy("").gold, program=problem.gold.rstrip())
+    return _filled(how.gold, program=problem.gold.rstrip())

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from polychromic.code.benchmarks import Reading
 from polychromic.code.problems import Problem, in_split
-from polychromic.code.prompting import Strategy, content, demonstration
+from polychromic.code.prompting import Strategy, content, demonstration, strategy
 from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
@@ -20,14 +20,17 @@ from polychromic.settings.catalog import kind_class, kinds
 class CodeTask:
     """A task of programming problems; a task of the shelf adds its name and where the problems come from.
 
-    ``strategy`` is how a model is asked, ``post_processing`` how its program is found, ``distinct_by`` what makes two
-    right programs different. ``workers`` 0 means one for each core. ``modules`` are importable besides the standard
-    library. ``judge: inproc`` runs the tests beside the program, which can then forge its verdict. All problems are in
-    the split ``test`` unless shares of them are set apart for training and validation; ``only`` names the ones that are
-    asked, by id or function.
+    ``strategy`` is how a model is asked, by name or file; ``system`` is said in the place of its own system message,
+    ``instruction`` besides. ``post_processing`` is how the program is found, ``distinct_by`` what makes two right
+    programs different. ``workers`` 0 means one for each core. ``modules`` are importable besides the standard library.
+    ``judge: inproc`` runs the tests beside the program, which can then forge its verdict. All problems are in the split
+    ``test`` unless shares of them are set apart for training and validation; ``only`` names the ones that are asked, by
+    id or function.
     """
 
-    strategy: Strategy = "minimal"
+    strategy: str = "minimal"
+    system: str = ""
+    instruction: str = ""
     post_processing: PostProcessing = "auto"
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
@@ -54,6 +57,21 @@ class CodeTask:
         return Judging(**{name: getattr(self, name) for name in Judging._fields})
 
     @property
+    def prompting(self) -> Strategy:
+        """The strategy with this task's own words: another system message, an instruction more.
+
+        Raises:
+            InputError: there is no such strategy, or its file is wrong.
+        """
+        how = strategy(self.strategy)
+        how = how._replace(system=self.system) if self.system else how
+        if not self.instruction:
+            return how
+        if how.chat and how.system:
+            return how._replace(system=f"{how.system} {self.instruction}")
+        return how._replace(user=f"{self.instruction}\n{how.user}" if how.chat else f"# {self.instruction}\n{how.user}")
+
+    @property
     def reading(self) -> Reading:
         """The problems, and what of their source is none."""
         return Reading(self.problems)
@@ -64,11 +82,11 @@ class CodeTask:
 
     def prompts(self, split: str) -> tuple[Prompt, ...]:
         """The problems of ``split`` as the strategy puts them."""
-        return prompts_of(self.asked(split), self.name, self.strategy)
+        return prompts_of(self.asked(split), self.name, self.prompting)
 
     def examples(self, split: str) -> tuple[Example, ...]:
         """The problems of ``split`` with their gold programs."""
-        return examples_of(self.asked(split), self.name, self.strategy)
+        return examples_of(self.asked(split), self.name, self.prompting)
 
     def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
         """PASSED when the program meets every test; see ``judging`` for the detail and the canonical answer."""
@@ -114,17 +132,17 @@ def chosen(problems: Sequence[Problem], split: str, shares: tuple[float, float],
     return [problem for problem in asked if in_split(problem.id, split, *shares)]
 
 
-def prompts_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Prompt, ...]:
+def prompts_of(problems: Sequence[Problem], name: str, how: Strategy) -> tuple[Prompt, ...]:
     """The problems as prompts of a strategy."""
     return tuple(
-        Prompt(problem.id, content(problem, strategy), {"task": name, "entry_point": problem.entry_point})
+        Prompt(problem.id, content(problem, how), {"task": name, "entry_point": problem.entry_point})
         for problem in problems
     )
 
 
-def examples_of(problems: Sequence[Problem], name: str, strategy: Strategy) -> tuple[Example, ...]:
+def examples_of(problems: Sequence[Problem], name: str, how: Strategy) -> tuple[Example, ...]:
     """The problems that have a gold program, with it as the strategy asks for it."""
     solved = [problem for problem in problems if problem.gold]
-    golds = (demonstration(problem, strategy) for problem in solved)
-    prompts = prompts_of(solved, name, strategy)
+    golds = (demonstration(problem, how) for problem in solved)
+    prompts = prompts_of(solved, name, how)
     return tuple(Example(prompt, gold) for prompt, gold in zip(prompts, golds, strict=True))

@@ -13,8 +13,8 @@ from polychromic.code.approach import UNREAD, approach
 from polychromic.code.extraction import Extraction, extract, prompt_preamble
 from polychromic.code.json_programs import extract_structured
 from polychromic.code.problems import MOST_INPUTS, Problem
-from polychromic.code.prompting import Strategy, answer_region, resolved
-from polychromic.code.python_ast import Parser, normalised
+from polychromic.code.prompting import answer_region, resolved, strategy
+from polychromic.code.python_ast import Parser, joined, normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.sandbox import Cases, Judgement, Limits, Outcome, Program, Sandbox
@@ -50,7 +50,7 @@ ONLY_IF_PASSED = "passed"
 class Judging(NamedTuple):
     """How completions become verdicts: what was asked of the model, and what its programs may use."""
 
-    strategy: Strategy = "minimal"
+    strategy: str = "minimal"
     post_processing: PostProcessing = "auto"
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
@@ -102,10 +102,12 @@ def finding(verdict: Verdict) -> Finding | None:
 
 def extraction(problem: Problem, completion: Completion, judging: Judging) -> Extraction:
     """The program that a completion holds."""
-    if judging.strategy == "structured":
+    how = strategy(judging.strategy)
+    if how.structured:
         return extract_structured(completion.text, problem.prompt)
-    text = answer_region(completion.text, judging.strategy)
-    return extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing))
+    text = answer_region(completion.text, how)
+    found = extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing, how))
+    return found._replace(source=joined([how.preamble, found.source])) if how.preamble and found.source else found
 
 
 def verify_completions(

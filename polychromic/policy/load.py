@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+CPU_BITSANDBYTES = (0, 50)
+"""The first version of bitsandbytes that trains on a CPU."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -83,7 +86,9 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise MissingResourceError(f"model {name}: cannot be loaded: {first_line(error)}") from error
-    if not quantization:
+    if quantization:
+        _keep_layout(model)
+    else:
         model.to(_device())
     _suit_threads(model)
     return Policy(model.eval(), load_tokenizer(name, section.revision))
@@ -215,9 +220,25 @@ def _dtype(wanted: str, quantization: Mapping[str, Any] | None) -> Any:
     return "auto" if torch.cuda.is_available() else torch.float32
 
 
+def _keep_layout(model: nn.Module) -> None:
+    """Keeps bitsandbytes from packing 4-bit weights anew when they first run in eval mode on a CPU with AVX512-BF16.
+
+    The packed form has no gradient: after the first draw every later one through these layers would be lost silently.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def _quantization(options: Mapping[str, Any]) -> Any:
-    if not torch.cuda.is_available():
-        raise InputError("quantization: needs a CUDA device; remove the section to run on the CPU")
+    try:
+        installed = version("bitsandbytes")
+    except PackageNotFoundError:
+        raise MissingResourceError(
+            "quantization: bitsandbytes is not installed: pip install 'polychromic[quantization]'"
+        ) from None
+    if not torch.cuda.is_available() and tuple(map(int, installed.split(".")[:2])) < CPU_BITSANDBYTES:
+        raise InputError(f"quantization: on a CPU it needs bitsandbytes 0.50 or newer, and {installed} is installed")
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(**options)

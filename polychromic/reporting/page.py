@@ -18,7 +18,7 @@ from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
 from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
-from polychromic.records.jsonl import write_bytes, write_json
+from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.records.rows import read_noun
 from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables
 
@@ -93,7 +93,7 @@ def _shown(value: Any) -> Any:
 def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
-    flags = (*_audit_flags(audit, comparison), *comparison.flags)
+    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *comparison.flags)
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
     headline, returns = tables.headline(comparison), tables.returns_table(comparison)
@@ -166,6 +166,23 @@ def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
 def _audit_flags(audit: Audit | None, comparison: Comparison) -> list[Flag]:
     said = {flag.text for flag in comparison.flags}
     return [Flag("audit", "warning", text) for text in (audit.warnings if audit else ()) if text not in said]
+
+
+def _precision_flags(folder: Path) -> list[Flag]:
+    """That all models, the base too, were drawn from on a quantised base, where they were."""
+    pinned = folder / "evaluation.json"
+    bits = _quantised_to(read_json(pinned).get("pins", {}).get("quantization")) if pinned.exists() else ""
+    text = f"All models, the base too, were sampled from weights in {bits}, as the adapters were trained."
+    return [Flag("precision", "note", text)] if bits else []
+
+
+def _quantised_to(section: Mapping[str, Any] | None) -> str:
+    """``4 bits (nf4)`` for a section ``quantization``; empty without one."""
+    if not section:
+        return ""
+    if not section.get("load_in_4bit"):
+        return "8 bits"
+    return f"4 bits ({section.get('bnb_4bit_quant_type', 'fp4')})"
 
 
 def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:

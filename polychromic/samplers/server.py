@@ -1,6 +1,7 @@
 """Completions from any OpenAI-compatible server: vLLM, ``transformers serve``, llama.cpp. The only door to openai.
 
-One request a completion, ``parallel`` of them under way at once, each with a seed of its own. What fails for a passing
+A vLLM is asked for all completions of a prompt in one request, for their token ids, and for a distribution free of its
+model's own defaults; any other server for one completion a request, with a seed of its own. What fails for a passing
 reason (no connection, time-out, 429, 5xx, an answer that is no completion) is tried again with growing pauses; what
 the server refuses for good (401, 404, 400) stops the run at once and says so.
 """
@@ -20,6 +21,10 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 
 SEED_RANGE = 2**31
+COMPLETIONS_OF_A_VLLM = 256
+"""Completions that are asked for at once where nothing is said: as many as a vLLM decodes together."""
+REQUESTS = 8
+"""Requests under way at once at any other server where nothing is said."""
 MOST_TEXT = 4 * 2**20
 """A longer answer than this many characters is no completion."""
 
@@ -39,12 +44,14 @@ class Server:
     ``served_model`` names the model, "" takes the first one the server lists. Conversations go to the chat endpoint,
     plain text to the completion endpoint. ``stop`` strings are empty by default: they cut answers off. The key is read
     from the environment variable ``api_key_env``; a local server needs none. ``schema`` is a JSON schema the answer
-    must follow, where the server can enforce one.
+    must follow, where the server can enforce one. ``parallel`` is the number of requests under way at once; None sizes
+    it to the server. ``dialect`` says what the server understands; auto asks it.
     """
 
     base_url: str = "http://127.0.0.1:8000/v1"
     served_model: str = ""
-    parallel: int = 8
+    parallel: int | None = None
+    dialect: Literal["auto", "openai", "vllm"] = "auto"
     timeout_s: float = 300.0
     attempts: int = 5
     longest_pause_s: float = 30.0
@@ -54,7 +61,12 @@ class Server:
     logprobs: Literal["none", "sum"] = "none"
 
     def __post_init__(self) -> None:
-        if self.parallel < 1 or self.attempts < 1 or self.timeout_s <= 0 or self.longest_pause_s < 0:
+        if (
+            (self.parallel is not None and self.parallel < 1)
+            or self.attempts < 1
+            or self.timeout_s <= 0
+            or self.longest_pause_s < 0
+        ):
             raise InputError("server: parallel and attempts are at least 1, timeout_s is above 0")
 
     def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
@@ -87,16 +99,17 @@ class Server:
     ) -> Iterator[tuple[int, SampleSet | EngineError]]:
         """Each prompt's index with its finished set, or with what went wrong, as they come in.
 
-        After ``parallel`` failures without one success in between the server counts as gone and no further request is
-        made: the remaining prompts get that same error.
+        After as many failures as requests run at once, without one success in between, the server counts as gone and no
+        further request is made: the remaining prompts get that same error.
         """
         if n < 1:
             raise InputError(f"n is {n}; at least one completion a prompt is needed")
         decoding = decoding.under(self.schema)
         session = _Session(self)
-        pool = ThreadPoolExecutor(max_workers=self.parallel, thread_name_prefix="server")
+        gathering = _Gathering(session, prompts, n, decoding)
+        pool = ThreadPoolExecutor(max_workers=gathering.parallel, thread_name_prefix="server")
         try:
-            yield from _Gathering(session, prompts, n, decoding).results(pool, seed)
+            yield from gathering.results(pool, seed)
         finally:
             session.client.close()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -119,8 +132,11 @@ class _Gathering:
 
     def __init__(self, session: _Session, prompts: Sequence[Prompt], n: int, decoding: Decoding) -> None:
         self.session, self.prompts, self.n, self.decoding = session, prompts, n, decoding
-        self.jobs = iter([(index, sample) for index in range(len(prompts)) for sample in range(n)])
-        self.running: dict[Future[Completion], tuple[int, int]] = {}
+        self.each = n if session.is_vllm else 1
+        usual = max(1, COMPLETIONS_OF_A_VLLM // n) if session.is_vllm else REQUESTS
+        self.parallel = session.options.parallel or usual
+        self.jobs = iter([(index, first) for index in range(len(prompts)) for first in range(0, n, self.each)])
+        self.running: dict[Future[list[Completion]], tuple[int, int]] = {}
         self.drawn: dict[int, dict[int, Completion]] = {}
         self.failed: set[int] = set()
         self.barren = 0
@@ -138,21 +154,22 @@ class _Gathering:
                 yield index, self.gone
 
     def _submit(self, pool: ThreadPoolExecutor, seed: int) -> None:
-        while self.gone is None and len(self.running) < 2 * self.session.options.parallel:
+        while self.gone is None and len(self.running) < 2 * self.parallel:
             job = next((job for job in self.jobs if job[0] not in self.failed), None)
             if job is None:
                 return
             prompt = self.prompts[job[0]]
             own = child_seed(seed, prompt.id, job[1]) % SEED_RANGE
-            self.running[pool.submit(self.session.draw, prompt, self.decoding, own)] = job
+            asked = _Asked(prompt, self.each, self.decoding, own)
+            self.running[pool.submit(self.session.draw, asked)] = job
 
-    def _received(self, future: Future[Completion]) -> Iterator[tuple[int, SampleSet | EngineError]]:
-        index, sample = self.running.pop(future)
+    def _received(self, future: Future[list[Completion]]) -> Iterator[tuple[int, SampleSet | EngineError]]:
+        index, first = self.running.pop(future)
         try:
-            completion = future.result()
+            completions = future.result()
         except EngineError as error:
             self.barren += 1
-            if self.barren >= self.session.options.parallel or isinstance(error, RefusedError):
+            if self.barren >= self.parallel or isinstance(error, RefusedError):
                 self.gone = error
             if index not in self.failed:
                 self.failed.add(index)
@@ -160,11 +177,21 @@ class _Gathering:
             return
         self.barren = 0
         texts = self.drawn.setdefault(index, {})
-        texts[sample] = completion
+        texts.update(enumerate(completions, first))
         if len(texts) == self.n:
             del self.drawn[index]
-            completions = tuple(texts[i] for i in range(self.n))
-            yield index, SampleSet(self.prompts[index], completions, self.decoding, self.session.model)
+            whole = tuple(texts[i] for i in range(self.n))
+            yield index, SampleSet(self.prompts[index], whole, self.decoding, self.session.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One request: ``n`` completions of a prompt."""
+
+    prompt: Prompt
+    n: int
+    decoding: Decoding
+    seed: int
 
 
 def _worth_retrying(error: BaseException) -> bool:
@@ -184,6 +211,15 @@ class _Session:
         key = os.environ.get(options.api_key_env) or "none"
         self.client = openai.OpenAI(base_url=options.base_url, api_key=key, timeout=options.timeout_s, max_retries=0)
         self.model = options.served_model or self._first_model()
+        self.is_vllm = options.dialect == "vllm" or (options.dialect == "auto" and self._owned_by_vllm())
+
+    def _owned_by_vllm(self) -> bool:
+        """Whether the list of models says so; a server that has none is no vLLM."""
+        try:
+            models = self.client.models.list().data
+        except (self.openai.OpenAIError, ValueError, AttributeError, TypeError):
+            return False
+        return any(getattr(model, "owned_by", "") == "vllm" for model in models or ())
 
     def listed(self) -> list[str]:
         try:
@@ -201,9 +237,9 @@ class _Session:
             raise EngineError(f"{self.options.base_url}: serves no model; set served_model")
         return models[0]
 
-    def draw(self, prompt: Prompt, decoding: Decoding, seed: int) -> Completion:
-        """One completion, after as many attempts as allowed."""
-        return self._retried(lambda: self._request(prompt, decoding, seed))
+    def draw(self, asked: _Asked) -> list[Completion]:
+        """The request's completions, after as many attempts as allowed."""
+        return self._retried(lambda: self._request(asked))  # type: ignore[no-any-return]
 
     def _retried(self, call: Any) -> Any:
         from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -228,39 +264,66 @@ class _Session:
         except openai.APIStatusError as error:
             busy = error.status_code in (408, 409, 425, 429) or error.status_code >= 500
             kind = EngineError if busy else RefusedError
-            raise kind(f"{where}: refused with status {error.status_code}") from None
+            raise kind(f"{where}: refused with status {error.status_code}{_own_words(error)}") from None
         except (openai.OpenAIError, ValueError, AttributeError, TypeError, LookupError) as error:
             raise GarbageAnswerError(f"{where}: an answer that is no completion ({type(error).__name__})") from None
 
-    def _request(self, prompt: Prompt, decoding: Decoding, seed: int) -> Completion:
+    def _request(self, asked: _Asked) -> list[Completion]:
+        prompt, decoding, options = asked.prompt, asked.decoding, self.options
         common: dict[str, Any] = {
             "model": self.model,
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
-            "seed": seed,
+            "seed": asked.seed,
+            "extra_body": self._extra(decoding) or None,
         }
+        drawn = asked.n if decoding.temperature else 1
+        if drawn > 1:
+            common["n"] = drawn
+        if options.stop:
+            common["stop"] = list(options.stop)
+        if isinstance(prompt.content, str):
+            if options.logprobs == "sum":
+                common["logprobs"] = 0
+            choices = self.client.completions.create(prompt=prompt.content, **common).choices
+            found = [self._completion(choice, choice.text, decoding) for choice in choices]
+        else:
+            if options.logprobs == "sum":
+                common["logprobs"] = True
+            messages = [{"role": message.role, "content": message.content} for message in prompt.content]
+            choices = self.client.chat.completions.create(messages=messages, **common).choices
+            found = [self._completion(choice, _chat_text(choice.message), decoding) for choice in choices]
+        if len(found) != drawn:
+            few = f"{len(found)} where {drawn} were asked for"
+            raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
+        return found * (asked.n // drawn)
+
+    def _extra(self, decoding: Decoding) -> dict[str, Any]:
+        """What is no part of OpenAI's interface; vLLM takes what is left out from the model's own defaults."""
         extra: dict[str, Any] = {"top_k": decoding.top_k} if decoding.top_k > 0 else {}
+        if self.is_vllm:
+            own = {"top_k": decoding.top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0}
+            extra = own | {"return_token_ids": True}
         if self.options.schema:
             named = {"name": "answer", "schema": self.options.schema, "strict": True}
             extra["response_format"] = {"type": "json_schema", "json_schema": named}
-        if self.options.stop:
-            common["stop"] = list(self.options.stop)
-        if isinstance(prompt.content, str):
-            if self.options.logprobs == "sum":
-                common["logprobs"] = 0
-            answer = self.client.completions.create(prompt=prompt.content, extra_body=extra or None, **common)
-            return self._completion(answer.choices[0], answer.choices[0].text)
-        if self.options.logprobs == "sum":
-            common["logprobs"] = True
-        messages = [{"role": message.role, "content": message.content} for message in prompt.content]
-        answer = self.client.chat.completions.create(messages=messages, extra_body=extra or None, **common)
-        return self._completion(answer.choices[0], _chat_text(answer.choices[0].message))
+        return extra
 
-    def _completion(self, choice: Any, text: Any) -> Completion:
+    def _completion(self, choice: Any, text: Any, decoding: Decoding) -> Completion:
         if not isinstance(text, str) or len(text) > MOST_TEXT:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
-        return Completion(text, finished=choice.finish_reason != "length", logprob=_logprob(choice))
+        tokens = tuple(getattr(choice, "token_ids", None) or ())
+        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
+
+
+def _own_words(error: Any) -> str:
+    """The first line of what the server says about its refusal, in front of it a colon; empty when it says nothing."""
+    body: dict[str, Any] = error.body if isinstance(error.body, dict) else {}
+    nested = body.get("error")
+    inner = nested if isinstance(nested, dict) else body
+    said = str(inner.get("message") or inner.get("detail") or "").strip().splitlines()
+    return f": {said[0][:300]}" if said else ""
 
 
 def _chat_text(message: Any) -> Any:
@@ -271,11 +334,13 @@ def _chat_text(message: Any) -> Any:
     return f"<think>\n{thought}\n" + (f"</think>\n{message.content}" if message.content else "")
 
 
-def _logprob(choice: Any) -> float | None:
-    """The summed log-probability of the completion's tokens, None when the server gave none."""
+def _logprob(choice: Any, decoding: Decoding) -> float | None:
+    """The summed log-probability of the completion's tokens, None when the server gave none; 0 at temperature 0."""
     given: Any = getattr(choice, "logprobs", None)
     tokens = getattr(given, "token_logprobs", None)
     if tokens is None and getattr(given, "content", None):
         tokens = [token.logprob for token in given.content]
     numbers = [float(number) for number in tokens or () if isinstance(number, int | float)]
-    return min(0.0, sum(numbers)) if numbers else None
+    if not numbers:
+        return None
+    return min(0.0, sum(numbers)) if decoding.temperature else 0.0

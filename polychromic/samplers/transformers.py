@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -13,6 +15,9 @@ from polychromic.core.seeds import child_seed
 from polychromic.policy.constraint import Constraint
 from polychromic.policy.generate import GenerationRequest, generate
 from polychromic.policy.render import completions, prompt_ids, stop_tokens_of
+
+_too_much: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""The tokens, prompts' and drawn ones together, for which a model's device once had too little memory."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,21 @@ class Transformers:
 
 
 def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: GenerationRequest) -> list[Any]:
-    """``generate``, with half as many prompts, or draws of one, at a time whenever the device runs out of memory."""
-    try:
-        return generate(model, prompts, request)
-    except torch.OutOfMemoryError:
-        if len(prompts) == request.n == 1:
-            raise
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    """``generate``, with half as many prompts, or draws of one, at a time where the device has too little memory.
+
+    What has once been too much is not tried again, nor what cannot fit by the size of its cache.
+    """
+    one_row = len(prompts) * request.n == 1
+    tokens = len(prompts) * request.n * (max(map(len, prompts), default=0) + request.decoding.max_new_tokens)
+    if one_row or not prompts or (tokens < _too_much.get(model, math.inf) and _can_fit(model, tokens)):
+        try:
+            return generate(model, prompts, request)
+        except torch.OutOfMemoryError:
+            if one_row:
+                raise
+        _too_much[model] = tokens
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def part(place: int, some: Sequence[Sequence[int]], n: int) -> list[Any]:
         return generate_in_memory(model, some, replace(request, n=n, seed=child_seed(request.seed, "half", place)))
@@ -78,6 +90,26 @@ def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Ge
     if half:
         return part(0, prompts[:half], request.n) + part(1, prompts[half:], request.n)
     return [part(0, prompts, rest)[0] + part(1, prompts, request.n - rest)[0]]
+
+
+def _can_fit(model: Any, tokens: int) -> bool:
+    """Whether the keys and values of so many tokens fit into what the model's device has left."""
+    weights = next(model.parameters())
+    free = free_bytes(weights.device)
+    if math.isinf(free):
+        return True
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return tokens * 2 * config.num_hidden_layers * heads * width * weights.dtype.itemsize <= free
+
+
+def free_bytes(device: torch.device) -> float:
+    """What a CUDA device can still give this process; infinite for others, which are not asked."""
+    if device.type != "cuda":
+        return math.inf
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return float(torch.cuda.mem_get_info(device)[0] + held)
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

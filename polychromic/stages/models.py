@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.artefacts import RunFolder
@@ -21,13 +22,15 @@ class NamedModel:
     """A model of an evaluation: its name there, its base as written, and the run folder of its adapter, if any.
 
     ``scale`` multiplies what the adapter adds to the base: 0 is the base, 1 the trained model, between them lies the
-    line that WiSE-FT (arXiv 2109.01903) walks to win back what fine-tuning lost.
+    line that WiSE-FT (arXiv 2109.01903) walks to win back what fine-tuning lost. ``quantization`` is the section under
+    which the adapter was trained, None for weights as they are.
     """
 
     name: str
     base: ModelSection
     adapter: Path | None = None
     scale: float = 1.0
+    quantization: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def marked(self, digest: str) -> str:
         """``digest`` of the adapter's weights, told apart from that of the same weights at another scale."""
@@ -73,6 +76,7 @@ def parse_models(text: str) -> list[NamedModel]:
     if not found:
         raise InputError("--models: names no model; expected name=RUN_FOLDER or name=MODEL, separated by commas")
     one_base(list(found.values()))
+    one_precision(list(found.values()))
     return list(found.values())
 
 
@@ -88,7 +92,8 @@ def named_model(name: str, where: str) -> NamedModel:
         return _scaled(named_model(name, folder.strip()), factor.strip())
     path = Path(where).expanduser()
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
-        return NamedModel(name, _base_of(path), path)
+        base, precision = _base_of(path), RunFolder(path).record().settings.get("quantization")
+        return NamedModel(name, base, path, quantization=precision)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
     if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:
@@ -131,6 +136,22 @@ def one_base(models: Sequence[NamedModel]) -> ModelSection:
             )
     adapted = [model.base for model in models if model.adapter is not None]
     return adapted[0] if adapted else first.base
+
+
+def one_precision(models: Sequence[NamedModel]) -> Mapping[str, Any] | None:
+    """The quantisation under which the adapters were trained, and in which they and their base are evaluated.
+
+    Raises:
+        InputError: two adapters were trained in different precisions; an evaluation holds one base in memory.
+    """
+    adapted = [model for model in models if model.adapter is not None]
+    for other in adapted[1:]:
+        if (other.quantization or None) != (adapted[0].quantization or None):
+            raise InputError(
+                f"--models: {adapted[0].name} and {other.name} were trained on bases of different precision "
+                "(quantization); merge them (`polychromic merge`) and evaluate the merged models one by one"
+            )
+    return (adapted[0].quantization or None) if adapted else None
 
 
 def _base_of(path: Path) -> ModelSection:

@@ -22,7 +22,7 @@ from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.models import NamedModel, one_base, resolve
+from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
 
 if TYPE_CHECKING:
     from polychromic.stages import sample
@@ -128,13 +128,18 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
     files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
-    return ({"files": files} if files else {}) | {
-        "base": one_base(evaluation.models).name_or_path,
-        "task": section.task,
-        "split": section.split,
-        "max_new_tokens": section.max_new_tokens,
-        "seed": evaluation.seed,
-    }
+    precision = one_precision(evaluation.models)
+    return (
+        ({"files": files} if files else {})
+        | ({"quantization": dict(precision)} if precision else {})
+        | {
+            "base": one_base(evaluation.models).name_or_path,
+            "task": section.task,
+            "split": section.split,
+            "max_new_tokens": section.max_new_tokens,
+            "seed": evaluation.seed,
+        }
+    )
 
 
 def _weights(models: Sequence[NamedModel]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.models import NamedModel, one_base, resolve
+from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def run(
             return folder.samples
         engines = _Engines(models, plan.section)
         for piece in pieces:
-            for part in _parts(piece, plan.section.batch_size):
+            for part in _parts(piece, engines.at_once):
                 engines.load(folder.path)
                 meter = costs.Meter()
                 for sets in _draw(engines, part, plan.seed):
@@ -90,13 +90,15 @@ def run(
 class Forecast:
     """What sampling will take: samples of the whole plan, those to draw, and the most tokens they can have.
 
-    ``seconds`` is known when the folder holds samples whose time was taken; None before the first piece.
+    ``seconds`` is known when the folder holds samples whose time was taken; None before the first piece. ``engine``
+    is the engine that draws.
     """
 
     samples: int
     missing: int
     tokens: int
     seconds: float | None
+    engine: str = "transformers"
 
 
 def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: Folder) -> Forecast:
@@ -107,7 +109,18 @@ def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: Samp
     taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
     timed = sum(len(row.indices) for row in taken)
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
-    return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds)
+    kind, _ = catalog.split(engine_of(plan.section, models))
+    return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds, kind)
+
+
+def engine_of(section: EvaluationSection, models: Sequence[NamedModel] = ()) -> Any:
+    """The engine's entry as on the shelf; for ``auto`` the one it chooses here, in the models' precision."""
+    if catalog.split(section.engine)[0] != "auto":
+        return section.engine
+    if one_precision(models):
+        return "transformers"
+    chosen: str = catalog.build("samplers", section.engine).chosen
+    return chosen
 
 
 def _missing(
@@ -130,9 +143,9 @@ def _missing(
                 yield Piece(model, decoding, tuple(some), indices)
 
 
-def _parts(piece: Piece, batch_size: int) -> Iterator[Piece]:
-    """The piece in parts of about ``batch_size`` samples, prompts of like length together."""
-    size = max(1, batch_size // len(piece.indices))
+def _parts(piece: Piece, at_once: int | None) -> Iterator[Piece]:
+    """The piece in parts of about ``at_once`` samples (None: whole), prompts of like length together."""
+    size = len(piece.prompts) if at_once is None else max(1, at_once // len(piece.indices))
     ordered = sorted(piece.prompts, key=lambda prompt: len(str(prompt.content)))
     for start in range(0, len(ordered), size):
         yield replace(piece, prompts=tuple(ordered[start : start + size]))
@@ -151,9 +164,12 @@ class _Engines:
 
     def __init__(self, models: Sequence[NamedModel], section: EvaluationSection) -> None:
         self.models, self.section = models, section
-        self.kind, _ = catalog.split(section.engine)
+        self.entry = engine_of(section, models)
+        self.kind, _ = catalog.split(self.entry)
         self._refuse_scales()
+        self._refuse_precision()
         self._policy: Any = None
+        self._ready = False
 
     def of(self, model: NamedModel) -> Sampler:
         """The sampler of ``model``."""
@@ -163,11 +179,10 @@ class _Engines:
             policy.use(None if model.adapter is None else model.name)
             sampler = catalog.build("samplers", self._sized(), model=policy.model, tokenizer=policy.tokenizer)
             return sampler
-        sampler = catalog.build("samplers", self.section.engine)
+        sampler = catalog.build("samplers", self.entry)
         if self.kind == "vllm":
-            base = resolve(model.base).name_or_path
             adapter = "" if model.adapter is None else str(model.adapter)
-            sampler = replace(sampler, model_path=base, adapter=adapter)  # type: ignore[type-var]
+            sampler = replace(sampler, model_path=resolve(model.base).name_or_path, adapter=adapter)  # type: ignore[type-var]
         if self.kind == "replay":
             sampler = replace(sampler, policy=model.name)  # type: ignore[type-var]
         return sampler
@@ -177,11 +192,18 @@ class _Engines:
         """What draws: the kind of device of a model in this process, else the engine."""
         return str(self._loaded().model.device.type) if self.kind == "transformers" else self.kind
 
+    @property
+    def at_once(self) -> int | None:
+        """Samples that are asked for together; None leaves that to an engine with a queue of its own."""
+        return None if self.kind in ("vllm", "server") else self.section.batch_size
+
     def load(self, folder: str | Path) -> None:
         """Loads the models now, where that is ours to do; what it takes is written to the folder's account once."""
-        if self.kind == "transformers" and self._policy is None:
-            with costs.timed(folder, "load"):
-                self._loaded()
+        if self._ready or self.kind not in ("transformers", "vllm"):
+            return
+        with costs.timed(folder, "load"):
+            self._loaded() if self.kind == "transformers" else self.of(self.models[0]).start()  # type: ignore[attr-defined]
+        self._ready = True
 
     def adapter(self, model: NamedModel) -> str:
         """The hash of the model's adapter weights with their scale, empty for the bare base."""
@@ -197,8 +219,15 @@ class _Engines:
                 f"`polychromic merge '{scaled[0].adapter}*{scaled[0].scale:g}'` makes a model of it"
             )
 
+    def _refuse_precision(self) -> None:
+        if one_precision(self.models) and self.kind == "vllm":
+            raise InputError(
+                "engine vllm: the adapters were trained on a quantised base, which this engine would not draw from; "
+                "take engine transformers, or evaluate what `polychromic merge` makes of them"
+            )
+
     def _sized(self) -> dict[str, Any]:
-        kind, options = catalog.split(self.section.engine)
+        kind, options = catalog.split(self.entry)
         return {"kind": kind, "batch_size": self.section.batch_size} | options
 
     def _loaded(self) -> Any:
@@ -206,7 +235,9 @@ class _Engines:
             from polychromic.policy.load import attach_adapters, load_base
 
             adapters = {model.name: model.adapter for model in self.models if model.adapter is not None}
-            self._policy = attach_adapters(load_base(resolve(one_base(self.models))), adapters)
+            self._policy = attach_adapters(
+                load_base(resolve(one_base(self.models)), one_precision(self.models)), adapters
+            )
             for model in self.models:
                 if model.adapter is not None:
                     self._policy.scale(model.name, model.scale)

@@ -47,7 +47,9 @@ class Serving:
         """The command line that serves it."""
         where = ["--host", "127.0.0.1", "--port", str(self.port), *self.options]
         if self.engine == "vllm":
-            return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", self.model, *where]
+            drawn_from = ["--logprobs-mode", "processed_logprobs"]  # not those before temperature and truncation
+            module = ["-m", "vllm.entrypoints.openai.api_server", "--model", self.model]
+            return [sys.executable, *module, *drawn_from, *where]
         program = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
         return [sys.executable, "-c", program, "serve", self.model, *where]
 

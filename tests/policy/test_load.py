@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.policy import load
 from polychromic.policy.load import adapter_hash, attach_adapters, load_base
 from polychromic.settings.schema import ModelSection
 
@@ -111,11 +113,19 @@ def test_an_adapter_that_lacks_a_matrix_or_is_for_other_modules_is_refused(base_
         attach_adapters(load_base(ModelSection(name_or_path=str(base_folder))), {"broken": broken})
 
 
-def test_quantisation_without_a_gpu_is_refused(base_folder):
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    with pytest.raises(InputError, match="CUDA"):
-        load_base(ModelSection(name_or_path=str(base_folder)), {"load_in_4bit": True})
+def test_quantisation_without_bitsandbytes_or_with_an_old_one_is_refused(base_folder, monkeypatch):
+    section = ModelSection(name_or_path=str(base_folder))
+
+    def missing(name):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(load, "version", missing)
+    with pytest.raises(MissingResourceError, match=r"pip install 'polychromic\[quantization\]'"):
+        load_base(section, {"load_in_4bit": True})
+    monkeypatch.setattr(load, "version", lambda name: "0.49.2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"bitsandbytes 0\.50 or newer, and 0\.49\.2 is installed"):
+        load_base(section, {"load_in_4bit": True})
 
 
 def test_the_base_is_loaded_in_the_type_asked_for(base_folder):

@@ -10,7 +10,7 @@ import pytest
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
-from polychromic.samplers.server import RefusedError, Server
+from polychromic.samplers.server import RefusedError, Server, _Gathering, _Session
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
 TEXT = Prompt("text", "def f(x):\n")
@@ -180,6 +180,62 @@ def test_a_server_that_cannot_list_its_models_is_not_taken_for_one_that_cannot_w
 
     with serving(Handler) as url, pytest.raises(EngineError, match=r"status 500 \(when asked.*served_model names one"):
         engine(url, served_model="", attempts=1).sample([TEXT], 1, SHORT, 0)
+
+
+def test_a_refusal_is_told_in_the_servers_own_words(scripted_server):
+    url, script = scripted_server
+    for body in ({"error": {"message": "too long: 41 tokens\nand more"}}, {"message": "too long: 41 tokens"}):
+        script.answers = [(400, json.dumps(body).encode())]
+        with pytest.raises(EngineError, match=r"refused with status 400: too long: 41 tokens \(1 prompts\)"):
+            engine(url).sample([TEXT], 1, SHORT, 0)
+
+
+def test_a_vllm_is_asked_for_all_completions_of_a_prompt_and_for_their_tokens(scripted_server):
+    url, script = scripted_server
+    choices = [{"index": i, "finish_reason": "stop", "text": str(i), "token_ids": [5, i]} for i in range(3)]
+    script.answers = [(200, json.dumps({"id": "1", "object": "text_completion", "choices": choices}).encode())]
+    (found,) = engine(url, dialect="vllm").sample([TEXT], 3, SHORT, 0)
+    assert found.texts == ("0", "1", "2")
+    assert [c.token_ids for c in found.completions] == [(5, 0), (5, 1), (5, 2)]
+    (asked,) = script.requests
+    assert (asked["n"], asked["top_k"], asked["min_p"], asked["repetition_penalty"]) == (3, -1, 0.0, 1.0)
+    assert asked["return_token_ids"] is True
+    with pytest.raises(EngineError, match=r"no completion \(3 where 2 were asked for\)"):
+        engine(url, dialect="vllm").sample([TEXT], 2, SHORT, 0)
+
+
+def test_a_vllm_is_known_by_its_list_of_models(serving):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    with serving(Handler) as url:
+        assert _Session(Server(base_url=url, served_model="m")).is_vllm
+        assert not _Session(Server(base_url=url, served_model="m", dialect="openai")).is_vllm
+
+
+def test_requests_are_sized_to_the_server(scripted_server):
+    url, _ = scripted_server
+    for options, n, parallel in (({"dialect": "vllm"}, 10, 25), ({}, 10, 8), ({"parallel": 3}, 10, 3)):
+        session = _Session(Server(base_url=url, served_model="m", **options))
+        assert _Gathering(session, [TEXT], n, SHORT).parallel == parallel
+
+
+def test_temperature_zero_is_certain(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, text("abc", "stop", {"token_logprobs": [-0.5, -1.0]}))]
+    greedy = Decoding(temperature=0.0, max_new_tokens=4)
+    (found,) = engine(url, logprobs="sum", dialect="vllm").sample([TEXT], 3, greedy, 0)
+    assert [(c.text, c.logprob) for c in found.completions] == [("abc", 0.0)] * 3
+    assert len(script.requests) == 1
 
 
 def test_a_schema_is_asked_of_the_server(scripted_server):

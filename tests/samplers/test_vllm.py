@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -31,11 +32,13 @@ def stand_in(monkeypatch, tiny_tokenizer_factory) -> Any:
             if model == "nowhere":
                 raise OSError("nowhere is no model")
             told.engines.append((model, options))
+            self.llm_engine = SimpleNamespace(model_config=SimpleNamespace(max_model_len=40))
 
         def get_tokenizer(self) -> Any:
             return tokenizer
 
-        def generate(self, prompts: list[Any], sampling_params: list[Any], lora_request: Any = None) -> list[Any]:
+        def generate(self, prompts: list[Any], sampling_params: list[Any], lora_request: Any, use_tqdm: bool) -> Any:
+            assert use_tqdm is False  # tqdm, switched off by the command line, leaves it without its numbers
             if told.fails:
                 raise told.fails
             told.calls.append((prompts, sampling_params, lora_request))
@@ -49,10 +52,13 @@ def stand_in(monkeypatch, tiny_tokenizer_factory) -> Any:
         logprob = None if number == 2 else 1e-9 - number
         return SimpleNamespace(text=text, token_ids=[7, number], finish_reason=reason, cumulative_logprob=logprob)
 
-    module, lora, request = (ModuleType(name) for name in ("vllm", "vllm.lora", "vllm.lora.request"))
-    module.LLM, module.SamplingParams, module.lora = LLM, SimpleNamespace, lora
+    names = ("vllm", "vllm.lora", "vllm.lora.request", "vllm.sampling_params")
+    module, lora, request, parameters = (ModuleType(name) for name in names)
+    module.LLM, module.SamplingParams, module.lora, module.sampling_params = LLM, SimpleNamespace, lora, parameters
+    parameters.StructuredOutputsParams = SimpleNamespace
     lora.request, request.LoRARequest = request, lambda name, number, path: (name, number, path)
-    for part in (module, lora, request):
+    monkeypatch.setattr(engine, "_dtype", lambda options: "float32")
+    for part in (module, lora, request, parameters):
         monkeypatch.setitem(sys.modules, part.__name__, part)
     engine._engine.cache_clear()
     yield told
@@ -99,11 +105,39 @@ def test_models_of_one_base_share_the_engine_and_adapters_are_told_apart(stand_i
 def test_what_goes_wrong_is_one_line(stand_in):
     with pytest.raises(InputError, match="set model_path"):
         Vllm().sample(PROMPTS, 1, DECODING, 5)
-    with pytest.raises(EngineError, match="nowhere could not be started: OSError"):
+    with pytest.raises(EngineError, match="nowhere could not be started: OSError: nowhere is no model"):
         Vllm(model_path="nowhere").sample(PROMPTS, 1, DECODING, 5)
     stand_in.fails = RuntimeError("CUDA out of memory")
-    with pytest.raises(EngineError, match="generation broke off: RuntimeError"):
+    with pytest.raises(EngineError, match="generation broke off: RuntimeError: CUDA out of memory"):
         Vllm(model_path="m").sample(PROMPTS, 1, DECODING, 5)
+
+
+def test_a_prompt_that_leaves_no_room_is_named_before_anything_is_drawn(stand_in):
+    with pytest.raises(InputError, match=r"prompt 'long' has 40 tokens; the engine's context holds 40"):
+        Vllm(model_path="m").sample([*PROMPTS, Prompt("long", "1" * 40)], 1, DECODING, 5)
+    assert not stand_in.calls
+
+
+def test_temperature_zero_is_one_certain_completion(stand_in):
+    greedy = Decoding(temperature=0.0, max_new_tokens=4)
+    (found, _) = Vllm(model_path="m").sample(PROMPTS, 3, greedy, 5)
+    assert [parameters.n for parameters in stand_in.calls[0][1]] == [1, 1]  # vLLM takes no more
+    assert found.texts == ("0.0",) * 3
+    assert {c.logprob for c in found.completions} == {0.0}
+
+
+def test_a_schema_binds_the_completions_and_is_named(stand_in):
+    (found, _) = Vllm(model_path="m", schema={"type": "object"}).sample(PROMPTS, 1, DECODING, 5)
+    assert found.decoding.constraint.startswith("json_schema:")
+    (bounded, _) = [parameters.structured_outputs for parameters in stand_in.calls[0][1]]
+    assert (bounded.json, bounded.disable_any_whitespace) == ({"type": "object"}, True)
+    Vllm(model_path=Path("m")).sample(PROMPTS, 1, DECODING, 5)
+    assert len(stand_in.engines) == 1  # one engine for the model, whatever is asked of it
+
+
+def test_auto_keeps_the_precision_of_the_weights(base_folder):
+    assert engine._dtype(Vllm(model_path=str(base_folder))) == "float32"
+    assert engine._dtype(Vllm(model_path="m", dtype="bfloat16")) == "bfloat16"
 
 
 def test_without_vllm_the_advice_is_given():

@@ -167,7 +167,9 @@ def test_only_and_enabled(tmp_path):
     ("change", "message"),
     [
         (("n: 2", "nn: 2"), r"code.yaml:6: experiments\[0\].nn: unknown key; did you mean n\?"),
-        (("strategy: minimal", "strategy: maximal"), r"code.yaml:9: experiments\[1\].strategy: must be"),
+        (("strategy: minimal", "strategy: maximal"), r"code.yaml:9: .*strategy: 'maximal' is no .*mean minimal"),
+        (("strategy: minimal", "strategy: mine.yaml"), r"code.yaml:9: .*'mine.yaml': there is no such file"),
+        (("n: 2", "sweep: {n: 2}"), r"code.yaml:8: experiments\[0\].sweep: must give a list"),
         (("output:", "outptu:"), r"outptu: unknown key|output: is missing"),
         (("name: base", "name: chat"), "two experiments have the same name"),
         (("parallel: 1", "paralel: 1"), "unknown option of server; did you mean parallel"),

@@ -99,7 +99,15 @@ def test_a_missing_engine_says_how_to_get_it(tmp_path):
 def test_the_command_lines_of_the_real_engines():
     vllm = serve.Serving("org/model", "vllm", 8001, ("--dtype=half",)).command()
     assert vllm[1:5] == ["-m", "vllm.entrypoints.openai.api_server", "--model", "org/model"]
-    assert vllm[5:] == ["--host", "127.0.0.1", "--port", "8001", "--dtype=half"]
+    assert vllm[5:] == [
+        "--logprobs-mode",
+        "processed_logprobs",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "8001",
+        "--dtype=half",
+    ]
     other = serve.Serving("org/model", "transformers").command()
     assert other[3:5] == ["serve", "org/model"]
     assert "127.0.0.1" in other

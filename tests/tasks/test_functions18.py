@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from polychromic.code.extraction import Extraction
-from polychromic.code.prompting import STRATEGIES
+from polychromic.code.prompting import strategies
 from polychromic.code.verifier import Judging, finding, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status
@@ -51,7 +51,7 @@ def test_all_eighteen_are_there_in_five_categories():
     assert all(len(problem.wrong) >= 2 and len(problem.inputs) >= 5 for problem in problems)
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "structured"])
+@pytest.mark.parametrize("strategy", [name for name in strategies() if name != "structured"])
 def test_every_demonstration_passes_and_the_empty_answer_fails(strategy):
     task = Functions18(strategy=strategy)
     assert isinstance(task, Task)

@@ -194,8 +194,17 @@ def test_out_of_memory_while_sampling_halves_the_draws_of_one_prompt(tiny_model_
 
     monkeypatch.setattr(engine, "generate", tight)
     request = GenerationRequest(5, Decoding(max_new_tokens=4), StopTokens((1,), 0), 3)
-    found = engine.generate_in_memory(tiny_model_factory(), [[3, 4, 5]], request)
+    model = tiny_model_factory()
+    found = engine.generate_in_memory(model, [[3, 4, 5]], request)
     assert sizes == [5, 2, 3, 1, 2]
+    sizes.clear()
+    again = engine.generate_in_memory(model, [[3, 4, 5]], request)
+    assert sizes == [2, 1, 2]  # what was too much is not tried again
+    assert again == found
+    monkeypatch.setattr(engine, "free_bytes", lambda device: 7 * 2 * 2 * 16 * 4)  # the keys and values of 7 tokens
+    sizes.clear()
+    assert len(engine.generate_in_memory(tiny_model_factory(), [[3, 4, 5]], request)[0]) == 5
+    assert sizes == [1] * 5  # a row has 3 + 4
     assert len(found) == 1
     assert len(found[0]) == 5
     assert len({draw.token_ids for draw in found[0]}) > 2
