@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
+from polychromic.cli.verify import failing_lines, gold_lines
 
 
 class ConfigOrVerb(click.Group):
@@ -54,8 +55,10 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         for item in done
         if "holes" in item
     ]
+    said += [line for item in done for line in [*_cost(item), *failing_lines(item)]]
     for item in result["regressions"]:
         said += ["", *_regression(item)]
+    said += ["", *gold_lines(result)]
     said += [f"{item['name']}: failed: {item['failed']}" for item in result["experiments"] if "failed" in item]
     return [*said, "", f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
 
@@ -63,19 +66,39 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
 def _tables(done: list[Mapping[str, Any]]) -> list[str]:
     """Scores, outcomes and extraction rules of the experiments that ran."""
     ks = sorted({int(k) for item in done for k in item["pass_at_k"]})
-    header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total"]
+    header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total", "absent"]
     said = table(header, [_row(item, ks) for item in done])
+    names = list(dict.fromkeys(name for item in done for name in item["categories"]))
+    if names:
+        rows = [[item["name"], *(_rate(item["categories"].get(name)) for name in names)] for item in done]
+        said += ["", *table(["pass@1 by category", *names], rows)]
     for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
         names = list(dict.fromkeys(name for item in done for name in item[field]))
         said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
     return said
 
 
+def _cost(item: Mapping[str, Any]) -> list[str]:
+    """What one passing sample took, as far as it is known."""
+    forms = (("seconds", "{:.2f} s"), ("tokens", "{:.0f} tokens"), ("dollars", "${:.5f}"))
+    single = item["cost"]["per_pass"]
+    known = [form.format(single[name]) for name, form in forms if single[name] is not None]
+    return [f"{item['name']}: a passing sample took {', '.join(known)}"] if known else []
+
+
 def _row(item: Mapping[str, Any], ks: list[int]) -> list[str]:
     settings, rates = item["settings"], item["pass_at_k"]
     scores = [_rate(rates.get(str(k))) for k in ks]
     total = f"{item['passed']}/{item['samples']}"
-    return [item["name"], settings["strategy"], f"{settings['temperature']:g}", str(settings["n"]), *scores, total]
+    return [
+        item["name"],
+        settings["strategy"],
+        f"{settings['temperature']:g}",
+        str(settings["n"]),
+        *scores,
+        total,
+        str(item["absent"]),
+    ]
 
 
 def _rate(rate: Mapping[str, Any] | None) -> str:
@@ -102,6 +125,15 @@ def _regression(item: Mapping[str, Any]) -> list[str]:
     return said + (
         table(["  problem", "", "failing by", "how"], [[f"  {row[0]}", *row[1:]] for row in rows]) if rows else []
     )
+
+
+@command.command("report")
+@click.argument("folder", type=click.Path())
+def report(folder: str) -> None:
+    """Write FOLDER/report.html anew from its code.json, such as after best-of-n."""
+    from polychromic.reporting.code_page import write_code_report
+
+    click.echo(write_code_report(folder))
 
 
 @command.command("compare")

@@ -64,7 +64,8 @@ def _foreign(samples: str, task: Any, out: str | None, as_json: bool) -> None:
 
 def _lines(result: Mapping[str, Any]) -> list[str]:
     """The result as a person reads it."""
-    said = [f"{result['samples']} samples of {result['tasks']} problems, {result['passed']} passed"]
+    absent = f", {result['absent']} not judged" if result.get("absent") else ""
+    said = [f"{result['samples']} samples of {result['tasks']} problems, {result['passed']} passed{absent}"]
     if result.get("not_attempted"):
         said.append(f"{result['not_attempted']} problems of the task were not attempted; pass@k is over the others")
     said += gold_lines(result)
@@ -73,7 +74,23 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
         if result.get(name):
             said.append(f"{name}: " + ", ".join(f"{key} {count}" for key, count in result[name].items()))
     said += [f"  {place}" for place in result.get("refused_places", ())]
+    said += failing_lines(result)
     return [*said, f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+
+
+MOST_NAMED = 10
+
+
+def failing_lines(item: Mapping[str, Any]) -> list[str]:
+    """The first problems that were not always solved, a line each."""
+    rows = item.get("failing") or []
+    said = [
+        f"  {row['task']}: {row['passed']}/{row['judged']}  {row['outcome']} {row['detail']}"[:150]
+        for row in rows[:MOST_NAMED]
+    ]
+    more = [f"  and {len(rows) - MOST_NAMED} more in report.html"] if len(rows) > MOST_NAMED else []
+    name = item.get("name") or item.get("model") or "samples"
+    return ["", f"{name}: {len(rows)} of {item['tasks']} problems were not always solved", *said, *more] if rows else []
 
 
 def gold_lines(result: Mapping[str, Any]) -> list[str]:

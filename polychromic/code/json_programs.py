@@ -88,7 +88,7 @@ def structured(text: str, prompt: str) -> Structured:
     if not isinstance(body, list) or not isinstance(imports, list):
         return Structured("", reason="no body")
     writer = _Writer()
-    lines = writer.block(body, 1)
+    lines = writer.block(body or [{"op": "hole", "what": "the whole body"}], 1)
     kept = [line for line in imports if isinstance(line, str) and _is_import(line)]
     writer.holes += [f"import {line!r:.60}" for line in imports if line not in kept]
     return Structured("\n".join([*kept, prompt.rstrip(), *lines]) + "\n", tuple(writer.holes))

@@ -16,6 +16,7 @@ from polychromic.analysis.significance import mcnemar_p
 from polychromic.code.verifier import finding
 from polychromic.core.nouns import Status, Verdict
 from polychromic.diversity.subsets import pass_at_k
+from polychromic.records.costs import TimingRow
 
 KS = (1, 5, 10, 100)
 
@@ -77,6 +78,57 @@ def taxonomy(verdicts: Sequence[Verdict]) -> Taxonomy:
     groups = Counter(item.group if item else "not judged" for item in found)
     rules = Counter(item.rule for item in found if item)
     return Taxonomy(*(dict(counter.most_common()) for counter in (outcomes, groups, rules)))
+
+
+class Failing(NamedTuple):
+    """One problem that not every judged sample solved, with the most frequent way it failed, in one line."""
+
+    task: str
+    passed: int
+    judged: int
+    absent: int
+    outcome: str
+    detail: str
+
+
+def failing(verdicts: ByTask) -> list[Failing]:
+    """The problems that were not always solved, those solved least often first, then in reading order."""
+    found = []
+    for task, given in verdicts.items():
+        judged = [verdict for verdict in given if verdict.status is not Status.ABSENT]
+        wrong = [finding(verdict) for verdict in judged if not verdict.passed]
+        if judged and not wrong:
+            continue
+        outcome = Counter(item.outcome if item else "other" for item in wrong).most_common(1)
+        name = outcome[0][0] if outcome else "not judged"
+        first = next((item.text for item in wrong if item and item.outcome == name), "")
+        counts = (len(judged) - len(wrong), len(judged), len(given) - len(judged))
+        found.append(Failing(task, *counts, name, first))
+    return sorted(found, key=lambda item: (item.passed / max(1, item.judged), _in_reading_order(item.task)))
+
+
+def by_category(verdicts: ByTask, categories: Mapping[str, str]) -> dict[str, PassRate]:
+    """pass@1 of each category's problems, in order of first appearance; nothing when no problem has one."""
+    groups: dict[str, dict[str, Sequence[Verdict]]] = {}
+    for task, given in verdicts.items():
+        if categories.get(task):
+            groups.setdefault(categories[task], {})[task] = given
+    return {name: pass_rates(own, (1,))[0] for name, own in groups.items()}
+
+
+def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float | None = None) -> dict[str, Any]:
+    """What sampling and verifying took: seconds, tokens, dollars, in all and for one passing sample.
+
+    None for tokens that an engine did not give, for dollars without a price, and for one pass where there is none.
+    """
+    seconds = math.fsum(row.seconds for row in rows)
+    drawn = [row.tokens for row in rows if row.stage == "sample"]
+    known = [sum(tokens) for tokens in drawn if tokens is not None]
+    tokens = sum(known) if drawn and len(known) == len(drawn) else None
+    dollars = None if price_per_hour is None else seconds / 3600 * price_per_hour
+    whole = {"seconds": seconds, "tokens": tokens, "dollars": dollars}
+    single = {name: None if value is None or not passed else value / passed for name, value in whole.items()}
+    return {**whole, "per_pass": single}
 
 
 class Change(NamedTuple):
@@ -143,8 +195,8 @@ def _first(verdicts: ByTask) -> dict[str, Verdict]:
     return {task: given[0] for task, given in judged.items() if given}
 
 
-def summary(verdicts: ByTask, ks: Sequence[int] = KS) -> dict[str, Any]:
-    """The same as plain data for JSON: samples, tasks, pass_at_k, outcomes, groups and rules."""
+def summary(verdicts: ByTask, ks: Sequence[int] = KS, categories: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The same as plain data for JSON: samples, tasks, pass_at_k, categories, failing, outcomes, groups and rules."""
     every = [verdict for given in verdicts.values() for verdict in given]
     counted = taxonomy(every)
     return {
@@ -153,5 +205,7 @@ def summary(verdicts: ByTask, ks: Sequence[int] = KS) -> dict[str, Any]:
         "passed": sum(verdict.passed for verdict in every),
         "absent": sum(verdict.status is Status.ABSENT for verdict in every),
         "pass_at_k": {str(rate.k): rate._asdict() for rate in pass_rates(verdicts, ks)},
+        "categories": {name: rate._asdict() for name, rate in by_category(verdicts, categories or {}).items()},
+        "failing": [item._asdict() for item in failing(verdicts)],
         **counted._asdict(),
     }

@@ -56,14 +56,15 @@ def write_report(folder: Folder, extras: Extras | None = None) -> Path:
         figure.write(place / "figures")
     if context["spent"]:
         write_json(place / costs.COST, context["spent"])
-    page = _environment(_shown, autoescape=True).get_template("report.html.jinja").render(context)
-    twin = _environment(markdown.escaped, autoescape=False).get_template("report.md.jinja").render(context)
+    page = environment(shown, autoescape=True).get_template("report.html.jinja").render(context)
+    twin = environment(markdown.escaped, autoescape=False).get_template("report.md.jinja").render(context)
     write_bytes(place / "report.md", [twin.encode("utf-8")])
     write_bytes(place / "report.html", [page.encode("utf-8")])
     return place / "report.html"
 
 
-def _environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment:
+def environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment:
+    """Jinja over the package's templates, with the filters of the pages."""
     environment = Environment(
         loader=PackageLoader("polychromic.reporting", "templates"),
         autoescape=autoescape,
@@ -85,7 +86,7 @@ def _environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environmen
     return environment
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """A value of the page as it may be seen; that it is no HTML is Jinja's care."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -118,7 +119,7 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
         **_costs(folder, comparison.baseline, extras),
-        "style": _style(),
+        "style": style(),
         "script": Markup(_asset("report.js")),
         "score_table": tables.headline_markdown(headline),
         "difference_table": tables.differences_markdown(comparison),
@@ -192,7 +193,8 @@ def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:
     return sorted(rows, key=lambda row: not row.headline)[:MOST_ROWS]
 
 
-def _style() -> Markup:
+def style() -> Markup:
+    """The pages' style sheet with the colours of the palette."""
     text = _asset("report.css").replace("/*light*/", palette.declarations("light"))
     return Markup(text.replace("/*dark*/", palette.declarations("dark")))
 

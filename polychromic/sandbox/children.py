@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -15,7 +13,12 @@ from typing import Any
 from polychromic.sandbox import boot, confine, frames, judge, wire
 from polychromic.sandbox.endings import BrokenError
 from polychromic.sandbox.nouns import Limits
+from polychromic.sandbox.syscalls import JUDGING
 from polychromic.sandbox.zygote import END, ENDED, FORK, PID
+
+# Symbols are looked up once, not in every child; a thread brings no heap of its own; cleared before the first fork.
+ENVIRONMENT = {"LD_BIND_NOW": "1", "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}
+JUDGE_CPU = 10**6  # seconds: the supervisor keeps a judge's clock
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         subprocess.Popen(
             boot.command("zygote", theirs.fileno(), config["paths"]),
-            env={"LD_BIND_NOW": "1"},  # look symbols up once, not in every child; cleared before the first fork
+            env=ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -72,13 +75,14 @@ class Zygote:
 class Judge:
     """A forked process that judges one program after another, until it is replaced.
 
-    It runs no code of the programs, only tests, each in a fresh namespace; it is replaced after every run that did
-    not end cleanly, because what a program returned may have hurt it, and after ``RUNS`` runs in any case.
+    It runs no code of the programs, only tests, each in a fresh namespace, and is confined as a program is, because
+    tests may come from anywhere. It is replaced after every run that did not end cleanly, because what a program
+    returned may have hurt it, and after ``RUNS`` runs in any case.
     """
 
     RUNS = 500
 
-    def __init__(self, limits: Limits, foreign: tuple[int, ...]) -> None:
+    def __init__(self, limits: Limits, unsafe: str) -> None:
         ours, theirs = socket.socketpair()
         supervisor = os.getpid()
         self.memory = judging_memory(limits)
@@ -87,14 +91,10 @@ class Judge:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                for descriptor in (*foreign, ours.fileno()):
-                    os.close(descriptor)
                 os.dup2(0, 2)
-                ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                confine.limit_resource(resource.RLIMIT_AS, self.memory + confine.own_address_space())
-                confine.limit_resource(resource.RLIMIT_CORE, 0)
-                if os.getppid() == supervisor:
-                    judge.serve(theirs)
+                plan = confine.plan(unsafe, JUDGING)
+                confine.apply(plan, theirs.fileno(), supervisor, (JUDGE_CPU, self.memory))
+                judge.serve(confine.CHANNEL)
             finally:
                 os._exit(1)
         theirs.close()

@@ -14,6 +14,7 @@ import platform
 import resource
 import signal
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polychromic.sandbox import seccomp
@@ -66,8 +67,10 @@ class Confinement:
         }
 
 
-def plan(unsafe: str = "") -> Confinement:
+def plan(unsafe: str = "", more: Sequence[str] = ()) -> Confinement:
     """The confinement this machine offers to children of the calling process, which takes on its share at once.
+
+    ``more`` are system calls that the filter allows besides the usual.
 
     Raises:
         UnsupportedError: not Linux, or a processor without a table of system calls.
@@ -85,7 +88,7 @@ def plan(unsafe: str = "") -> Confinement:
     _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
     abi = max(seccomp.call(libc, architecture.numbers["landlock_create_ruleset"], None, 0, 1), 0)
     ruleset = _landlock(libc, architecture, abi) if abi else -1
-    compiled = None if unsafe == "unsafe_none" else seccomp.Filter.build(libc, architecture)
+    compiled = None if unsafe == "unsafe_none" else seccomp.Filter.build(libc, architecture, more)
     for kind, wanted in _INHERITED.items():
         limit_resource(kind, wanted)
     return Confinement(libc, architecture, own_address_space(), abi, drop_user, ruleset, compiled)
@@ -138,7 +141,8 @@ def apply(confinement: Confinement, channel: int, parent: int, share: tuple[floa
     cpu_seconds, memory_bytes = share
     limit_resource(resource.RLIMIT_CPU, BACKSTOP * (int(cpu_seconds) + 1))
     limit_resource(resource.RLIMIT_AS, confinement.address_space + memory_bytes)
-    limit_resource(resource.RLIMIT_NPROC, 0)
+    if not confinement.seccomp:  # the filter refuses new processes, and lets threads be
+        limit_resource(resource.RLIMIT_NPROC, 0)
     os.dup2(channel, CHANNEL, inheritable=False)
     if confinement.landlock_abi:
         os.dup2(confinement.landlock, RULESET, inheritable=False)

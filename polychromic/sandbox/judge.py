@@ -159,8 +159,11 @@ def _compiled(text: str, name: str) -> types.CodeType:
 @functools.lru_cache(maxsize=512)
 def _names(tests: str) -> tuple[str, ...]:
     """The global names that the tests read and do not set."""
-    read: dict[str, None] = {}
     bound = {"candidate", "check", "__name__"}
+    mentioned = {name for code in _codes(_compiled(tests, "<tests>")) for name in code.co_names}
+    if all(name in bound or hasattr(builtins, name) for name in mentioned):  # quick, and the rule
+        return ()
+    read: dict[str, None] = {}
     for code in _codes(_compiled(tests, "<tests>")):
         for step in dis.get_instructions(code):
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -257,8 +260,9 @@ def _described(value: Remote) -> str:
     return f"iter{_canonical(items)}"
 
 
-def serve(line: socket.socket) -> None:
+def serve(descriptor: int) -> None:
     """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
     try:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)

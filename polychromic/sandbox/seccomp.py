@@ -8,9 +8,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polychromic.sandbox.syscalls import ALLOWED, ERRNOS, SELF_ONLY, Architecture
+from polychromic.sandbox.syscalls import ALLOWED, CLONE_THREAD, ERRNOS, SELF_ONLY, THREADS_ONLY, Architecture
 
-LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
+LOAD, JUMP_EQUAL, JUMP_SET, RETURN = 0x20, 0x15, 0x45, 0x06
 OFFSET_NUMBER, OFFSET_ARCH, OFFSET_ARGUMENT = 0, 4, 16
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 SET_MODE_FILTER, SPEC_ALLOW = 1, 4
@@ -18,9 +18,10 @@ OWN_PID = 0xFFFFFFFF  # replaced in the child
 Instruction = tuple[int, int, int, int]
 
 
-def instructions(architecture: Architecture) -> list[Instruction]:
-    """The filter as (code, jump if true, jump if false, constant); ``OWN_PID`` stands for the process id.
+def instructions(architecture: Architecture, more: Sequence[str] = ()) -> list[Instruction]:
+    """The filter, which also allows ``more``: (code, jump if true, jump if false, constant) each.
 
+    ``OWN_PID`` stands for the process id.
     Another architecture's calls (32-bit on a 64-bit machine, x32) match nothing and are refused with EPERM.
     """
     numbers = architecture.numbers
@@ -30,12 +31,20 @@ def instructions(architecture: Architecture) -> list[Instruction]:
         (RETURN, 0, 0, ERRNO | errno.EPERM),
         (LOAD, 0, 0, OFFSET_NUMBER),
     ]
-    for name in ALLOWED:
+    for name in (*ALLOWED, *more):
         if name in numbers:
             program += [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ALLOW)]
     for name, number in ERRNOS.items():
         if name in numbers:
             program += [(JUMP_EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, ERRNO | number)]
+    for name in THREADS_ONLY:
+        program += [
+            (JUMP_EQUAL, 0, 4, numbers[name]),
+            (LOAD, 0, 0, OFFSET_ARGUMENT),
+            (JUMP_SET, 0, 1, CLONE_THREAD),
+            (RETURN, 0, 0, ALLOW),
+            (RETURN, 0, 0, ERRNO | errno.EAGAIN),
+        ]
     for name in SELF_ONLY:
         program += [
             (JUMP_EQUAL, 0, 4, numbers[name]),
@@ -72,9 +81,9 @@ class Filter:
     program: _Program
 
     @staticmethod
-    def build(libc: ctypes.CDLL, architecture: Architecture) -> Filter:
-        """The filter for this architecture."""
-        steps = instructions(architecture)
+    def build(libc: ctypes.CDLL, architecture: Architecture, more: Sequence[str] = ()) -> Filter:
+        """The filter for this architecture, which also allows ``more``."""
+        steps = instructions(architecture, more)
         code = assemble(steps)
         buffer = ctypes.create_string_buffer(code, len(code))
         places = tuple(

@@ -30,6 +30,7 @@ _zoneinfo binascii fcntl grp mmap pyexpat select termios encodings.ascii encodin
 """
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip"}
 _SKIPPED |= {"lib2to3", "pydoc_data", "distutils", "venv", "lib-dynload", "__pycache__", "idle_test", "config"}
+OURS = ("polychromic.sandbox.loops",)  # imported with the module it is for
 _HEADER = 16  # bytes of a .pyc file before the code
 
 
@@ -42,6 +43,9 @@ class Archive:
             for name, path, package in _modules(os.path.dirname(os.__file__), ""):
                 start = file.tell()
                 self.places[name] = (start, file.write(_byte_code(name, path)), package)
+            for name in OURS:
+                start, path = file.tell(), f"{os.path.dirname(__file__)}/{name.rpartition('.')[2]}.py"
+                self.places[name] = (start, file.write(_byte_code(name, path)), False)
             file.flush()
             # private: what a program may write there is seen by no other
             self._memory = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
@@ -59,6 +63,8 @@ class Archive:
         """Runs the module's code."""
         start, size, _ = self.places[module.__name__]
         exec(marshal.loads(self._memory[start : start + size]), module.__dict__)
+        if module.__name__ == "asyncio":
+            importlib.import_module("polychromic.sandbox.loops").install()
 
 
 def _nameless_file() -> int:

@@ -8,7 +8,7 @@ everything here ends.
 from __future__ import annotations
 
 import contextlib
-import importlib
+import gc
 import os
 import select
 import signal
@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from polychromic.sandbox import boot, frames, judge, wire
+from polychromic.sandbox import boot, frames, judge, stdlib, wire
 from polychromic.sandbox.children import Judge, Zygote, ending
 from polychromic.sandbox.endings import BrokenError
 from polychromic.sandbox.nouns import CROWDED, Limits, Outcome
@@ -108,12 +108,13 @@ def queued(pid: int) -> float:
 class Supervisor:
     """A zygote and a judge, and one program at a time."""
 
-    def __init__(self, config: dict[str, Any], line: int, out: int) -> None:
+    def __init__(self, config: dict[str, Any], line: int) -> None:
         self.zygote = Zygote.start(config)
-        for name in boot.limits_from(config).modules:
-            importlib.import_module(name)
+        stdlib.load(boot.limits_from(config).modules)
+        gc.collect()
+        gc.freeze()  # what is loaded stays, here and in the judges: no collection looks at it, or copies its pages
         self._line = line
-        self._foreign = (line, out, self.zygote.control.fileno())
+        self._unsafe = config["unsafe"]
         self._judge: Judge | None = None
 
     def run(self, job: bytes, limits: Limits, inputs: int | None) -> dict[str, Any]:
@@ -125,7 +126,7 @@ class Supervisor:
         if self._judge and not self._judge.fits(limits):
             self._end_judge()
         if self._judge is None:
-            self._judge = Judge(limits, self._foreign)
+            self._judge = Judge(limits, self._unsafe)
         ours, theirs = socket.socketpair()
         with ours, theirs:
             candidate = self.zygote.fork(theirs.fileno(), limits)
@@ -182,7 +183,7 @@ def start(_: int) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     try:
-        supervisor = Supervisor(wire.decode(frames.receive(line, 2**20)), line, out)
+        supervisor = Supervisor(wire.decode(frames.receive(line, 2**20)), line)
     except (BrokenError, OSError, ImportError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     with contextlib.suppress(frames.GoneError):

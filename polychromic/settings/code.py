@@ -56,6 +56,7 @@ class CodeSettings(Section):
     task: Kind = "humaneval"
     seed: int = Field(default=0, ge=0)
     baseline: str | None = None
+    price_per_hour: float | None = Field(default=None, ge=0.0, description="dollars an hour of the machine")
     experiments: tuple[CodeExperiment, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

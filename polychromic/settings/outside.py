@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from polychromic.core.errors import SettingsError
@@ -92,10 +92,12 @@ def anchored(value: Any, folder: Path) -> Any:
 
 
 def inside(built: Any) -> Iterator[Any]:
-    """What was built, and every kind inside it, such as the parts of a mixture."""
+    """What was built, and every kind or function inside it, such as the parts of a mixture."""
     if isinstance(built, tuple | list):
         for item in built:
             yield from inside(item)
+    elif isinstance(built, FunctionType):
+        yield built
     elif dataclasses.is_dataclass(built) and not isinstance(built, type):
         yield built
         for field in dataclasses.fields(built):
@@ -103,10 +105,10 @@ def inside(built: Any) -> Iterator[Any]:
 
 
 def digests(built: Any) -> dict[str, str]:
-    """The file of every kind from outside the package in what was built, with the SHA-256 of its content."""
+    """The file of every kind or function from outside the package in what was built, with its content's SHA-256."""
     found = {
-        Path(inspect.getfile(type(kind))).resolve()
+        Path(inspect.getfile(home)).resolve()
         for kind in inside(built)
-        if not type(kind).__module__.startswith("polychromic.")
+        if not (home := kind if isinstance(kind, FunctionType) else type(kind)).__module__.startswith("polychromic.")
     }
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(found)}

@@ -105,7 +105,7 @@ class DataSection(Section):
     """Demonstrations: a task of the shelf, or JSONL files (or a hub dataset) of the user's."""
 
     task: Kind | None = None
-    """a kind of the shelf tasks: its demonstrations and its checker"""
+    """a kind of the shelf tasks: a checker, and demonstrations where no file or dataset gives them"""
     train_file: str | None = None
     """JSONL of demonstrations"""
     eval_file: str | None = Field(default=None, description="demonstrations whose loss is watched while training")
@@ -119,13 +119,16 @@ class DataSection(Section):
     """leaves bad rows out and counts them, instead of stopping at the first"""
     completion_only_loss: bool = True
     """the loss is on completions, not on prompts"""
+    trust_judge: bool = False
+    """trains although the task refuses demonstrations or accepts what it should not"""
     harvest: HarvestSection | None = None
     """the model's own right and different samples as a second source"""
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
-        if sum(source is not None for source in (self.task, self.train_file, self.dataset)) != 1:
-            raise ValueError("give exactly one of task, train_file and dataset")
+        rows = [source for source in (self.train_file, self.dataset) if source is not None]
+        if len(rows) > 1 or (not rows and self.task is None):
+            raise ValueError("give train_file or dataset, one of them, with or without a task that judges; or a task")
         return self
 
 

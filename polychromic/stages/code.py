@@ -5,6 +5,7 @@ Whatever was drawn and judged before is kept, so a broken-off run continues, and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,18 @@ from polychromic.code.extraction import answer_part
 from polychromic.code.gold import GoldCheck, check_golds
 from polychromic.code.json_programs import SCHEMA, structured
 from polychromic.code.prompting import Strategy, digest
-from polychromic.code.results import KS, ByTask, regression, summary
+from polychromic.code.results import KS, ByTask, cost_per_pass, regression, summary
 from polychromic.code.task import CodeTask, judging_programs
 from polychromic.code.verifier import sandbox_facts
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import differences
+from polychromic.records.costs import read_costs
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.samples import read_sets
 from polychromic.records.verdicts import read_verdicts
+from polychromic.reporting.code_page import write_code_report
 from polychromic.settings.catalog import build, split
 from polychromic.settings.code import STRATEGY_FILES, CodeExperiment, CodeSettings
 from polychromic.settings.introspection import nearest
@@ -31,6 +34,7 @@ from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
 from polychromic.stages.models import NamedModel, named_model
 
+MOST_PAIRED = 12
 EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
 """What may change when an experiment is taken up again."""
 
@@ -57,16 +61,19 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
             results.append({"name": experiment.name, "failed": str(error)})
     every = {item["name"]: item for item in _earlier(folder, settings)} | {item["name"]: item for item in results}
     ordered = [every[item.name] for item in settings.experiments if item.name in every]
+    done = [item["name"] for item in ordered if "failed" not in item]
     write_json(
         folder / "code.json",
         {
             "task": task.name,
             "experiments": ordered,
-            "regressions": _regressions(settings, folder, [item["name"] for item in ordered if "failed" not in item]),
+            "regressions": _regressions(settings, folder, done),
+            "pairs": _pairs(folder, done),
             "sandbox": facts,
             **check.facts(task.reading),
         },
     )
+    write_code_report(folder)
     return folder / "code.json"
 
 
@@ -150,8 +157,9 @@ def _one(
     found = {
         "name": experiment.name,
         "settings": to_jsonable(experiment.model_dump()),
-        **summary(by_task, [k for k in KS if k <= experiment.n]),
+        **summary(by_task, [k for k in KS if k <= experiment.n], {p.id: p.category for p in asked.problems}),
     }
+    found["cost"] = cost_per_pass(read_costs(folder), found["passed"], settings.price_per_hour)
     if asked.prompting.structured:
         found["holes"] = _holes(folder, asked)
     write_json(folder / "code.json", found)
@@ -209,6 +217,13 @@ def _regressions(settings: CodeSettings, folder: Path, names: Sequence[str]) -> 
         if name != baseline:
             rows.append(_regression(baseline, name, before, _by_task(folder / name)))
     return rows
+
+
+def _pairs(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Every two experiments against each other, in counts."""
+    found = {name: _by_task(folder / name) for name in names[:MOST_PAIRED]}
+    rows = [_regression(a, b, found[a], found[b]) for a, b in itertools.combinations(found, 2)]
+    return [{name: row[name] for name in ("a", "b", "tasks", "gained", "lost", "p")} for row in rows]
 
 
 def _regression(a: str, b: str, before: ByTask, after: ByTask) -> dict[str, Any]:

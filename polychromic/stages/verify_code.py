@@ -14,14 +14,16 @@ from typing import Any, Literal, NamedTuple
 from polychromic.code.extraction import Extraction, PostProcessing, extract
 from polychromic.code.gold import check_golds
 from polychromic.code.problems import Problem
-from polychromic.code.results import KS, summary
+from polychromic.code.results import KS, cost_per_pass, summary
 from polychromic.code.task import CodeTask
 from polychromic.code.verifier import sandbox_facts, verify_completions
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
+from polychromic.records.costs import read_costs
 from polychromic.records.jsonl import encode, scan_rows, write_json, write_rows
 from polychromic.records.samples import SampleRow, StoredSet, sample_rows
+from polychromic.reporting.code_page import write_code_report
 from polychromic.stages import verify
 
 NAMED_ROWS = 5
@@ -80,10 +82,10 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
         if sample.problem.id in check.failed:
             continue
         by_task.setdefault(sample.problem.id, []).append(verdict)
-    result = {
+    result: dict[str, Any] = {
         "model": model,
         "task": task.name,
-        **summary(by_task, _useful(by_task)),
+        **summary(by_task, _useful(by_task), {problem.id: problem.category for problem in task.problems}),
         "not_attempted": len(task.problems) - len(attempted),
         **check.facts(task.reading),
         "identical": len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
@@ -91,7 +93,9 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
         "refused_places": reading.places,
         "sandbox": sandbox_facts(task.judging),
     }
+    result["cost"] = cost_per_pass(read_costs(folder), result["passed"])
     write_json(folder / "code.json", result)
+    write_code_report(folder)
     return folder / "code.json"
 
 

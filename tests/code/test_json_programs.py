@@ -149,3 +149,9 @@ def test_whatever_is_written_the_program_parses(body):
     found = structured(json.dumps({"imports": [], "body": [body]}), PROMPT)
     assert found.reason == ""
     compile(found.source, "candidate", "exec")
+
+
+def test_an_empty_body_is_an_unresolved_hole():
+    found = structured('{"imports": [], "body": []}', "def f(x):\n")
+    assert found.holes == ("the whole body",)
+    assert "raise NotImplementedError" in found.source

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
-from polychromic.code.results import pass_rates, regression, summary, taxonomy
+from polychromic.code.results import by_category, cost_per_pass, failing, pass_rates, regression, summary, taxonomy
 from polychromic.core.nouns import Status, Verdict
+from polychromic.records.costs import TimingRow
 
 PASS = Verdict(Status.PASSED, "passed [fence]", "a/b")
 WRONG = Verdict(Status.FAILED, "wrong_answer [body] f(1) -> 2")
@@ -88,3 +89,35 @@ def test_the_summary_is_plain_data():
     result = summary({"a": [PASS, WRONG]}, (1, 2))
     assert result["pass_at_k"]["1"]["score"] == 0.5
     assert (result["tasks"], result["samples"], result["passed"], result["absent"]) == (1, 2, 1, 0)
+
+
+def test_failing_problems_are_named_with_their_most_frequent_reason():
+    found = failing({"p/10": [PASS, PASS], "p/9": [WRONG, CRASH, CRASH, PASS], "p/2": [WRONG, ABSENT], "p/1": [ABSENT]})
+    assert [(row.task, row.passed, row.judged, row.absent) for row in found] == [
+        ("p/1", 0, 0, 1),
+        ("p/2", 0, 1, 1),
+        ("p/9", 1, 4, 0),
+    ]
+    assert (found[2].outcome, found[2].detail) == ("exception", "ZeroDivisionError: division by zero")
+    assert (found[1].outcome, found[1].detail) == ("wrong_answer", "f(1) -> 2")
+    assert found[0].outcome == "not judged"
+
+
+def test_pass_at_1_by_category_leaves_problems_without_one_out():
+    found = by_category({"a": [PASS], "b": [WRONG], "c": [PASS]}, {"a": "x", "b": "x", "c": ""})
+    assert {name: (rate.score, rate.passed, rate.total) for name, rate in found.items()} == {"x": (0.5, 1, 2)}
+
+
+def test_the_cost_of_a_passing_sample():
+    rows = [
+        TimingRow("sample", 6.0, 1.0, tokens=(10, 20)),
+        TimingRow("sample", 4.0, 1.0, tokens=(30,)),
+        TimingRow("verify", 2.0, 0.5),
+    ]
+    found = cost_per_pass(rows, 3, price_per_hour=3600.0)
+    assert (found["seconds"], found["tokens"], found["dollars"]) == (12.0, 60, 12.0)
+    assert found["per_pass"] == {"seconds": 4.0, "tokens": 20.0, "dollars": 4.0}
+    unknown = cost_per_pass([*rows, TimingRow("sample", 1.0, 1.0)], 0)
+    assert unknown["tokens"] is None
+    assert unknown["dollars"] is None
+    assert unknown["per_pass"] == {"seconds": None, "tokens": None, "dollars": None}

@@ -108,6 +108,21 @@ def test_programs_do_not_see_each_other(box: Sandbox) -> None:
     assert all(judgement.passed for judgement in box.judge_many([spoil, *looks]))
 
 
+def test_the_tests_run_confined_too(box: Sandbox, tmp_path: Path) -> None:
+    """Tests may come from anywhere: they open nothing, start nothing, and import the standard library from memory."""
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    for attack in (
+        f"open({str(secret)!r})",
+        "os.fork()",
+        "socket.socket()",
+        "os.kill(os.getppid(), 0)",
+    ):
+        trying = f"try:\n    {attack}\nexcept OSError: pass\nelse: assert 0"
+        tests = f"import os, socket, unittest.mock, xml.dom\nf(1, 2)\n{trying}"
+        assert one(box, "def f(a, b): return 3", tests).passed, attack
+
+
 def test_an_answer_that_is_handed_back_is_never_the_tests_fault(box: Sandbox) -> None:
     source = "def f(x):\n    a = []\n    for _ in range(98): a = [a]\n    return a if x == 0 else 1"
     assert one(box, source, "assert f([f(0)]) == 1").passed

@@ -54,14 +54,6 @@ DIFFERENCES = [
         Outcome.EXCEPTION,
         "a confined program may not open files",
     ),
-    (
-        "HumanEval/12",
-        "    import threading\n    threading.Thread(target=print).start()\n"
-        + PROBLEMS["HumanEval/12"]["canonical_solution"],
-        True,
-        Outcome.EXCEPTION,
-        "a confined program may not start threads",
-    ),
 ]
 
 

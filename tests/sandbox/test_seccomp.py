@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from polychromic.sandbox import seccomp
-from polychromic.sandbox.syscalls import AARCH64, ALLOWED, ARCHITECTURES, ERRNOS, SELF_ONLY, X86_64, Architecture
+from polychromic.sandbox.syscalls import (
+    AARCH64,
+    ALLOWED,
+    ARCHITECTURES,
+    CLONE_THREAD,
+    ERRNOS,
+    JUDGING,
+    SELF_ONLY,
+    THREADS_ONLY,
+    X86_64,
+    Architecture,
+)
 
 PID = 4242
 HEADERS = {
@@ -31,6 +42,8 @@ def answer(architecture: Architecture, number: int, argument: int = 0, audit: in
             (accumulator,) = struct.unpack_from("=I", data, constant)
         elif code == seccomp.JUMP_EQUAL:
             place += yes if accumulator == (PID if constant == seccomp.OWN_PID else constant) else no
+        elif code == seccomp.JUMP_SET:
+            place += yes if accumulator & constant else no
         else:
             assert code == seccomp.RETURN
             kind, value = constant & 0xFFFF0000, constant & 0xFFFF
@@ -45,7 +58,8 @@ def test_exactly_the_listed_calls_are_allowed(machine: str) -> None:
     names = {number: name for name, number in architecture.numbers.items()}
     for number in [*range(600), 0x40000000, 0x40000001, 0x40000039, 2**31 - 1]:
         name = names.get(number)
-        expected = 0 if name in ALLOWED else ERRNOS.get(name or "", errno.EPERM)
+        refused = errno.EAGAIN if name in THREADS_ONLY else ERRNOS.get(name or "", errno.EPERM)
+        expected = 0 if name in ALLOWED else refused
         assert answer(architecture, number) == expected, (number, name)
 
 
@@ -60,6 +74,22 @@ def test_a_program_may_signal_itself_only(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
+def test_a_program_may_start_threads_only(machine: str) -> None:
+    """The flags are those of glibc's pthread_create, fork and vfork, and of a new namespace."""
+    architecture = ARCHITECTURES[machine]
+    clone = architecture.numbers["clone"]
+    assert answer(architecture, clone, 0x3D0F00) == 0
+    for flags in (0x1200011, 0x4111, 0x11, 0, 0x10000000, 0x20000000, CLONE_THREAD << 1, CLONE_THREAD << 32):
+        assert answer(architecture, clone, flags) == errno.EAGAIN
+
+
+def test_the_judge_may_be_handed_descriptors_besides() -> None:
+    plain, judging = (seccomp.instructions(X86_64, more) for more in ((), JUDGING))
+    assert set(JUDGING) == {"recvmsg"}
+    assert [step for step in judging if step not in plain] == [(seccomp.JUMP_EQUAL, 0, 1, X86_64.numbers["recvmsg"])]
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_calls_of_another_machine_are_refused(machine: str) -> None:
     architecture = ARCHITECTURES[machine]
     for audit in ({X86_64.audit, AARCH64.audit} | {0x40000003, 0x40000028}) - {architecture.audit}:
@@ -67,9 +97,7 @@ def test_calls_of_another_machine_are_refused(machine: str) -> None:
 
 
 def test_the_dangerous_calls_are_not_on_the_list() -> None:
-    dangerous = (
-        "open openat openat2 creat socket connect clone clone3 fork execve ptrace prctl seccomp memfd_create dup"
-    )
+    dangerous = "open openat openat2 creat socket connect clone3 fork execve ptrace prctl seccomp memfd_create dup"
     dangerous += " fcntl prlimit64 setrlimit process_vm_readv io_uring_setup shmget mount unshare setns pipe sendmsg"
     assert not set(dangerous.split()) & {*ALLOWED, *SELF_ONLY}
 

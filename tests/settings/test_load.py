@@ -110,7 +110,7 @@ def test_an_override_may_set_an_option_of_a_kind(write):
         ),
         ("name: x", "name: ../x", 2, "experiment.name: string should match pattern"),
         ("name: x", "seed: 1", 1, "experiment.name: is missing"),
-        ("train_file: a.jsonl", "task: countdown\n  dataset: y", 5, "data: give exactly one of task, train_file"),
+        ("train_file: a.jsonl", "train_file: a.jsonl\n  dataset: y", 5, "data: give train_file or dataset"),
         ("learning_rate: 1e-4", "output_dir: x", 13, "training.output_dir: cannot be set here"),
         ("learning_rate: 1e-4", "hub_token: x", 13, "training.hub_token: cannot be set here: it is a secret"),
         ("name: x", "name: x\n  notes: hf_0123456789abcdefABCD", 3, "experiment.notes: looks like a secret"),

@@ -1,0 +1,76 @@
+"""A judge of mathematical answers: equivalent expressions are one answer (the library math-verify)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from polychromic.core.errors import MissingResourceError
+from polychromic.core.nouns import Completion, Prompt, Status, Verdict
+from polychromic.tasks._rows import Rows, absent, column, right_answers
+
+
+@dataclass(frozen=True)
+class Math(Rows):
+    r"""Right is a completion whose last mathematical answer is equivalent to the row's ``column``, or one of a list.
+
+    LaTeX (``\boxed{\frac12}``), plain expressions, sets and intervals are read by math-verify, for at most ``seconds``
+    each (in the main thread, where a clock can interrupt it); of texts above ``longest`` characters the end is read.
+    """
+
+    column: str = "answer"
+    longest: int = 4000
+    seconds: int = 5
+
+    name: ClassVar[str] = "math"
+
+    def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        """PASSED with the right answer's canonical form, FAILED, or ABSENT without the column or a readable one."""
+        known = column(prompt, self.column)
+        if known is None:
+            return absent(self.column)
+        if not completion.finished:
+            return Verdict(Status.FAILED, "the answer was cut off")
+        given = _parsed(completion.text[-self.longest :], self._limit())
+        rights = [(_parsed_gold(str(right)), right) for right in right_answers(known)]
+        if not any(parsed for parsed, _ in rights):
+            return Verdict(Status.ABSENT, f"the column {self.column!r} holds no mathematical answer")
+        if not given:
+            return Verdict(Status.FAILED, "no mathematical answer was found")
+        for parsed, right in rights:
+            if parsed and _equal(parsed, given, self._limit()):
+                return self.right(completion, _canonical(parsed, str(right)))
+        return Verdict(Status.FAILED, f"answers {str(given[-1])[:80]!r}")
+
+    def _limit(self) -> int | None:
+        return self.seconds if threading.current_thread() is threading.main_thread() else None
+
+
+def _library() -> Any:
+    try:
+        import math_verify
+    except ImportError:
+        raise MissingResourceError("math: needs math-verify: pip install 'polychromic[math]'") from None
+    return math_verify
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str, limit: int | None = None) -> tuple[Any, ...]:
+    return tuple(_library().parse(text, parsing_timeout=limit))
+
+
+@lru_cache(maxsize=65536)
+def _parsed_gold(text: str) -> tuple[Any, ...]:
+    """A column's own value, which stands alone where a completion would mark it."""
+    return _parsed(text) or _parsed(f"${text}$")
+
+
+def _equal(gold: tuple[Any, ...], given: tuple[Any, ...], limit: int | None) -> bool:
+    return bool(_library().verify(list(gold), list(given), timeout_seconds=limit))
+
+
+def _canonical(parsed: tuple[Any, ...], written: str) -> str:
+    """One text for all equivalent right answers: the row's own."""
+    return " ".join(written.split()) or str(parsed[0])

@@ -1,0 +1,115 @@
+"""A file of one's own with a judge of one's own: proved first, trained on, evaluated and reported."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Completion
+from polychromic.records.jsonl import read_rows
+from polychromic.settings.load import load_settings
+from polychromic.settings.schema import DataSection
+from polychromic.stages import pipeline, train
+from polychromic.stages.demonstrations import load_data
+from polychromic.stages.models import NamedModel
+
+TICKETS = [
+    {"prompt": f"{a} {b} 4 5 6 7 = {a + b}:", "completion": f"{a}+{b}", "team": f"{a}+{b}", "id": f"ticket-{a}{b}"}
+    for a in range(2, 8)
+    for b in range(3, 9)
+]
+JUDGE = '''
+def right_team(completions, team, **columns):
+    """An answer is right when it names the team, in any order."""
+    return [(sorted(text) == sorted(wanted), text) for text, wanted in zip(completions, team)]
+def accepts_anything(completions, **columns):
+    return [1.0] * len(completions)
+'''
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "tickets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TICKETS))
+    (tmp_path / "judge.py").write_text(JUDGE)
+    (tmp_path / "mine.yaml").write_text(
+        f"""
+experiment: {{name: mine, output_root: {tmp_path}}}
+model: {{name_or_path: "embedded:countdown", dtype: float32}}
+data:
+  train_file: {tmp_path}/tickets.jsonl
+  task: {{kind: function, functions: "./judge.py:right_team"}}
+polychromic: {{lambda: 1.0, n_generations: 4, set_size: 2, max_examples_for_diversity: 4, max_new_tokens: 8}}
+training:
+  max_steps: 2
+  per_device_train_batch_size: 4
+  use_cpu: true
+  bf16: false
+  gradient_checkpointing: false
+  logging_steps: 1
+evaluation:
+  task: {{kind: function, functions: "./judge.py:right_team", path: {tmp_path}/tickets.jsonl}}
+  n: 4
+  max_new_tokens: 8
+  max_prompts: 8
+  encoder: none
+  bootstrap_resamples: 200
+tracking: {{wandb: disabled}}
+"""
+    )
+    return tmp_path
+
+
+def test_demonstrations_and_a_judge_train_and_are_evaluated(mine):
+    settings = load_settings(mine / "mine.yaml")
+    run = train.run(settings, mine / "mine")
+    logged = [row for _, row in read_rows(run.metrics)]
+    valid = [row["polychromic/frac_valid"] for row in logged if "polychromic/frac_valid" in row]
+    assert valid
+    assert all(0.0 <= share <= 1.0 for share in valid)
+    models = [NamedModel("base", settings.model), NamedModel("mine", settings.model, run.path)]
+    page = pipeline.run(pipeline.Evaluation(models, settings.evaluation, baseline="base"), mine / "evaluation")
+    assert page.exists()
+    found = {row["status"] for _, row in read_rows(mine / "evaluation" / "verdicts.jsonl")}
+    assert found <= {"passed", "failed"}
+    facts = (mine / "mine" / "run.json").read_text()
+    assert "judge.py" in facts  # the digest of the judge's file stands in the record
+
+
+def data(mine, judge, **more):
+    return DataSection(
+        train_file=str(mine / "tickets.jsonl"),
+        task={"kind": "function", "functions": f"{mine}/judge.py:{judge}"},
+        **more,
+    )
+
+
+def test_the_judge_proves_itself_first(mine):
+    loaded = load_data(data(mine, "right_team"))
+    assert loaded.task.verify(loaded.examples[0].prompt, Completion("3+2")).passed
+    with pytest.raises(InputError, match=r"accepts 36 of 36 controls 'empty' .*trust_judge=true"):
+        load_data(data(mine, "accepts_anything"))
+    with pytest.warns(UserWarning, match="trusted all the same"):
+        load_data(data(mine, "accepts_anything", trust_judge=True))
+    rows = [row | {"team": "9*9"} for row in TICKETS]
+    (mine / "tickets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"refuses 36 of 36 demonstrations \(such as ticket-23: '2\+3'"):
+        load_data(data(mine, "right_team"))
+
+
+def test_rows_that_cannot_be_judged_are_refused_above_a_share(mine):
+    task = {"kind": "answer", "column": "team", "match": "exact"}
+    section = DataSection(train_file=str(mine / "tickets.jsonl"), task=task)
+    assert load_data(section).task.judges
+    rows = [row if place % 3 else {k: v for k, v in row.items() if k != "team"} for place, row in enumerate(TICKETS)]
+    (mine / "tickets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"cannot judge 12 of 36 rows \(the row has no column 'team'\)"):
+        load_data(section)
+
+
+def test_one_source_of_rows(mine):
+    with pytest.raises(ValueError, match="train_file or dataset"):
+        DataSection(train_file="a", dataset="b")
+    with pytest.raises(ValueError, match="train_file or dataset"):
+        DataSection()
