@@ -21,7 +21,7 @@ from polychromic.analysis.nouns import (
     ScoreRow,
     VariantVerdict,
 )
-from polychromic.analysis.record import CompareSettings, Comparison
+from polychromic.analysis.record import ALL_PAIRS, CompareSettings, Comparison
 from polychromic.analysis.resampling import (
     Array,
     Pairs,
@@ -82,7 +82,8 @@ def compare(
         if name is not None and name not in table.models:
             raise InputError(f"model {name!r} was not measured; there are {', '.join(table.models)}")
     pairs = _pairs(table, settings)
-    compared = _with_holm(_in_blocks(pairs, lambda block: _compare_block(table, block, settings)))
+    blocks = _in_blocks(pairs, lambda block: _compare_block(table, block, settings))
+    compared = _with_holm(blocks, settings.pairs)
     reference = reference_temperature(table, settings)
     variants = _variants(table, settings)
     found = _frontier(table, settings, reference)
@@ -140,12 +141,17 @@ def _scores(table: MeasurementTable, settings: CompareSettings) -> list[ScoreRow
     return _in_blocks(list(table.cells.items()), block)
 
 
+def _wanted(table: MeasurementTable, settings: CompareSettings) -> list[tuple[str, str]]:
+    """The models to compare: all with the baseline and the base, and every two others where all pairs are asked for."""
+    leading = [settings.baseline] + [settings.base] * (settings.base not in (None, settings.baseline))
+    ordered = [name for name in leading if name] + [model for model in table.models if model not in leading]
+    count = len(ordered) if settings.pairs == ALL_PAIRS else len(leading)
+    return [(a, b) for place, a in enumerate(ordered[:count]) for b in ordered[place + 1 :]]
+
+
 def _pairs(table: MeasurementTable, settings: CompareSettings) -> list[_Pair]:
-    wanted = [(settings.baseline, model) for model in table.models if model != settings.baseline]
-    if settings.base is not None and settings.base != settings.baseline:
-        wanted += [(settings.base, model) for model in table.models if model not in (settings.base, settings.baseline)]
     found = []
-    for a, b in wanted:
+    for a, b in _wanted(table, settings):
         if not table.asked[a] & table.asked[b]:
             raise InputError(f"{a} and {b} share no prompt: they cannot be paired")
         for temperature in table.temperatures:
@@ -242,11 +248,14 @@ def _reason(pair: _Pair) -> str:
     return pair.reason
 
 
-def _with_holm(rows: Sequence[Difference]) -> list[Difference]:
-    """Corrects p over variants x metrics; a family is one temperature, one ``a``, headline metrics or the others."""
+def _with_holm(rows: Sequence[Difference], pairs: str) -> list[Difference]:
+    """Corrects p over variants x metrics; a family is one temperature, one ``a``, headline metrics or the others.
+
+    Where all pairs are compared they are one family, whatever their ``a``.
+    """
     families: dict[tuple[float, str, bool], list[int]] = {}
     for place, row in enumerate(rows):
-        families.setdefault((row.temperature, row.a, row.headline > 0), []).append(place)
+        families.setdefault((row.temperature, "" if pairs == ALL_PAIRS else row.a, row.headline > 0), []).append(place)
     found = list(rows)
     for places in families.values():
         for place, corrected in zip(places, significance.holm([rows[each].p for each in places]), strict=True):

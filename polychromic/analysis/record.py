@@ -22,12 +22,15 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.rows import read_noun
 
+BASELINE_PAIRS, ALL_PAIRS = "baseline", "all"
+
 
 @dataclass(frozen=True, slots=True)
 class CompareSettings:
     """What is compared with what, and how.
 
-    ``temperature`` is the one verdicts speak about; None asks for 1.0, or the middle one.
+    ``temperature`` is the one verdicts speak about; None asks for 1.0, or the middle one. ``pairs`` is "baseline" for
+    differences from baseline and base, "all" for those of every two models, which are then one family for Holm.
     """
 
     baseline: str
@@ -35,6 +38,11 @@ class CompareSettings:
     plan: Plan = field(default_factory=Plan)
     thresholds: Thresholds = field(default_factory=Thresholds)
     temperature: float | None = None
+    pairs: str = BASELINE_PAIRS
+
+    def __post_init__(self) -> None:
+        if self.pairs not in (BASELINE_PAIRS, ALL_PAIRS):
+            raise InputError(f"pairs: {BASELINE_PAIRS} and {ALL_PAIRS} are allowed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

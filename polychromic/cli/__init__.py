@@ -21,6 +21,7 @@ VERBS = {
     "compare": "Compare models, paired by prompt.",
     "report": "Write report.html and report.md.",
     "evaluate": "sample, verify, measure, compare and report in one go.",
+    "export": "Write right and different samples as demonstrations.",
     "audit": "Try the task's checker and the metrics' headroom before paying for a run.",
     "best-of-n": "Say whether drawing N candidates pays.",
     "code": "Run code-generation experiments in the sandbox.",

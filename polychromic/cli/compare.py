@@ -24,6 +24,9 @@ SHOWN = ("metric", "temperature", "a", "b", "difference", "interval", "p (Holm)"
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True))
 @click.option("--baseline", help="The model the others are compared with (files: the first; folder: sft, baseline).")
 @click.option("--base", help="The untrained model, if it was sampled (default: base).")
+@click.option(
+    "--pairs", default="baseline", show_default=True, type=click.Choice(["baseline", "all"]), help="Compared."
+)
 @click.option("--resamples", default=10_000, show_default=True, help="Bootstrap and permutation resamples.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--temperature", type=float, help="The temperature verdicts speak about.")
@@ -34,15 +37,16 @@ SHOWN = ("metric", "temperature", "a", "b", "difference", "interval", "p (Holm)"
 def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: Any) -> None:
     """Compare the models of a FOLDER with measurements, or of two or more FILES.
 
-    Files hold measurements, or samples: ours, or anyone's JSONL with prompt_id or task_id, text or completion, and
-    optionally passed and answer. Differences are paired by prompt.
+    Files hold measurements, or samples: ours, logs of inspect (.eval, .json), lm-evaluation-harness (--log_samples),
+    lighteval (.parquet) and evalplus (_eval_results.json), or anyone's JSONL with prompt_id or task_id, text or
+    completion, and optionally passed and answer. Differences are paired by prompt.
     """
     from polychromic.analysis.record import CompareSettings, read_comparison
     from polychromic.analysis.resampling import Plan
     from polychromic.stages import compare, report
 
     plan = Plan(options["resamples"], options["seed"])
-    settings = CompareSettings("", plan=plan, temperature=options["temperature"])
+    settings = CompareSettings("", plan=plan, temperature=options["temperature"], pairs=options["pairs"])
     with ExitStack() as stack:
         folder, first = _folder(paths, out or stack.enter_context(tempfile.TemporaryDirectory()), options)
         written = compare.run(folder, options["baseline"] or first, options["base"], settings)
@@ -85,13 +89,15 @@ def _names(paths: tuple[str, ...]) -> list[str]:
 
 def describe(comparison: Comparison) -> list[str]:
     """Verdicts with their reasoning, the differences from the baseline as a table, and the flags."""
+    from polychromic.analysis.record import ALL_PAIRS
     from polychromic.reporting.tables import detectable
 
     said: list[str] = []
     for verdict in comparison.verdicts:
         said += [f"{verdict.level.upper()}: {verdict.sentence}"]
         said += [f"  {reason}" for reason in verdict.reasoning] + [""]
-    rows = [_row(row, comparison) for row in comparison.differences if row.a == comparison.baseline]
+    every = comparison.settings.pairs == ALL_PAIRS
+    rows = [_row(row, comparison) for row in comparison.differences if every or row.a == comparison.baseline]
     said += [*table(SHOWN, rows), "", f"MDE: {detectable(comparison)}", ""] if rows else []
     return said + [f"{flag.level}: {flag.text}" for flag in comparison.flags]
 
@@ -101,7 +107,7 @@ def _row(row: Difference, comparison: Comparison) -> list[str]:
     ends = "-" if math.isnan(low + high) else f"{low:+.4g} to {high:+.4g}"
     values = [_number(each) for each in (row.score_a, row.score_b, row.difference)]
     tail = [_number(row.p_holm), _number(row.minimum_detectable_effect), str(row.prompts)]
-    return [f"{comparison.metrics[row.metric].title}, {row.b}", f"{row.temperature:g}", *values, ends, *tail]
+    return [f"{comparison.metrics[row.metric].title}, {row.b} - {row.a}", f"{row.temperature:g}", *values, ends, *tail]
 
 
 def _number(value: float) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 
 from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Completion, Decoding, Message, Prompt, SampleSet, Status, Verdict
+from polychromic.records.harnesses import first_row, harness_rows
 from polychromic.records.jsonl import read_rows
 from polychromic.records.samples import StoredSet, content_in
 from polychromic.records.verdicts import VerdictKey, verdict_keys
 
 ID_FIELDS = ("prompt_id", "task_id")
-TEXT_FIELDS = ("text", "completion")
+TEXT_FIELDS = ("text", "completion", "solution")
 PER_SAMPLE = ("passed", "answer", "score", "finished", "logprob")
 
 
@@ -32,12 +33,14 @@ class _Group:
 
 def is_native(path: str | Path) -> bool:
     """Whether the file's first row is one of our own ``samples.jsonl``."""
-    row: Mapping[str, Any] = next((row for _, row in read_rows(path)), {})
+    row = first_row(path)
     return "decoding" in row and "sample_index" in row
 
 
 def read_foreign(path: str | Path, model: str) -> tuple[list[StoredSet], dict[VerdictKey, Verdict]]:
     """The file's sample sets in order of first appearance, and its verdicts; no verdicts when no row has any.
+
+    Files of inspect, lm-evaluation-harness, lighteval and evalplus are read as they are. Any other is JSONL.
 
     A row holds ``prompt_id`` or ``task_id``; ``text`` or ``completion``, one string or the list of all the prompt's
     samples; and optionally ``passed``, ``answer``, ``score``, ``finished``, ``logprob`` (lists beside a list),
@@ -49,7 +52,7 @@ def read_foreign(path: str | Path, model: str) -> tuple[list[StoredSet], dict[Ve
     """
     groups: dict[tuple[str, str], _Group] = {}
     temperatures: dict[str, float] = {}
-    for line, row in read_rows(path):
+    for line, row in harness_rows(path) or read_rows(path):
         try:
             _take(row, line, model, groups, temperatures)
         except (TypeError, ValueError) as error:

@@ -13,7 +13,8 @@ from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.artefacts import versions
 from polychromic.records.evaluation import Folder, opened
-from polychromic.records.jsonl import read_rows, write_json, write_rows
+from polychromic.records.harnesses import first_row
+from polychromic.records.jsonl import write_json, write_rows
 from polychromic.records.measurements import MeasurementRow, MeasurementsRecord, facts_path, read_record
 from polychromic.records.rows import read_nouns
 
@@ -48,7 +49,7 @@ def run(
 
 def is_measurements(path: str | Path) -> bool:
     """Whether the file's first row is one of ``measurements.jsonl``."""
-    row = next((row for _, row in read_rows(path)), {})
+    row = first_row(path)
     return "signature" in row and "numerator" in row
 
 

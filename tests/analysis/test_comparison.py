@@ -199,3 +199,21 @@ def test_the_verdict_rests_on_a_metric_that_was_computed():
     found = compare(rows, CompareSettings("sft", plan=QUICK))["verdicts"][0]
     assert found["level"] == "strong"
     assert found["metrics"] == ["distinct|n:2"]
+
+
+def test_all_pairs_are_one_family_and_the_baselines_own_numbers_stay(rows, found):
+    every = compare(rows, CompareSettings("sft", "base", QUICK, pairs="all"))
+    pairs = {(each["a"], each["b"]) for each in every["differences"]}
+    assert pairs == {(each["a"], each["b"]) for each in found["differences"]} | {("moderate", "aggressive")}
+    own = {(each["metric"], each["a"], each["b"], each["temperature"]): each for each in every["differences"]}
+    for before in found["differences"]:
+        after = own[before["metric"], before["a"], before["b"], before["temperature"]]
+        assert (after["difference"], after["p"], after["interval"]) == (
+            before["difference"],
+            before["p"],
+            before["interval"],
+        )
+        assert after["p_holm"] >= before["p_holm"]
+        assert after["family"] == 2 * before["family"] if before["a"] == "sft" else 3 * before["family"]
+    with pytest.raises(InputError, match="pairs: baseline and all are allowed"):
+        CompareSettings("sft", pairs="some")
