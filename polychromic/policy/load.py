@@ -225,9 +225,10 @@ def _keep_layout(model: nn.Module) -> None:
 
     The packed form has no gradient: after the first draw every later one through these layers would be lost silently.
     """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+    layer: Any
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _quantization(options: Mapping[str, Any]) -> Any:
