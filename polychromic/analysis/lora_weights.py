@@ -6,9 +6,7 @@ the small ``scale * Rb Ra^T``. Cost is O((out + in) r^2) a module, so adapters o
 
 from __future__ import annotations
 
-import json
 import math
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
@@ -166,18 +165,11 @@ def _mean_angle(a: Factors, b: Factors, overlap: Matrix) -> float:
 
 def _tensors(path: Path) -> Iterator[tuple[str, Matrix]]:
     """The tensors of a safetensors file as float64, bfloat16 included, without loading torch."""
-    with path.open("rb") as file:
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
-                size = int.from_bytes(memory[:8], "little")
-                header = json.loads(memory[8 : 8 + size])
-                header.pop("__metadata__", None)
-                for name, facts in header.items():
-                    start, stop = facts["data_offsets"]
-                    raw = memory[8 + size + start : 8 + size + stop]
-                    yield name, _decoded(raw, facts["dtype"]).reshape(facts["shape"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not a safetensors file of floats: {error}") from None
+    try:
+        for name, facts in deserialize(path.read_bytes()):
+            yield name, _decoded(bytes(facts["data"]), facts["dtype"]).reshape(facts["shape"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file of floats: {error}") from None
 
 
 def _decoded(raw: bytes, kind: str) -> Matrix:

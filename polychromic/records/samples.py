@@ -104,6 +104,7 @@ def read_sets(path: str | Path) -> list[StoredSet]:
     """
     groups: dict[tuple[Any, ...], _Group] = {}
     adapters: dict[str, str] = {}
+    tokens: dict[int, int] = {}  # one object for each token of the vocabulary, not one for each token drawn
     for line, row in read_nouns(path, SampleRow):
         try:
             content = content_in(row.prompt)
@@ -111,7 +112,8 @@ def read_sets(path: str | Path) -> list[StoredSet]:
                 raise ValueError(f"model {row.model!r} stands for two different adapters in this file")
             key = (row.model, row.decoding, row.prompt_id, content)
             group = groups.setdefault(key, _Group(Prompt(row.prompt_id, content, row.payload), row.decoding, {}))
-            completion = Completion(row.text, row.token_ids, row.finished, row.logprob)
+            ids = tuple(map(tokens.setdefault, row.token_ids, row.token_ids))
+            completion = Completion(row.text, ids, row.finished, row.logprob)
             if group.drawn.setdefault(row.sample_index, (completion, row.seed))[1] != row.seed:
                 raise ValueError(f"sample {row.sample_index} of this prompt was drawn with two different seeds")
         except ValueError as error:

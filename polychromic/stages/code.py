@@ -32,7 +32,7 @@ from polychromic.settings.code import STRATEGY_FILES, CodeExperiment, CodeSettin
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample, verify
-from polychromic.stages.models import NamedModel, named_model
+from polychromic.stages.models import NamedModel, named_model, resolve
 
 MOST_PAIRED = 12
 EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
@@ -185,7 +185,8 @@ def _engine(experiment: CodeExperiment, how: Strategy) -> dict[str, Any]:
     """The engine's entry; a server is told the model and what stops it, both the schema of structured candidates."""
     kind, options = split(experiment.engine)
     if kind == "server" and experiment.model:
-        options = {"served_model": experiment.model} | options
+        served = resolve(ModelSection(name_or_path=experiment.model)).name_or_path
+        options = {"served_model": served} | options
     if kind == "server" and how.stop:
         options = {"stop": list(how.stop)} | options
     if kind in ("server", "transformers") and how.structured:

@@ -183,8 +183,6 @@ class _Engines:
         if self.kind == "vllm":
             adapter = "" if model.adapter is None else str(model.adapter)
             sampler = replace(sampler, model_path=resolve(model.base).name_or_path, adapter=adapter)  # type: ignore[type-var]
-        if self.kind == "replay":
-            sampler = replace(sampler, policy=model.name)  # type: ignore[type-var]
         return sampler
 
     @property

@@ -17,8 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from huggingface_hub.constants import HF_HUB_CACHE
+
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, RecordError
 from polychromic.records.jsonl import read_json, write_json
+from polychromic.settings.schema import ModelSection
+from polychromic.stages.models import resolve
 
 MODULES = {"vllm": ("vllm",), "transformers": ("transformers", "fastapi", "uvicorn")}
 ADVICE = {
@@ -27,6 +31,8 @@ ADVICE = {
     "transformers": "`transformers serve` needs fastapi and uvicorn: pip install 'transformers[serving]'",
 }
 GRACE_SECONDS = 15.0
+COMPLETION_SECONDS = 60.0
+TURN = {"role": "user", "content": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,11 @@ class Serving:
         """The base URL for the server engine."""
         return f"http://127.0.0.1:{self.port}/v1"
 
+    @property
+    def served(self) -> str:
+        """The name under which the server knows the model: an embedded base is its folder."""
+        return str(resolve(ModelSection(name_or_path=self.model)).name_or_path)
+
     def command(self) -> list[str]:
         """The command line that serves it."""
         where = ["--host", "127.0.0.1", "--port", str(self.port), *self.options]
@@ -51,7 +62,7 @@ class Serving:
             module = ["-m", "vllm.entrypoints.openai.api_server", "--model", self.model]
             return [sys.executable, *module, *drawn_from, *where]
         program = "import sys; from transformers.cli.transformers import main; sys.exit(main())"
-        return [sys.executable, "-c", program, "serve", self.model, *where]
+        return [sys.executable, "-c", program, "serve", self.served, *where]
 
 
 class Status(NamedTuple):
@@ -63,7 +74,7 @@ class Status(NamedTuple):
 
 
 def start(serving: Serving, state: str | Path, timeout: float) -> str:
-    """A sentence with the server's address, once it answers.
+    """A sentence with the server's address, once it has completed a text.
 
     Raises:
         MissingResourceError: the engine is not installed; the message says how to get it.
@@ -78,6 +89,7 @@ def start(serving: Serving, state: str | Path, timeout: float) -> str:
     if _answers(serving.port):
         raise InputError(f"port {serving.port}: something answers there already; give another --port")
     state.mkdir(parents=True, exist_ok=True)
+    Path(HF_HUB_CACHE).mkdir(parents=True, exist_ok=True)  # without one, transformers cannot list its models
     with (state / "server.log").open("ab") as log:
         process = subprocess.Popen(
             serving.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -89,7 +101,7 @@ def start(serving: Serving, state: str | Path, timeout: float) -> str:
         if process.poll() is not None:
             write_json(state / "server.json", asdict(serving) | {"pid": None})
             raise EngineError(f"the server ended with status {process.returncode}: {logs(state, 1).strip()[-300:]}")
-        if _answers(serving.port):
+        if _completes(serving.port, serving.served):
             process.returncode = 0  # it outlives this command; nobody need wait for it
             return f"{serving.model} is served at {serving.url} (pid {process.pid})"
         time.sleep(0.25)
@@ -138,7 +150,8 @@ def status(state: str | Path) -> Status:
     pid, known = _own_process(Path(state)), _known(Path(state))
     if pid is None or known is None:
         return Status(False, False, "no server is running")
-    answers = _answers(int(known["port"]))
+    served = Serving(known["model"], known["engine"], int(known["port"])).served
+    answers = _completes(int(known["port"]), served)
     what = f"{known['model']} by {known['engine']} at http://127.0.0.1:{known['port']}/v1 (pid {pid})"
     return Status(True, answers, f"{what}: {'answers' if answers else 'runs but does not answer yet'}")
 
@@ -187,7 +200,24 @@ def _born(pid: int) -> str:
         return ""
 
 
+def _completes(port: int, model: str) -> bool:
+    """Whether the server writes one token: that it listens, or lists models, does not say that it can."""
+    for path, shown in (("completions", {"prompt": "1"}), ("chat/completions", {"messages": [TURN]})):
+        body = json.dumps({"model": model, "max_tokens": 1, **shown}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/{path}", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=COMPLETION_SECONDS) as answer:
+                if json.loads(answer.read()).get("choices"):
+                    return True
+        except (urllib.error.URLError, OSError, ValueError, AttributeError):
+            continue
+    return False
+
+
 def _answers(port: int) -> bool:
+    """Whether anything answers on the port."""
     for path in ("health", "v1/models"):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=2) as answer:

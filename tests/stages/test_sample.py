@@ -86,8 +86,8 @@ def test_one_run_at_several_scales(models, tmp_path):
 
 def test_an_engine_that_cannot_scale_says_so(models, tmp_path):
     half = parse_models(f"half={models[1].adapter}*0.5")
-    with pytest.raises(InputError, match="engine replay cannot scale an adapter") as caught:
-        sample.run(half, PROMPTS, plan(engine={"kind": "replay", "path": "x"}), tmp_path)
+    with pytest.raises(InputError, match="engine server cannot scale an adapter") as caught:
+        sample.run(half, PROMPTS, plan(engine={"kind": "server"}), tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -174,10 +174,3 @@ def test_models_of_different_bases_are_refused(models, tmp_path):
     other = NamedModel("other", ModelSection(name_or_path="somewhere/else"))
     with pytest.raises(InputError, match="different bases"):
         sample.run([models[0], other], PROMPTS, plan(), tmp_path)
-
-
-def test_replaying_needs_no_model(models, tmp_path):
-    first = sample.run(models[:2], PROMPTS, plan(), tmp_path / "first")
-    engine = {"kind": "replay", "path": str(first)}
-    second = sample.run(models[:2], PROMPTS, plan(n=2, engine=engine), tmp_path / "second")
-    assert {one.samples.texts for one in read_sets(second)} == {one.samples.texts[:2] for one in read_sets(first)}

@@ -21,9 +21,15 @@ import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(b"ok")
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200); self.end_headers(); self.wfile.write(sys.argv[2].encode())
     def log_message(self, *a): print("asked", self.path, flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
+
+
+ANSWER = {"text": '{"choices": [{"text": "1"}]}'}
 
 
 @pytest.fixture
@@ -39,7 +45,9 @@ def port():
 def small(monkeypatch, tmp_path):
     """Serving by a small real HTTP server instead of a model; whatever is left over is stopped."""
     program = {"code": SERVER}
-    monkeypatch.setattr(serve.Serving, "command", lambda self: [sys.executable, "-c", program["code"], str(self.port)])
+    monkeypatch.setattr(
+        serve.Serving, "command", lambda self: [sys.executable, "-c", program["code"], str(self.port), ANSWER["text"]]
+    )
     yield program
     serve.stop(tmp_path / "state")
 
@@ -73,6 +81,18 @@ def test_a_server_that_dies_or_never_answers_is_named(small, tmp_path, port):
     with pytest.raises(EngineError, match="did not answer within 1 s"):
         serve.start(serve.Serving("m", "transformers", port), tmp_path / "state", 1)
     assert serve.status(tmp_path / "state").runs is False
+
+
+def test_a_server_that_listens_and_completes_nothing_is_not_ready(small, tmp_path, port, monkeypatch):
+    monkeypatch.setitem(ANSWER, "text", '{"error": "no model"}')
+    with pytest.raises(EngineError, match="did not answer within 3 s"):
+        serve.start(serve.Serving("m", "transformers", port), tmp_path / "state", 3)
+
+
+def test_an_embedded_base_is_served_from_its_folder():
+    serving = serve.Serving("embedded:countdown", "transformers", 8001)
+    assert serving.served in serving.command()
+    assert (Path(serving.served) / "config.json").is_file()
 
 
 def test_a_stranger_with_the_same_number_is_never_stopped(tmp_path):
