@@ -39,7 +39,8 @@ def copied(done, tmp_path):
 
 
 def state(folder):
-    files = (path for path in Path(folder).glob("*.*") if path.name != "evaluation.json")
+    """Every result in the folder; a lock's file only says which process held it last."""
+    files = (path for path in Path(folder).glob("*.*") if path.name != "evaluation.json" and path.suffix != ".lock")
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 

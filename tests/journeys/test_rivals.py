@@ -56,7 +56,7 @@ def test_a_rival_trains_and_is_neither_sft_nor_ours(path, plain, tmp_path):
     samples = load_settings(path).polychromic.diversity_weight > 0
     assert len(log) == 3
     assert all(("polychromic/diversity_value" in row) == samples for row in log)
-    assert costs({"x": folder.path}, "x")[0]["tokens"] > 3 * 16 * 10
+    assert costs({"x": folder.path}, "x")[0].tokens > 3 * 16 * 10
     assert apart(weights, plain["moderate"]) > 1e-6
     if path.stem == "naive":
         assert apart(weights, plain["sft"]) == 0.0
