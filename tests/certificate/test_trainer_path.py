@@ -90,8 +90,8 @@ def test_a_forgotten_end_token_is_seen(monkeypatch):
     original = term.generate
 
     def broken(model, prompts, request):
-        ends = dataclasses.replace(request.ends, eos=(1,))
-        return original(model, prompts, dataclasses.replace(request, ends=ends))
+        stop = dataclasses.replace(request.stop_tokens, eos=(1,))
+        return original(model, prompts, dataclasses.replace(request, stop_tokens=stop))
 
     monkeypatch.setattr(term, "generate", broken)
     assert misfit(Bench(STEPS)) > 2.5

@@ -15,6 +15,7 @@ from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Prompt, SampleSet
 from polychromic.core.protocols import NEEDS, Metric
 from polychromic.embedding.hashing import HashingEmbedder
+from polychromic.records.rows import from_row, to_row
 from polychromic.settings import catalog
 
 KINDS = catalog.kinds("metrics")
@@ -120,7 +121,7 @@ def test_a_metric_says_what_it_means(kind: str, sets: list[SampleSet]) -> None:
     assert facts.direction in (-1, 0, 1)
     assert facts.role != Role.DIVERSITY or facts.direction
     assert set(metric.needs) <= set(NEEDS)
-    assert MetricFacts.from_row(json.loads(json.dumps(facts.to_row()))) == facts
+    assert from_row(MetricFacts, json.loads(json.dumps(to_row(facts)))) == facts
     assert all(build(kind, **options).pinned(sets) for options in metric.defaults(4))
 
 

@@ -101,7 +101,7 @@ def test_from_training_to_the_report_and_a_changed_file_is_noticed(room, tmp_pat
     out = tmp_path / "evaluation"
     page = pipeline.run(pipeline.Evaluation(models, section), out)
     assert "different first 1 characters" in page.read_text()
-    rows = read_json(out / "comparison.json")["comparisons"]
+    rows = read_json(out / "comparison.json")["differences"]
     assert any(row["metric"] == "starts|characters:1" and row["difference"] is not None for row in rows)
     manifest = read_json(out / "evaluation.json")
     assert list(manifest["pins"]["files"]) == [str(room / "sums.py")]

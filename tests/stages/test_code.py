@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from polychromic.cli import commands
 from polychromic.code.json_programs import SCHEMA
+from polychromic.code.prompting import strategy
 from polychromic.core.errors import InputError, MissingResourceError, SettingsError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.settings.code import load_code
@@ -148,7 +149,7 @@ def test_an_experiment_that_drew_nothing_may_be_changed_and_shows_no_empty_table
     state["fail_after"] = 0
     path = configuration(tmp_path, url)
     shown = CliRunner().invoke(commands, ["code", str(path), "--only", "chat"]).stdout
-    assert shown.startswith("chat: failed: ")
+    assert shown.lstrip().startswith("chat: failed: ")
     assert "extraction rules" not in shown
     state["fail_after"] = 10**9
     path.write_text(path.read_text().replace("chat_cot", "chat_direct"))
@@ -236,7 +237,10 @@ def test_a_schema_bounds_the_model_in_process_and_is_known_again(tmp_path):
     path = tmp_path / "code.yaml"
     path.write_text(BOUNDED.format(out=tmp_path / "out"))
     settings = load_code(path)
-    assert [code._engine(item).get("schema") for item in settings.experiments[1:]] == [SCHEMA, None]
+    assert [code._engine(item, strategy(item.strategy)).get("schema") for item in settings.experiments[1:]] == [
+        SCHEMA,
+        None,
+    ]
     code.run(settings)
     samples = tmp_path / "out" / "bounded" / "samples.jsonl"
     rows = [row for _, row in read_rows(samples)]
