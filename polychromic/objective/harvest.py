@@ -70,10 +70,11 @@ def resampled(weights: Sequence[float], size: int, seed: int) -> list[int]:
     Raises:
         InputError: no weight is above 0.
     """
-    total = math.fsum(weights)
-    if not total > 0.0:
+    largest = max(weights, default=0.0)
+    if not largest > 0.0:
         raise InputError("a harvest without any credit has nothing to learn from")
-    ends = np.cumsum(np.asarray(weights, dtype=np.float64)) * (size / total)
+    shares = np.asarray(weights, dtype=np.float64) / largest  # weights may be as small as numbers get
+    ends = np.cumsum(shares) * (size / math.fsum(shares.tolist()))
     ends[-1] = size  # the last end is the size but for rounding
     points = np.arange(size) + np.random.default_rng(seed).random()
     return np.searchsorted(ends, points, side="right").clip(max=len(ends) - 1).tolist()

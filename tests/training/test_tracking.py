@@ -42,7 +42,7 @@ def test_every_log_is_a_row_and_a_resumed_run_drops_what_lies_after_its_step(tmp
 
 @pytest.fixture
 def folder(tmp_path) -> RunFolder:
-    return open_run(tmp_path / "run", {"a": 1}, {})
+    return open_run(tmp_path / "run", {"a": {"b": 1}}, {})
 
 
 class Run:
