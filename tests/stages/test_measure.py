@@ -13,7 +13,7 @@ from polychromic.cli import commands
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Example, Prompt, SampleSet, Status, Verdict
 from polychromic.records.jsonl import read_rows, write_rows
-from polychromic.records.measurements import read_facts, read_measurements
+from polychromic.records.measurements import read_measurements, read_record
 from polychromic.records.samples import StoredSet, read_sets, sample_rows
 from polychromic.records.verdicts import verdict_keys, verdict_row
 from polychromic.stages import measure
@@ -220,7 +220,7 @@ def stored(n: int) -> StoredSet:
 
 def test_what_the_metrics_mean_is_kept_beside_the_numbers(tmp_path: Path) -> None:
     path = measure.run(folder_of(tmp_path, {"sft": ["A", "b"]}), measure.Measuring(["jaccard", "pass_at_k"]))
-    facts = read_facts(path)
+    facts = read_record(path).facts
     assert list(facts) == ["jaccard|n:2|tok:words|k:2|scope:prompt", "pass_at_k|k:1"]
     assert [(each.title, each.role, each.direction) for each in facts.values()] == [
         ("lexical distance (orders 1 to 2)", "diversity", 1),
