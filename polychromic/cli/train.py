@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show
 from polychromic.core.errors import InputError
+from polychromic.records.jsonl import read_json
 
 
 @click.command()
@@ -42,4 +45,15 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
 
     with progress_bars() as progress:
         train.run(settings, folder, progress)
-    show({"run": str(folder)}, as_json, [str(folder)])
+    harvest = read_json(folder / "run.json").get("harvest")
+    said = [] if harvest is None else [mixture_line(harvest)]
+    show({"run": str(folder), "harvest": harvest}, as_json, [*said, str(folder)])
+
+
+def mixture_line(harvest: Mapping[str, Any]) -> str:
+    """What a run learnt from, where demonstrations and a harvest were mixed."""
+    strength = "infinite" if harvest["lambda"] is None else f"{harvest['lambda']:.3g}"
+    return (
+        f"data.harvest: {harvest['rows']} harvested rows beside {harvest['demonstrations']} demonstrations "
+        f"(share {harvest['share']:.3g}, lambda {strength}); an epoch is all of them"
+    )

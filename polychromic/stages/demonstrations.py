@@ -18,7 +18,7 @@ from polychromic.settings import catalog
 from polychromic.settings.schema import DataSection, HarvestSection
 
 DEFAULT_SHARE = 0.8
-"""Of the rows, where neither share nor lambda is given: what did best of the shares tried (docs/efficacy.md)."""
+"""Of the rows, where neither share nor lambda is given: that of the first trials, not yet compared over seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,8 @@ class Lesson:
     strength: float
 
     @property
-    def line(self) -> str:
-        """What the mixture is, in one line."""
-        return (
-            f"data.harvest: {len(self.mix.harvested)} harvested rows beside {len(self.mix.demonstrations)} "
-            f"demonstrations (share {self.mix.share:.3g}, lambda {self.strength:.3g}); an epoch is all of them"
-        )
-
-    @property
     def facts(self) -> dict[str, float | int]:
-        """The same for run.json."""
+        """What the mixture is, for run.json."""
         return {
             "rows": len(self.mix.harvested),
             "demonstrations": len(self.mix.demonstrations),

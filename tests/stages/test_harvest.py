@@ -209,3 +209,13 @@ def test_prompts_without_a_demonstration_are_asked_too(tmp_path):
     prepared = harvest.prepared(settings_from(values))
     assert len(prepared.data.examples) == 8
     assert len(prepared.prompts) == 64
+
+
+def test_the_mixture_is_said_in_one_line():
+    from polychromic.cli.train import mixture_line
+
+    facts = {"rows": 8, "demonstrations": 2, "share": 0.8, "lambda": 2.5}
+    assert mixture_line(facts).startswith(
+        "data.harvest: 8 harvested rows beside 2 demonstrations (share 0.8, lambda 2.5)"
+    )
+    assert "lambda infinite" in mixture_line(facts | {"lambda": None})
