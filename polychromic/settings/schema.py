@@ -193,6 +193,13 @@ class PolychromicSection(Section):
     """how lambda moves"""
 
 
+class SavingSection(Section):
+    """What ``training`` has beside TRL's names."""
+
+    save_minutes: float | None = Field(default=5.0, gt=0.0)
+    """a checkpoint at least this often, besides those of save_steps; null: those alone"""
+
+
 class EvaluationSection(Section):
     """How the evaluator samples and what it measures."""
 
@@ -260,3 +267,23 @@ class Settings(Section):
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     tracking: TrackingSection = TrackingSection()
+
+    @field_validator("training")
+    @classmethod
+    def _saving(cls, training: dict[str, Any]) -> dict[str, Any]:
+        minutes = training.get("save_minutes")
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"save_minutes must be above 0 or null, got {minutes}")
+        return training
+
+    @property
+    def saving(self) -> SavingSection:
+        """The names of ``training`` that are ours."""
+        return SavingSection(
+            **{name: self.training[name] for name in SavingSection.model_fields if name in self.training}
+        )
+
+    @property
+    def sft(self) -> dict[str, Any]:
+        """The names of ``training`` that are TRL's."""
+        return {name: value for name, value in self.training.items() if name not in SavingSection.model_fields}

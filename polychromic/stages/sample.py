@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, drawn, silent
@@ -78,11 +80,13 @@ def run(
             for part in _parts(piece, engines.at_once):
                 engines.load(folder.path)
                 meter = costs.Meter()
-                for sets in _draw(engines, part, plan.seed):
-                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                    log.append(row for stored in sets for row in sample_rows(stored))
-                    done += sum(len(stored.indices) for stored in sets)
-                    progress("sample", done, total)
+                with engines.finishing() as stop:
+                    for sets in _draw(engines, part, plan.seed):
+                        costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                        log.append(row for stored in sets for row in sample_rows(stored))
+                        done += sum(len(stored.indices) for stored in sets)
+                        progress("sample", done, total)
+                        stop.check(f"{done} of {total} samples are kept")
     return folder.samples
 
 
@@ -194,6 +198,10 @@ class _Engines:
     def at_once(self) -> int | None:
         """Samples that are asked for together; None leaves that to an engine with a queue of its own."""
         return None if self.kind in ("vllm", "server") else self.section.batch_size
+
+    def finishing(self) -> AbstractContextManager[stopping.Stop]:
+        """Within it a signal waits for the part being drawn, where parts are small: vLLM draws all of it at once."""
+        return stopping.listening() if self.kind == "vllm" else stopping.finishing("this part of the samples")
 
     def load(self, folder: str | Path) -> None:
         """Loads the models now, where that is ours to do; what it takes is written to the folder's account once."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
@@ -22,7 +23,16 @@ from polychromic.objective.soundness import (
     refuse_few_demonstrations,
     refuse_unsound,
 )
-from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.artefacts import (
+    RunFolder,
+    begin_part,
+    changed_settings,
+    extend_run,
+    finish_run,
+    open_run,
+    refuse_other_run,
+    update_run,
+)
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
 from polychromic.settings import catalog
@@ -34,6 +44,12 @@ from polychromic.stages.models import resolve
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
+LONGER = ("training.max_steps", "training.num_train_epochs")
+EXTENSIBLE = (
+    *LONGER,
+    *(f"training.{name}" for name in ("save_steps", "save_minutes", "save_total_limit", "logging_steps")),
+)
+"""By what a run may go on that began with other values."""
 LOOKED_AT = 256
 """Demonstrations whose length is looked at before a model is loaded."""
 
@@ -49,10 +65,14 @@ class _Run:
     embedder: Embedder | None
 
 
-def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
+def run(
+    settings: Settings, folder: str | Path | None = None, progress: Progress = silent, extended: Sequence[str] = ()
+) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 
-    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
+    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint. ``extended`` names
+    settings of ``EXTENSIBLE`` by which the run of the folder goes on, whatever they were before; ``run.json`` keeps
+    both. The schedule of the learning rate is then that of the new number of steps, from here on.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
@@ -60,25 +80,46 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
-        StoppedError: the run was asked to stop and saved a checkpoint.
+        StoppedError: the run was asked to stop (``core.stopping``) and saved a checkpoint.
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
     term = refuse_early(settings)
-    run_folder = refuse_other_run(path, identity(settings))
-    if run_folder.finished:
+    run_folder = refuse_other_run(path, identity(settings), _extensible(extended))
+    changed = changed_settings(run_folder, identity(settings)) if run_folder.begun else []
+    if run_folder.finished and not set(LONGER).intersection(changed):
         return run_folder
+    if changed:
+        _refuse_shorter(settings, run_folder)
     data = load_data(settings.data)
     for warning in _warnings(settings, term, data):
         warnings.warn(warning, stacklevel=2)
     embedder = _embedder(settings)
     with only_process(path):
+        if changed:
+            extend_run(run_folder, identity(settings))
         open_run(path, identity(settings), {"experiment": experiment.seed})
         write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
         if settings.data.harvest is not None:
             data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
         _train(_Run(settings, run_folder, term, data, embedder), progress)
     return run_folder
+
+
+def _extensible(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if name not in EXTENSIBLE:
+            raise InputError(f"--extend: {name} would make another run of it; allowed: {', '.join(EXTENSIBLE)}")
+    return names
+
+
+def _refuse_shorter(settings: Settings, folder: RunFolder) -> None:
+    from polychromic.training.checkpoints import checkpoints, step_of
+
+    steps = settings.training.get("max_steps", -1)
+    there = max(map(step_of, checkpoints(folder.checkpoints)), default=0)
+    if 0 < steps < there:
+        raise InputError(f"training.max_steps: {steps}, and {folder.path} is at step {there} already")
 
 
 def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> Lesson:
@@ -155,41 +196,50 @@ def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
-    from polychromic.training.checkpoints import newest_complete
-    from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
+    from polychromic.training.checkpoints import newest_complete, sweep
+    from polychromic.training.faults import refuse_bad_weights
 
     settings, folder, data = run.settings, run.folder, run.data
     checkpoint = newest_complete(folder.checkpoints)
     for reason in checkpoint.rejected:
         warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
+    sweep(folder.checkpoints)
     policy = load_base(resolve(settings.model), settings.quantization)
-    signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(settings, folder, progress, trainer.term)
-    for callback in (signals, *watchers):
+    with stopping.finishing("this step") as stop:
+        seconds = _steps(run, trainer, (stop, progress), checkpoint.newest)
+        if stop.heard and trainer.state.global_step < trainer.state.max_steps:
+            update_run(folder, seconds=seconds)
+            stop.check(f"{folder.path} is saved at step {trainer.state.global_step}")
+        refuse_bad_weights(trainer.model)
+        _save(trainer, policy.tokenizer, folder)
+        finish_run(
+            folder,
+            steps=trainer.state.global_step,
+            examples=len(data.examples),
+            rows_left_out=data.skipped,
+            seconds=seconds,
+            resumed_from=checkpoint.newest.name if checkpoint.newest else None,
+        )
+
+
+def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], newest: Path | None) -> float:
+    """Trains from the newest checkpoint to the end, or to a stop; the seconds of all parts of the run."""
+    from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.tracking import MetricsFile
+
+    stop, progress = told
+    numbers = MetricsFile(run.folder.metrics, begin_part(run.folder))
+    watchers = [numbers, *_watchers(run.settings, run.folder, progress, trainer.term)]
+    for callback in (*watchers, SaveAndStop(stop, run.settings.saving.save_minutes)):
         trainer.add_callback(callback)
-    began = time.time()
     with ExitStack() as stack:
-        stack.enter_context(signals.listening())
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
-        trainer.train(resume_from_checkpoint=str(checkpoint.newest) if checkpoint.newest else None)
-    if signals.stopped and trainer.state.global_step < trainer.state.max_steps:
-        raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
-    if not trainer.is_world_process_zero():
-        return
-    refuse_bad_weights(trainer.model)
-    _save(trainer, policy.tokenizer, folder)
-    finish_run(
-        folder,
-        steps=trainer.state.global_step,
-        examples=len(data.examples),
-        rows_left_out=data.skipped,
-        seconds=round(time.time() - began, 1),
-        resumed_from=checkpoint.newest.name if checkpoint.newest else None,
-    )
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    return numbers.seconds
 
 
 def _trainer(run: _Run, policy: Any) -> Any:
@@ -244,7 +294,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    return SFTConfig(**{**chosen, **settings.training, **owned})
+    return SFTConfig(**{**chosen, **settings.sft, **owned})
 
 
 def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
@@ -252,14 +302,13 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
-    from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
+    from polychromic.training.tracking import ProgressReport, WandbRun
 
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
     found = [
         FiniteSteps(),
-        MetricsFile(folder.metrics),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
     ]

@@ -30,8 +30,8 @@ from polychromic.training.build import (
     loss_on_demonstrations,
     share_of_window,
 )
-from polychromic.training.checkpoints import ObjectiveState
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
+from polychromic.training.resumption import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
 __all__ = ["PolychromicTrainer", "SFTConfig"]
@@ -62,8 +62,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         if section.diversity_weight > 0:
             self.term = build_term(ingredients, self)
         self.schedule = build_schedule(section, self, self.term)
-        if self.term:
-            self.add_callback(ObjectiveState(self.term.objective, self.schedule))
+        self.add_callback(ObjectiveState(self))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -160,4 +159,6 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
                 diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]
                 found["polychromic/combined_loss"] = logs["loss"] - diversity
             logs.update(found)
+        if "train_loss" in logs:  # of all parts of a run, where transformers takes the steps since it was resumed
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
         super().log(logs, start_time)
