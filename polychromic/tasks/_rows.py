@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.records.conversations import read_examples, read_prompts
+from polychromic.settings.sources import options
 
 DistinctBy = Literal["answer", "text"]
 
@@ -48,6 +49,10 @@ class Rows:
             InputError: no path is given.
         """
         return read_examples(self._path())
+
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """The options; not the rows, of which each prompt carries its own."""
+        return [options(self, leave_out=("path",))] * len(prompts)
 
     def _path(self) -> str:
         if not self.path:
