@@ -1,1 +1,1 @@
-"""Floor 2: the language model: loading, rendering, log-probabilities, and the state in which it may generate."""
+"""Floor 2: the language model: loading, rendering, log-probabilities, the state in which it may generate, served ones."""
