@@ -1,8 +1,8 @@
 """How strong the diversity term is at a step.
 
 lambda keeps the users' meaning, a weight against the demonstrations' mean loss a token, or with ``unit: sequence``
-against the loss of a whole demonstration; what moves it is stated here: a warm-up, a cap on the strength per sequence, a
-controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
+against the loss of a whole demonstration. What moves it is stated here: a warm-up, a cap on the strength per sequence,
+a controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
 diversity up to a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
 """
 

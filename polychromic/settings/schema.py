@@ -137,11 +137,11 @@ class ScheduleSection(Section):
 
     ``unit``: lambda counts against the demonstrations' mean loss a target token, as TRL's loss does, or with
     ``sequence`` against the loss of a whole demonstration (it is then ``lambda_eff``, and the same number is the same
-    strength on tasks with answers of other lengths). ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
-    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
-    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
-    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
+    strength on tasks with answers of other lengths). ``warmup_steps``: lambda grows linearly from 0.
+    ``max_lambda_eff``: cap on lambda times the tokens per demonstration. ``target_share`` in (0, 1): lambda is set so
+    that ``|w g_diversity| / (|w g_diversity| + |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise
+    ``lambda max(0, target - E f)^2``; with ``demonstrations`` the target is what sets of the demonstrations are worth
+    (see ``objective.set_value``). ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
     unit: Literal["token", "sequence"] = "token"

@@ -285,7 +285,7 @@ def test_every_nth_step_only(make_trainer):
 
 
 def test_the_mean_gradient_over_n_steps_has_the_strength_that_lambda_says(make_trainer):
-    """Lambda 2 on every third step: the three gradients add up to three times the term's at lambda 2; so say the logs."""
+    """Lambda 2 on every third step: the three gradients add up to three times the term's at lambda 2."""
     sums, logs = [], []
     for weight, every in ((0.0, 3), (2.0, 3), (2.0, 1)):
         section = {"compute_every_n_steps": every, "schedule": {"monitor_every": 3}}
@@ -300,10 +300,13 @@ def test_the_mean_gradient_over_n_steps_has_the_strength_that_lambda_says(make_t
 
         trainer.add_callback(Add())
         drawn, draw = [], trainer.term.draw if trainer.term else None
+
+        def record(*args, draw=draw, drawn=drawn, **kwargs):
+            drawn.append(draw(*args, **kwargs))
+            return drawn[-1]
+
         if draw:
-            trainer.term.draw = lambda *args, draw=draw, drawn=drawn, **kwargs: (
-                drawn.append(draw(*args, **kwargs)) or drawn[-1]
-            )
+            trainer.term.draw = record
         trainer.train()
         sums.append(total)
         logs.append(trainer.state.log_history[0])
