@@ -7,6 +7,7 @@ with growing pauses; what the server refuses for good (401, 404, 400) is not.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -54,6 +55,7 @@ class Client:
             raise absent("openai") from None
         self._openai = openai
         self._connection = connection
+        self._closed = threading.Event()
         key = os.environ.get(connection.api_key_env) or "none"
         self.api = openai.OpenAI(base_url=connection.base_url, api_key=key, timeout=connection.timeout_s, max_retries=0)
 
@@ -63,12 +65,19 @@ class Client:
         Raises:
             EngineError: the last attempt failed, or the server refused for good.
         """
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+        from tenacity import (
+            Retrying,
+            retry_if_exception,
+            sleep_using_event,
+            stop_after_attempt,
+            wait_random_exponential,
+        )
 
         policy = Retrying(
             stop=stop_after_attempt(self._connection.attempts),
             wait=wait_random_exponential(multiplier=1, max=self._connection.longest_pause_s),
-            retry=retry_if_exception(_worth_retrying),
+            retry=retry_if_exception(lambda error: _worth_retrying(error) and not self._closed.is_set()),
+            sleep=sleep_using_event(self._closed),
             reraise=True,
         )
         return policy(self._translated, call)
@@ -93,7 +102,8 @@ class Client:
         return {str(getattr(model, "owned_by", "")) for model in models or ()}
 
     def close(self) -> None:
-        """Ends the connection, and the requests under way with it."""
+        """Ends the connection; a request under way ends with its time-out at the latest, and is not tried again."""
+        self._closed.set()
         self.api.close()
 
     def _translated(self, call: Callable[[], T]) -> T:
