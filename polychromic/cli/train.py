@@ -45,9 +45,17 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
 
     with progress_bars() as progress:
         train.run(settings, folder, progress)
-    harvest = read_json(folder / "run.json").get("harvest")
-    said = [] if harvest is None else [mixture_line(harvest)]
-    show({"run": str(folder), "harvest": harvest}, as_json, [*said, str(folder)])
+    record = read_json(folder / "run.json")
+    harvest, data = record.get("harvest"), record.get("data")
+    said = [rows_line(data)] if data and data["sources"] else []
+    said += [] if harvest is None else [mixture_line(harvest)]
+    show({"run": str(folder), "harvest": harvest, "data": data}, as_json, [*said, str(folder)])
+
+
+def rows_line(data: Mapping[str, Any]) -> str:
+    """Where a run's demonstrations came from, and in which form they were read."""
+    places = ", ".join(f"{count} of {name}" for name, count in data["sources"])
+    return f"data: {places}, read as {' and '.join(data['forms'])}"
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:
