@@ -173,15 +173,19 @@ class DataSection(Section):
 
 
 class ScheduleSection(Section):
-    """How lambda moves over a run.
+    """What lambda is measured in, and how it moves over a run.
 
-    ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
-    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
-    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
-    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
+    ``unit``: lambda counts against the demonstrations' mean loss a target token, as TRL's loss does, or with
+    ``sequence`` against the loss of a whole demonstration (it is then ``lambda_eff``, and the same number is the same
+    strength on tasks with answers of other lengths). ``warmup_steps``: lambda grows linearly from 0.
+    ``max_lambda_eff``: cap on lambda times the tokens per demonstration. ``target_share`` in (0, 1): lambda is set so
+    that ``|w g_diversity| / (|w g_diversity| + |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise
+    ``lambda max(0, target - E f)^2``; with ``demonstrations`` the target is what sets of the demonstrations are worth
+    (see ``objective.set_value``). ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
+    unit: Literal["token", "sequence"] = "token"
+    """what lambda counts against: the loss a target token, or that of a whole demonstration, which carries over"""
     warmup_steps: int = Field(default=0, ge=0)
     """lambda grows linearly from 0 over these steps"""
     max_lambda_eff: float | None = Field(default=None, gt=0)
@@ -213,7 +217,7 @@ class PolychromicSection(Section):
     max_examples_for_diversity: int = Field(default=8, ge=1)
     """prompts a diversity step samples for"""
     compute_every_n_steps: int = Field(default=1, ge=1)
-    """steps between two diversity steps"""
+    """steps between two diversity steps, each of which counts as often: lambda is the mean strength"""
     temperature: float = Field(default=1.0, gt=0.0)
     """of the training samples, which are never truncated"""
     max_new_tokens: int = Field(default=128, ge=1)
