@@ -45,11 +45,19 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
 
     with progress_bars() as progress:
         train.run(settings, folder, progress)
-    harvest = read_json(folder / "run.json").get("harvest")
-    said = [] if harvest is None else [mixture_line(harvest)]
+    record = read_json(folder / "run.json")
+    harvest, data = record.get("harvest"), record.get("data")
+    said = [rows_line(data)] if data and data["sources"] else []
+    said += [] if harvest is None else [mixture_line(harvest)]
     next_step = following.after(folder)
-    result = {"run": str(folder), "harvest": harvest, "next": next_step.command}
+    result = {"run": str(folder), "harvest": harvest, "data": data, "next": next_step.command}
     show(result, as_json, [*said, str(folder), *next_step.lines])
+
+
+def rows_line(data: Mapping[str, Any]) -> str:
+    """Where a run's demonstrations came from, and in which form they were read."""
+    places = ", ".join(f"{count} of {name}" for name, count in data["sources"])
+    return f"data: {places}, read as {' and '.join(data['forms'])}"
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:
