@@ -14,7 +14,7 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.sandbox.nouns import JudgeMode
 from polychromic.settings.catalog import kind_class, kinds
-from polychromic.settings.sources import options, written
+from polychromic.settings.content import options, written
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Grounded
 from polychromic.records.artefacts import signature
-from polychromic.settings.sources import code_digest, options
+from polychromic.settings.content import code_digest, options
 
 
 def checkers(task: Any, prompts: Sequence[Prompt]) -> list[str]:
