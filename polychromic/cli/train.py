@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import read_json
 
 
 @click.command()
 @click.argument("config", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@setting_argument
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the forecast; train nothing.")
 @click.option("--resume", is_flag=True, help="Fail unless there is an interrupted run to continue.")
 @json_option
@@ -53,13 +53,23 @@ def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[st
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
-    from polychromic.stages import train
+    from polychromic.stages import following, train
 
     with progress_bars() as progress:
         train.run(settings, folder, progress)
-    harvest = read_json(folder / "run.json").get("harvest")
-    said = [] if harvest is None else [mixture_line(harvest)]
-    return {"run": str(folder), "harvest": harvest}, [*said, str(folder)]
+    record = read_json(folder / "run.json")
+    harvest, data = record.get("harvest"), record.get("data")
+    said = [rows_line(data)] if data and data["sources"] else []
+    said += [] if harvest is None else [mixture_line(harvest)]
+    next_step = following.after(folder)
+    result = {"run": str(folder), "harvest": harvest, "data": data, "next": next_step.command}
+    return result, [*said, str(folder), *next_step.lines]
+
+
+def rows_line(data: Mapping[str, Any]) -> str:
+    """Where a run's demonstrations came from, and in which form they were read."""
+    places = ", ".join(f"{count} of {name}" for name, count in data["sources"])
+    return f"data: {places}, read as {' and '.join(data['forms'])}"
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:

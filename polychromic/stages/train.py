@@ -88,6 +88,8 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             held.enter_context(only_process(path))
             open_run(path, identity(settings), {"experiment": experiment.seed})
             write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+            if data.read is not None:
+                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
