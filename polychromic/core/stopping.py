@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from polychromic.core.errors import PolychromicError
 
@@ -54,9 +55,13 @@ class Stop:
     def check(self, kept: str = "what is done is kept") -> None:
         """Raises StoppedError when a signal has come: to be called where everything is saved."""
         if self.heard:
-            drop_dead_streams()
-            name = signal.Signals(self.number).name
-            raise StoppedError(f"stopped by {name}; {kept}, and the same command continues", self.number)
+            self.obey(kept)
+
+    def obey(self, kept: str) -> NoReturn:
+        """Raises StoppedError, also in a process whose signal another has heard: SIGTERM stands for it."""
+        drop_dead_streams()
+        number = self.number or signal.SIGTERM
+        raise StoppedError(f"stopped by {signal.Signals(number).name}; {kept}, and the same command continues", number)
 
     def hear(self, number: int, frame: FrameType | None) -> None:
         """The signals' handler."""

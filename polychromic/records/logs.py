@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import Row, read_rows, scan_rows
+from polychromic.records.jsonl import Row, read_log, scan_rows
 from polychromic.records.metric_names import renamed
 
 LARGEST = sys.float_info.max
@@ -30,7 +30,7 @@ def read_logs(path: str | Path) -> list[LoggedStep]:
     """
     if not Path(path).exists():
         return []
-    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_rows(path)]
+    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_log(path)]
 
 
 def rows_until(path: str | Path, step: int) -> list[Row]:
@@ -41,7 +41,7 @@ def rows_until(path: str | Path, step: int) -> list[Row]:
     Raises:
         RecordError: a row has no step.
     """
-    return [row for line, row in read_rows(path) if _step(path, line, row) <= step and "train_runtime" not in row]
+    return [row for line, row in read_log(path) if _step(path, line, row) <= step and "train_runtime" not in row]
 
 
 def seconds_logged(path: str | Path) -> float:

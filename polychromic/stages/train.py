@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +27,6 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import (
     RunFolder,
     begin_part,
-    changed_settings,
     extend_run,
     finish_run,
     open_run,
@@ -39,17 +39,17 @@ from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
+from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
-LONGER = ("training.max_steps", "training.num_train_epochs")
-EXTENSIBLE = (
-    *LONGER,
-    *(f"training.{name}" for name in ("save_steps", "save_minutes", "save_total_limit", "logging_steps")),
-)
-"""By what a run may go on that began with other values."""
+RANK_SECONDS = 1800.0
+"""How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
+ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
+"""The settings whose product is the demonstrations of a rank's step, with transformers' defaults."""
 LOOKED_AT = 256
 """Demonstrations whose length is looked at before a model is loaded."""
 
@@ -63,6 +63,7 @@ class _Run:
     term: SoundTerm
     data: Data
     embedder: Embedder | None
+    ranks: Ranks
 
 
 def run(
@@ -70,9 +71,8 @@ def run(
 ) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 
-    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint. ``extended`` names
-    settings of ``EXTENSIBLE`` by which the run of the folder goes on, whatever they were before; ``run.json`` keeps
-    both. The schedule of the learning rate is then that of the new number of steps, from here on.
+    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint. By the settings
+    named in ``extended`` the run goes on whatever they were before; the learning rate's schedule is then the new one.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
@@ -85,45 +85,52 @@ def run(
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
     term = refuse_early(settings)
-    run_folder = refuse_other_run(path, identity(settings), _extensible(extended))
-    changed = changed_settings(run_folder, identity(settings)) if run_folder.begun else []
-    if run_folder.finished and not set(LONGER).intersection(changed):
-        return run_folder
-    if changed:
-        _refuse_shorter(settings, run_folder)
-    data = load_data(settings.data)
-    for warning in _warnings(settings, term, data):
-        warnings.warn(warning, stacklevel=2)
-    embedder = _embedder(settings)
-    with only_process(path):
-        if changed:
-            extend_run(run_folder, identity(settings))
-        open_run(path, identity(settings), {"experiment": experiment.seed})
-        write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+    seconds = float(settings.training.get("ddp_timeout", RANK_SECONDS))
+    with joined(seconds, bool(settings.training.get("use_cpu"))) as ranks, ExitStack() as held:
+        run_folder = RunFolder(path)
+        if ranks.first:
+            refuse_other_run(path, identity(settings), extensible(extended))
+        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        if done:
+            return run_folder
+        _refuse_harvest(settings, ranks)
+        data = load_data(settings.data)
+        for warning in _warnings(settings, term, data):
+            warnings.warn(warning, stacklevel=2)
+        embedder = _embedder(settings)
+        if ranks.first:
+            held.enter_context(only_process(path))
+            if changed:
+                extend_run(run_folder, identity(settings))
+            open_run(path, identity(settings), {"experiment": experiment.seed})
+            write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+            if data.read is not None:
+                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
+        ranks.wait()
         if settings.data.harvest is not None:
-            data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
-        _train(_Run(settings, run_folder, term, data, embedder), progress)
+            lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
+            data = replace(data, lesson=lesson)
+            if ranks.first:
+                update_run(run_folder, harvest=facts)
+        _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+        ranks.wait()
     return run_folder
 
 
-def _extensible(names: Sequence[str]) -> Sequence[str]:
-    for name in names:
-        if name not in EXTENSIBLE:
-            raise InputError(f"--extend: {name} would make another run of it; allowed: {', '.join(EXTENSIBLE)}")
-    return names
+def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
+    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
+    harvest = settings.data.harvest
+    if harvest is not None and harvest.path is None and ranks.count > 1:
+        raise InputError(
+            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
+            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
+        )
 
 
-def _refuse_shorter(settings: Settings, folder: RunFolder) -> None:
-    from polychromic.training.checkpoints import checkpoints, step_of
-
-    steps = settings.training.get("max_steps", -1)
-    there = max(map(step_of, checkpoints(folder.checkpoints)), default=0)
-    if 0 < steps < there:
-        raise InputError(f"training.max_steps: {steps}, and {folder.path} is at step {there} already")
-
-
-def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> Lesson:
-    """The run's mixture of demonstrations and harvest, with what it is in ``run.json``.
+def _lesson(
+    settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress
+) -> tuple[Lesson, dict[str, Any]]:
+    """The run's mixture of demonstrations and harvest, and what it is for ``run.json``.
 
     Raises:
         InputError: the pool is another than the one this run began with.
@@ -137,8 +144,7 @@ def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedde
     if began_with != pool.digest:
         raise InputError(f"{folder.path}: its pool is not the one it began with; choose another experiment.name")
     lesson = mixed(data.examples, pool, section, _target_tokens(settings, data), settings.experiment.seed)
-    update_run(folder, harvest={"digest": pool.digest, **asdict(pool.account), **lesson.facts})
-    return lesson
+    return lesson, {"digest": pool.digest, **asdict(pool.account), **lesson.facts}
 
 
 def refuse_early(settings: Settings) -> SoundTerm:
@@ -196,23 +202,26 @@ def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
-    from polychromic.training.checkpoints import newest_complete, sweep
+    from polychromic.training.agreement import checkpoint_of_all
+    from polychromic.training.checkpoints import sweep
     from polychromic.training.faults import refuse_bad_weights
 
-    settings, folder, data = run.settings, run.folder, run.data
-    checkpoint = newest_complete(folder.checkpoints)
-    for reason in checkpoint.rejected:
-        warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
-    sweep(folder.checkpoints)
-    policy = load_base(resolve(settings.model), settings.quantization)
-    trainer = _trainer(run, policy)
+    settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
+    rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
+    checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
+    if ranks.first:
+        sweep(folder.checkpoints)
+    trainer = _trainer(run, policy := load_base(resolve(settings.model), settings.quantization))
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
-        seconds = _steps(run, trainer, (stop, progress), checkpoint.newest)
-        if stop.heard and trainer.state.global_step < trainer.state.max_steps:
-            update_run(folder, seconds=seconds)
-            stop.check(f"{folder.path} is saved at step {trainer.state.global_step}")
+        seconds = _steps(run, trainer, (stop, progress), checkpoint)
+        if ranks.any_of([stop.heard])[0] and trainer.state.global_step < trainer.state.max_steps:
+            if ranks.first:
+                update_run(folder, seconds=seconds)
+            stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
         refuse_bad_weights(trainer.model)
+        if not ranks.first:
+            return
         _save(trainer, policy.tokenizer, folder)
         finish_run(
             folder,
@@ -220,25 +229,29 @@ def _train(run: _Run, progress: Progress) -> None:
             examples=len(data.examples),
             rows_left_out=data.skipped,
             seconds=seconds,
-            resumed_from=checkpoint.newest.name if checkpoint.newest else None,
+            resumed_from=checkpoint.name if checkpoint else None,
+            ranks=ranks.count,
         )
 
 
-def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], newest: Path | None) -> float:
-    """Trains from the newest checkpoint to the end, or to a stop; the seconds of all parts of the run."""
+def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkpoint: Path | None) -> float:
+    """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
+    from polychromic.training.agreement import RanksAgree
     from polychromic.training.checkpoints import SaveAndStop
     from polychromic.training.tracking import MetricsFile
 
     stop, progress = told
-    numbers = MetricsFile(run.folder.metrics, begin_part(run.folder))
-    watchers = [numbers, *_watchers(run.settings, run.folder, progress, trainer.term)]
+    numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
+    watchers = [numbers, *_watchers(run, progress, trainer.term)]
     for callback in (*watchers, SaveAndStop(stop, run.settings.saving.save_minutes)):
         trainer.add_callback(callback)
+    if run.ranks.count > 1:
+        trainer.add_callback(RanksAgree(run.ranks))
     with ExitStack() as stack:
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
-        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return numbers.seconds
 
 
@@ -280,6 +293,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "save_total_limit": KEPT_CHECKPOINTS,
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
+        "ddp_find_unused_parameters": False,
     }
     if settings.data.eval_file is not None:
         chosen["eval_strategy"] = "epoch"
@@ -297,13 +311,14 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.sft, **owned})
 
 
-def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import ProgressReport, WandbRun
 
+    settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
@@ -314,7 +329,8 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
-    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(identity(settings)))]
+    made = settings_hash(identity(settings))
+    return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 
 
 def _embedder(settings: Settings) -> Embedder | None:

@@ -12,12 +12,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
@@ -84,6 +83,11 @@ def _size_reason(folder: Path) -> str:
     return ""
 
 
+def ranks_of(folder: Path) -> int:
+    """How many ranks wrote a sealed checkpoint."""
+    return int(read_json(folder / MANIFEST).get("ranks", 1))
+
+
 def newest_complete(root: Path) -> Found:
     """The checkpoint to resume from.
 
@@ -138,9 +142,13 @@ def rotate(root: Path, limit: int) -> None:
 
 
 class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
-    """Seals each checkpoint the trainer saves and takes over rotation (``save_total_limit``) from transformers."""
+    """Seals each checkpoint the trainer saves and takes over rotation (``save_total_limit``) from transformers.
 
-    def __init__(self, **facts: Any) -> None:
+    Every rank writes its part, so ``wait`` returns when all have; rank 0 seals.
+    """
+
+    def __init__(self, wait: Callable[[], None] = lambda: None, **facts: Any) -> None:
+        self.wait = wait
         self.facts = facts
         self.limit: int | None = None
 
@@ -152,6 +160,7 @@ class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Seals the newest checkpoint, without transformers' pickle of its arguments; then rotates."""
+        self.wait()
         root = Path(args.output_dir)
         folder = root / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
@@ -178,26 +187,18 @@ class SaveAndStop(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Asks the trainer for a checkpoint that is due, or for the last one."""
         late = self.minutes is not None and time.monotonic() - self._saved >= 60.0 * self.minutes
-        stopped, due = any_rank([self.stop.heard, late and args.save_strategy != SaveStrategy.NO], args.device)
-        control.should_save = control.should_save or stopped or due
-        control.should_training_stop = control.should_training_stop or stopped
+        due = late and args.save_strategy != SaveStrategy.NO
+        control.should_save = control.should_save or self.stop.heard or due
+        control.should_training_stop = control.should_training_stop or self.stop.heard
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """The same, when the signal came during a long evaluation."""
-        self.on_step_end(args, state, control)
+        """The same, when the signal came during a long evaluation; ranks agree at the end of the next step."""
+        if args.world_size == 1:
+            self.on_step_end(args, state, control)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Starts the clock anew."""
         self._saved = time.monotonic()
-
-
-def any_rank(flags: Sequence[bool], device: Any) -> list[bool]:
-    """Each flag, raised on all ranks when it is on one: ranks stop and save together."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return list(flags)
-    raised = torch.tensor([int(flag) for flag in flags], device=device)
-    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX)
-    return [bool(flag) for flag in raised.tolist()]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
