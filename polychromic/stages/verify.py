@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.nouns import Verdict
-from polychromic.core.protocols import Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
 from polychromic.records import costs
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.jsonl import AppendLog
@@ -41,7 +41,12 @@ def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
             _, prompts, completions = zip(*(every[place] for place in batch), strict=True)
             yield from zip(batch, verdicts_on(task, prompts, completions), strict=True)
 
-    complete(folder, [key for key, _, _ in every], verified, progress)
+    try:
+        complete(folder, [key for key, _, _ in every], verified, progress)
+    finally:
+        bill = task.bill() if isinstance(task, BilledTask) else None
+        if bill is not None:
+            costs.append(folder.path, [costs.TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
     return folder.verdicts
 
 
