@@ -81,6 +81,11 @@ class Judge(Rows):
     def _connection(self) -> Connection:
         return Connection(self.base_url, self.timeout_s, self.attempts, api_key_env=self.api_key_env)
 
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """The judge, the rubric and what it is shown; not where it is served, nor its price."""
+        decides = ("distinct_by", "rubric", "served_model", "shown", "max_new_tokens")
+        return [{name: getattr(self, name) for name in decides}] * len(prompts)
+
     def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
         """As ``verify_many``, for one completion."""
         return self.verify_many([prompt], [completion])[0]

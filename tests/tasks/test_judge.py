@@ -216,6 +216,11 @@ def test_the_stage_writes_the_bill_even_where_the_server_fails_half_way(judge, p
         verify.run(tmp_path, judge(**prices))
     played_judge[1].fails_from = None
     verify.run(tmp_path, judge(**prices))
+    asked = len(played_judge[1].requests)
+    verify.run(tmp_path, judge(price_read=1.0, price_written=1.0, base_url="http://127.0.0.1:9/v1"))
+    with pytest.warns(UserWarning, match="5 verdicts were made of other"):
+        verify.run(tmp_path, judge(**prices, rubric="It is long."))
+    assert len(played_judge[1].requests) == asked + 5
     row = next(row for row in evaluation_cost(tmp_path, "m").stages if row.stage == "judge")
-    assert row.bill == Bill(5, 500, 50, pytest.approx(5 * 300 / 1e6))
+    assert row.bill == Bill(10, 1000, 100, pytest.approx(10 * 300 / 1e6))
     assert (row.device, row.seconds, row.dollars) == ("judge", 0.0, row.bill.dollars)
