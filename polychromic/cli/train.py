@@ -10,6 +10,7 @@ import click
 
 from polychromic.cli.console import json_option, progress_bars, show
 from polychromic.core.errors import InputError
+from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
 
 
@@ -46,8 +47,9 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
     with progress_bars() as progress:
         train.run(settings, folder, progress)
     harvest = read_json(folder / "run.json").get("harvest")
+    health = RunFolder(folder).record().health
     said = [] if harvest is None else [mixture_line(harvest)]
-    show({"run": str(folder), "harvest": harvest}, as_json, [*said, str(folder)])
+    show({"run": str(folder), "harvest": harvest, "health": health}, as_json, [*said, *health.lines(), str(folder)])
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:
