@@ -66,7 +66,7 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
         self.section, self.term = section, term
         self.tell: list[Callable[[Finding], None]] = []
         self.keep: list[Callable[[HealthRecord], None]] = []
-        self.speaks = True
+        self.speaks = False
         self.stop_reason = ""
         self._findings: dict[str, Finding] = {}
         self._steps, self._dead = 0, Counter[str]()
