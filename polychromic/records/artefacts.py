@@ -14,6 +14,7 @@ from typing import Any
 
 from polychromic.core.digests import text_digest
 from polychromic.core.errors import InputError
+from polychromic.records.health import HealthRecord
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.logs import seconds_logged
 from polychromic.records.rows import read_noun
@@ -31,7 +32,7 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -59,6 +60,7 @@ class RunRecord:
     seconds: float | None = None
     parts: int = 0
     wandb: WandbId | None = None
+    health: HealthRecord = field(default_factory=HealthRecord)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""

@@ -35,17 +35,17 @@ from polychromic.records.artefacts import (
 )
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
+from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
+from polychromic.stages.arguments import sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-SAVE_STEPS = 200
-KEPT_CHECKPOINTS = 3
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -80,6 +80,7 @@ def run(
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
+        UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
         StoppedError: the run was asked to stop (``core.stopping``) and saved a checkpoint.
     """
     experiment = settings.experiment
@@ -242,12 +243,13 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
 
     stop, progress = told
     numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
-    watchers = [numbers, *_watchers(run, progress, trainer.term)]
+    watchers = [numbers, *_watchers(run, progress, trainer)]
     for callback in (*watchers, SaveAndStop(stop, run.settings.saving.save_minutes)):
         trainer.add_callback(callback)
     if run.ranks.count > 1:
         trainer.add_callback(RanksAgree(run.ranks))
     with ExitStack() as stack:
+        stack.callback(trainer.health.store)
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
@@ -266,7 +268,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
     disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
-        args=_arguments(settings, run.folder),
+        args=sft_arguments(settings, run.folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
@@ -275,43 +277,11 @@ def _trainer(run: _Run, policy: Any) -> Any:
         task=data.task,
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
+        health=settings.health,
     )
 
 
-def _arguments(settings: Settings, folder: RunFolder) -> Any:
-    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
-    import torch
-
-    from polychromic.training.trainer import SFTConfig
-
-    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
-    chosen: dict[str, Any] = {
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "use_cpu": not gpu,
-        "gradient_checkpointing": gpu,
-        "save_steps": SAVE_STEPS,
-        "save_total_limit": KEPT_CHECKPOINTS,
-        "completion_only_loss": settings.data.completion_only_loss,
-        "dataloader_pin_memory": gpu,
-        "ddp_find_unused_parameters": False,
-    }
-    if settings.data.eval_file is not None:
-        chosen["eval_strategy"] = "epoch"
-    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
-        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
-    owned = {
-        "output_dir": str(folder.checkpoints),
-        "run_name": settings.experiment.name,
-        "seed": settings.experiment.seed,
-        "data_seed": settings.experiment.seed,
-        "report_to": [],
-        "disable_tqdm": True,
-        "logging_nan_inf_filter": False,
-    }
-    return SFTConfig(**{**chosen, **settings.sft, **owned})
-
-
-def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
@@ -327,8 +297,10 @@ def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
     ]
-    if settings.tracking.log_samples and term is not None:
-        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    if settings.tracking.log_samples and trainer.term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
+    trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
     return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 
