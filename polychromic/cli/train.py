@@ -36,7 +36,7 @@ def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool
         forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
         show({"settings": resolved(settings), "plan": asdict(forecast)}, as_json, resolved_yaml(settings).splitlines())
         if not as_json:
-            show({}, False, plan.lines(forecast))
+            show({}, False, [*plan.lines(forecast), plan.ESTIMATE])
         return
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():

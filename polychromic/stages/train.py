@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.spending import refuse_overspent
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
@@ -23,10 +24,12 @@ from polychromic.objective.soundness import (
     refuse_unsound,
 )
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
@@ -61,6 +64,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         StoppedError: the run was asked to stop and saved a checkpoint.
+        BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
@@ -68,6 +72,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     run_folder = refuse_other_run(path, identity(settings))
     if run_folder.finished:
         return run_folder
+    refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
     data = load_data(settings.data)
     for warning in _warnings(settings, term, data):
         warnings.warn(warning, stacklevel=2)
@@ -162,7 +167,8 @@ def _train(run: _Run, progress: Progress) -> None:
     checkpoint = newest_complete(folder.checkpoints)
     for reason in checkpoint.rejected:
         warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
-    policy = load_base(resolve(settings.model), settings.quantization)
+    with timed(folder.path, "load"):
+        policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
@@ -252,6 +258,7 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
+    from polychromic.training.spending import Spending
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
 
     values = resolved(settings)
@@ -262,6 +269,7 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
         MetricsFile(folder.metrics),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
+        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
