@@ -13,13 +13,13 @@ from typing import Any
 
 from polychromic.analysis.cost import Cost
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.records.conversations import read_conversations
 from polychromic.records.jsonl import read_json
 from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
+from polychromic.stages.rows import read_demonstrations, sources_of
 
 TOKENS_PER_WORD = 1.4
 TRAINING_EFFICIENCY = 0.35
@@ -203,16 +203,16 @@ def _rows(settings: Settings) -> tuple[int, float, list[str]]:
 def _data(settings: Settings) -> tuple[int, float, list[str]]:
     """Rows, tokens per row, and what had to be assumed."""
     data = settings.data
-    if data.task is not None and data.train_file is None and data.dataset is None:
-        examples = list(catalog.build("tasks", data.task).examples(data.split))
-    elif data.train_file is not None:
-        try:
-            examples = [row.example for row in read_conversations(data.train_file, lambda _: None)]
-        except MissingResourceError:
-            return 1000, 512.0, [f"{data.train_file} is not here: assumed 1,000 rows of 512 tokens"]
-    else:
-        return 1000, 512.0, [f"the dataset {data.dataset} is not looked at: assumed 1,000 rows of 512 tokens"]
-    examples = examples[: data.max_examples]
+    sources = sources_of(data)
+    if data.dataset is not None or any(source.dataset for source in sources):
+        return 1000, 512.0, ["datasets of the hub are not looked at: assumed 1,000 rows of 512 tokens"]
+    try:
+        if sources:
+            examples = list(read_demonstrations(data, lambda _: None).examples)
+        else:
+            examples = list(catalog.build("tasks", data.task).examples(data.split))[: data.max_examples]
+    except MissingResourceError as error:
+        return 1000, 512.0, [f"{error}: assumed 1,000 rows of 512 tokens"]
     words = 0
     for example in examples:
         content = example.prompt.content
