@@ -28,6 +28,7 @@ from polychromic.records.artefacts import RunFolder, finish_run, open_run, refus
 from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
+from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
@@ -70,6 +71,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
+        UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
         StoppedError: the run was asked to stop and saved a checkpoint.
         BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
@@ -202,7 +204,7 @@ def _train(run: _Run, progress: Progress) -> None:
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(run, progress, trainer.term)
+    watchers = _watchers(run, progress, trainer)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
     if ranks.count > 1:
@@ -210,6 +212,7 @@ def _train(run: _Run, progress: Progress) -> None:
     began = time.time()
     with ExitStack() as stack:
         stack.enter_context(signals.listening())
+        stack.callback(trainer.health.store)
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
@@ -251,6 +254,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
         task=data.task,
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
+        health=settings.health,
     )
 
 
@@ -287,7 +291,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.training, **owned})
 
 
-def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
@@ -306,8 +310,10 @@ def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
         ProgressReport(progress, f"train {settings.experiment.name}"),
         Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
     ]
-    if settings.tracking.log_samples and term is not None:
-        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    if settings.tracking.log_samples and trainer.term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
+    trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
     return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 
