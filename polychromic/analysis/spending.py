@@ -9,6 +9,7 @@ from pathlib import Path
 
 from polychromic.analysis.cost import Cost, Prices
 from polychromic.core.errors import BudgetError
+from polychromic.core.nouns import Bill
 from polychromic.records.costs import TimingRow, accounts_in
 from polychromic.records.evaluation import EvaluationFolder
 
@@ -25,8 +26,12 @@ def cost_of(row: TimingRow, prices: Prices) -> Cost:
 
 
 def dollars(rows: Iterable[TimingRow], prices: Prices) -> float:
-    """What the rows came to; NaN where the price of one is not known, 0 for none."""
-    return math.fsum(cost_of(row, prices).dollars for row in rows)
+    """What the rows came to, a served model's at its bill; NaN where the price of one is not known, 0 for none."""
+    return math.fsum(_billed(row.bill) if row.bill else cost_of(row, prices).dollars for row in rows)
+
+
+def _billed(bill: Bill) -> float:
+    return math.nan if bill.dollars is None else bill.dollars
 
 
 def dollars_below(root: str | Path, prices: Prices) -> float:

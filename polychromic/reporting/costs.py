@@ -19,7 +19,7 @@ from polychromic.analysis.cost import (
 )
 from polychromic.analysis.spending import BY_TOKENS, dollars, prices_in
 from polychromic.core.nouns import Status
-from polychromic.records.costs import TimingRow, read_costs
+from polychromic.records.costs import TimingRow, read_costs, total
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.verdicts import VerdictKey, verdict_keys
 
@@ -58,9 +58,9 @@ def evaluation_cost(folder: Folder, baseline: str, prices: Prices = UNKNOWN) -> 
 
 def _stage(name: str, rows: Sequence[TimingRow], prices: Prices) -> StageRow:
     own = [row for row in rows if row.stage == name]
-    device = ", ".join(dict.fromkeys(row.device for row in own))
-    seconds = math.fsum(row.seconds for row in own)
-    return StageRow(name, device, seconds, math.fsum(row.processor_seconds for row in own), dollars(own, prices))
+    device, bill = ", ".join(dict.fromkeys(row.device for row in own)), total(row.bill for row in own if row.bill)
+    seconds, processor = (math.fsum(getattr(row, f"{name}seconds") for row in own) for name in ("", "processor_"))
+    return StageRow(name, device, seconds, processor, dollars(own, prices), bill)
 
 
 def _models(folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, prices: Prices) -> list[SamplingRow]:

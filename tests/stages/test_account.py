@@ -11,7 +11,7 @@ from polychromic.analysis.cost import Prices
 from polychromic.analysis.significance import foreseen_effect, minimum_detectable_effect
 from polychromic.analysis.spending import dollars
 from polychromic.core.errors import MissingResourceError
-from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
+from polychromic.core.nouns import Bill, Completion, Decoding, Prompt, SampleSet, Status, Verdict
 from polychromic.records.artefacts import finish_run, open_run
 from polychromic.records.costs import TimingRow, append, drawn
 from polychromic.records.evaluation import EvaluationRecord
@@ -130,6 +130,9 @@ def test_an_api_is_paid_by_its_tokens(tmp_path):
         TimingRow("verify", 1.0, 0),
     ]
     assert dollars(rows, prices) == 1.0 + 1.0
+    billed = [TimingRow("judge", 0.0, 0.0, "judge", bill=Bill(3, 10, 10, price)) for price in (0.25, None)]
+    assert dollars([*rows, billed[0]], prices) == 2.25
+    assert math.isnan(dollars(billed, prices))
     assert math.isnan(dollars([TimingRow("sample", 5.0, 0.0, "server", "m", 1.0, "p", (0,))], prices))
 
 
