@@ -198,8 +198,8 @@ def lines(account: Account) -> list[str]:
     ]
     if account.budget is not None:
         said.append(f"budget: {account.budget:.2f}; of it left: {_dollars(account.budget - account.spent)}")
-    reasons = {row.reason: None for row in (*account.runs, *account.models) if row.reason}
-    return [*said, *(f"not known: {reason}" for reason in reasons)]
+    reasons = dict.fromkeys([*(row.reason for row in account.runs), *(row.reason for row in account.models)])
+    return [*said, *(f"not known: {reason}" for reason in reasons if reason)]
 
 
 def _dollars(value: float) -> str:

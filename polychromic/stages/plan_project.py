@@ -61,7 +61,7 @@ def forecast(every: Sequence[Settings], device: str = "h100") -> ProjectPlan:
     """
     runs = tuple(plan.forecast(settings, device) for settings in every)
     evaluation = _evaluation(every[-1], len(every) + 1, device)
-    prices = [part.price for part in (*runs, evaluation)]
+    prices = [*(run.price for run in runs), evaluation.price]
     known = [price for price in prices if price is not None]
     whole = math.fsum(known) if len(known) == len(prices) else None
     return ProjectPlan(runs, evaluation, math.fsum(run.total for run in runs) + evaluation.seconds, whole)
