@@ -108,6 +108,15 @@ class BatchTask(Task, Protocol):
         ...
 
 
+@runtime_checkable
+class Grounded(Protocol):
+    """A task that says what its verdicts rest on; of any other, every option counts."""
+
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """For each prompt what decides a verdict besides its payload and the code, as plain values: tests, limits."""
+        ...
+
+
 def verdicts_on(task: Task, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
     """One verdict for each prompt and its completion, in one go where the task can."""
     if isinstance(task, BatchTask):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -13,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.digests import text_digest
+from polychromic.core.errors import InputError
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.rows import read_noun
 
@@ -197,21 +197,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 def signature(value: Any) -> str:
     """16 hex digits (SHA-256) of a value's canonical JSON."""
-    text = json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_digest(path: str | Path) -> str:
-    """16 hex digits (SHA-256) of a file's content, such as an adapter's weights.
-
-    Raises:
-        MissingResourceError: there is no such file.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: there is no such file") from None
+    return text_digest(json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
