@@ -35,6 +35,7 @@ from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
+from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -143,13 +144,15 @@ def refuse_early(settings: Settings) -> SoundTerm:
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-        InputError: an evaluation during training is asked for, and there is no file for it.
+        InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
+            what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
         )
+    refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
