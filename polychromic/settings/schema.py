@@ -295,8 +295,15 @@ class TrackingSection(Section):
     """of the run in W&B"""
     log_samples: int = Field(default=0, ge=0)
     """samples of the newest diversity step kept at every log"""
-    price_per_hour: float | None = Field(default=None, ge=0.0)
-    """dollars a GPU hour, for forecast and account"""
+    price_per_hour: float | None = Field(
+        default=None, ge=0.0, description="dollars a GPU hour; None: POLYCHROMIC_PRICE_PER_HOUR of the environment"
+    )
+    price_per_million_tokens: float | None = Field(
+        default=None, ge=0.0, description="dollars for a million tokens drawn by evaluation.engine: server"
+    )
+    budget: float | None = Field(
+        default=None, gt=0.0, description="dollars for all of output_root: training warns at 80 % and stops at 100 %"
+    )
     alerts: bool = False
     """a W&B alert for each finding on the run's health"""
 
@@ -333,15 +340,3 @@ class Settings(Section):
         if minutes is not None and not minutes > 0:
             raise ValueError(f"save_minutes must be above 0 or null, got {minutes}")
         return training
-
-    @property
-    def saving(self) -> SavingSection:
-        """The names of ``training`` that are ours."""
-        return SavingSection(
-            **{name: self.training[name] for name in SavingSection.model_fields if name in self.training}
-        )
-
-    @property
-    def sft(self) -> dict[str, Any]:
-        """The names of ``training`` that are TRL's."""
-        return {name: value for name, value in self.training.items() if name not in SavingSection.model_fields}

@@ -6,7 +6,7 @@ from typing import Any
 
 from polychromic.records.artefacts import RunFolder
 from polychromic.settings import catalog
-from polychromic.settings.schema import Settings
+from polychromic.settings.schema import SavingSection, Settings
 
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
@@ -33,6 +33,7 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         chosen["eval_strategy"] = "epoch"
     if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
         chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
+    theirs = {name: value for name, value in settings.training.items() if name not in SavingSection.model_fields}
     owned = {
         "output_dir": str(folder.checkpoints),
         "run_name": settings.experiment.name,
@@ -42,4 +43,10 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    return SFTConfig(**{**chosen, **settings.sft, **owned})
+    return SFTConfig(**{**chosen, **theirs, **owned})
+
+
+def save_minutes(settings: Settings) -> float | None:
+    """Minutes between two checkpoints by the clock; None: none."""
+    own = SavingSection.model_fields.keys() & settings.training.keys()
+    return SavingSection(**{name: settings.training[name] for name in own}).save_minutes

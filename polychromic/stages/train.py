@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.spending import refuse_overspent
 from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
@@ -33,16 +34,19 @@ from polychromic.records.artefacts import (
     refuse_other_run,
     update_run,
 )
+from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
-from polychromic.stages.arguments import sft_arguments
+from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -82,6 +86,7 @@ def run(
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
         StoppedError: the run was asked to stop (``core.stopping``) and saved a checkpoint.
+        BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
@@ -95,6 +100,7 @@ def run(
         if done:
             return run_folder
         _refuse_harvest(settings, ranks)
+        refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
         data = load_data(settings.data)
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
@@ -103,10 +109,7 @@ def run(
             held.enter_context(only_process(path))
             if changed:
                 extend_run(run_folder, identity(settings))
-            open_run(path, identity(settings), {"experiment": experiment.seed})
-            write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
-            if data.read is not None:
-                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
+            _open(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -116,6 +119,13 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
+
+
+def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
+    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
+    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
+    if data.read is not None:
+        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -153,13 +163,15 @@ def refuse_early(settings: Settings) -> SoundTerm:
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-        InputError: an evaluation during training is asked for, and there is no file for it.
+        InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
+            what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
         )
+    refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
@@ -212,7 +224,9 @@ def _train(run: _Run, progress: Progress) -> None:
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     if ranks.first:
         sweep(folder.checkpoints)
-    trainer = _trainer(run, policy := load_base(resolve(settings.model), settings.quantization))
+    with timed(folder.path, "load"):
+        policy = load_base(resolve(settings.model), settings.quantization)
+    trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
         seconds = _steps(run, trainer, (stop, progress), checkpoint)
@@ -244,7 +258,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     stop, progress = told
     numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
     watchers = [numbers, *_watchers(run, progress, trainer)]
-    for callback in (*watchers, SaveAndStop(stop, run.settings.saving.save_minutes)):
+    for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
     if run.ranks.count > 1:
         trainer.add_callback(RanksAgree(run.ranks))
@@ -286,6 +300,7 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
+    from polychromic.training.spending import Spending
     from polychromic.training.tracking import ProgressReport, WandbRun
 
     settings, folder = run.settings, run.folder
@@ -296,6 +311,7 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
         FiniteSteps(),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
+        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
     ]
     if settings.tracking.log_samples and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
