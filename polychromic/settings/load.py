@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -74,15 +74,24 @@ def _validated(source: Source) -> Settings:
         settings = Settings.model_validate_json(json.dumps(source.values), strict=True)
     except ValidationError as error:
         raise _plain_error(source, error) from None
-    for path, value in entries(source.values):
+    named = [(SHELF_OF[str(path[0]), str(path[1])], path, value) for path, value in entries(source.values)]
+    for shelf, path, value in [*named, *_matrix_metrics(settings)]:
         try:
-            catalog.check(SHELF_OF[str(path[0]), str(path[1])], value)
+            catalog.check(shelf, value)
         except InputError as error:
             option, _, reason = str(error).partition(": ")
             if isinstance(value, dict) and option in value:
                 raise error_at(source, (*path, option), reason) from None
             raise error_at(source, path, str(error)) from None
     return settings
+
+
+def _matrix_metrics(settings: Settings) -> list[tuple[str, Path_, Any]]:
+    """The metrics that the decision matrix names; the default ones are known."""
+    thresholds = settings.evaluation.thresholds
+    rows = thresholds.matrix if "matrix" in thresholds.model_fields_set else ()
+    place = ("evaluation", "thresholds", "matrix")
+    return [("metrics", (*place, index, "metric"), row.metric) for index, row in enumerate(rows)]
 
 
 def _check_secrets(source: Source, value: Any, path: Path_) -> None:
@@ -121,7 +130,9 @@ def _keys_at(path: Path_) -> list[str]:
     """The keys that a section inside another may have."""
     model: Any = Settings
     for part in path:
-        model = model.model_fields[part].annotation
+        if not isinstance(part, int):
+            kind = model.model_fields[part].annotation
+            model = kind if hasattr(kind, "model_fields") else get_args(kind)[0]
     return list(model.model_fields)
 
 
