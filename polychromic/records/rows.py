@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import Row, read_json, read_rows, to_jsonable
+from polychromic.records.jsonl import Row, read_json, read_log, read_rows, to_jsonable
 
 FloatOrNaN = Annotated[float, "NaN, written as null"]
 """A number that may not exist; JSON has no NaN, so a file holds null for it."""
@@ -60,6 +60,12 @@ def read_nouns(path: str | Path, kind: type[Noun]) -> Iterator[tuple[int, Noun]]
         MissingResourceError: there is no such file.
     """
     for line, row in read_rows(path):
+        yield line, noun(f"{path}:{line}", kind, row)
+
+
+def log_nouns(path: str | Path, kind: type[Noun]) -> Iterator[tuple[int, Noun]]:
+    """Like ``read_nouns``, of a log of ours: a torn last line is left out with a warning."""
+    for line, row in read_log(path):
         yield line, noun(f"{path}:{line}", kind, row)
 
 

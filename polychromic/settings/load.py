@@ -130,9 +130,7 @@ def _keys_at(path: Path_) -> list[str]:
     """The keys that a section inside another may have."""
     model: Any = Settings
     for part in path:
-        if not isinstance(part, int):
-            kind = model.model_fields[part].annotation
-            model = kind if hasattr(kind, "model_fields") else get_args(kind)[0]
+        model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
     return list(model.model_fields)
 
 

@@ -20,6 +20,11 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "report_to"): "is tracking.wandb",
     ("training", "hub_token"): "is a secret: log in or set HF_TOKEN in the environment",
     ("training", "resume_from_checkpoint"): "is decided by the run's own checkpoints",
+    ("training", "push_to_hub"): "would upload the folder of checkpoints, not the run; afterwards: hf upload REPO RUN",
+    ("training", "deepspeed"): "is not served: DeepSpeed's backward pass would step the optimizer for the diversity "
+    "term alone; allowed: DDP and FSDP2",
+    ("training", "parallelism_config"): "is not served: tensor, sequence and context parallelism were never tried; "
+    "allowed: DDP and FSDP2",
     ("training", "model_init_kwargs"): "is the section model",
     ("training", "compute_loss_func"): "is the objective of the section polychromic",
     **{
@@ -63,6 +68,14 @@ def _sections() -> dict[str, type[BaseModel] | None]:
     return {
         name: None if name in BORROWED else field.annotation  # type: ignore[misc]
         for name, field in Settings.model_fields.items()
+    }
+
+
+def keys_of_sections() -> dict[str, list[str]]:
+    """The keys that a configuration may set, by section."""
+    return {
+        name: sorted(borrowed_fields(name) if model is None else set(_names(model).values()))
+        for name, model in _sections().items()
     }
 
 

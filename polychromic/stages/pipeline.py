@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
+from polychromic.records.artefacts import differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
@@ -62,7 +63,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
-        _verify(task, folder, progress)
+        _verify(evaluation, task, folder, progress)
     _measure(evaluation, task, folder, progress)
     _compare(evaluation, folder, manifest, progress)
     return _report(evaluation, folder, manifest, progress)
@@ -87,6 +88,11 @@ def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pa
     _open(evaluation, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
+
+
+def draw_share(evaluation: Evaluation, out: Folder) -> None:
+    """What every rank but the first does of ``run`` or ``draw``: its share of the samples."""
+    _sample(evaluation, _task(evaluation), opened(out), silent)
 
 
 def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
@@ -218,10 +224,10 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
-def _verify(task: Task, folder: EvaluationFolder, progress: Progress) -> None:
+def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
-    verify.run(folder, task, progress)
+    verify.run(folder, task, progress, evaluation.section.split)
 
 
 def _refuse_missing_encoder(evaluation: Evaluation) -> None:
