@@ -22,7 +22,7 @@ from polychromic.analysis.nouns import (
 from polychromic.analysis.wording import described, evidence, share
 from polychromic.core.facts import MetricFacts, Role, read_signature, write_signature
 from polychromic.settings.catalog import split
-from polychromic.settings.schema import DEFAULT_MATRIX, MatrixRow
+from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow
 
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
 LEAST_SHARE = 0.5

@@ -20,7 +20,7 @@ from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.rows import read_noun
-from polychromic.settings.schema import Thresholds
+from polychromic.settings.thresholds import Thresholds
 
 BASELINE_PAIRS, ALL_PAIRS = "baseline", "all"
 

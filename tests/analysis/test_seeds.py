@@ -11,7 +11,7 @@ from polychromic.analysis.resampling import Plan
 from polychromic.analysis.seeds import family, over_seeds
 from polychromic.analysis.table import known_facts, read_table
 from polychromic.records.measurements import MeasurementRow
-from polychromic.settings.schema import DEFAULT_MATRIX
+from polychromic.settings.thresholds import DEFAULT_MATRIX
 
 METRIC = "distinct_correct|k:8"
 

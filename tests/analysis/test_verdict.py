@@ -10,7 +10,7 @@ from polychromic.analysis.nouns import NO_INTERVAL, Difference
 from polychromic.analysis.verdict import disagreement, judge
 from polychromic.core.facts import MetricFacts
 from polychromic.settings.catalog import kind_class
-from polychromic.settings.schema import DEFAULT_MATRIX, MatrixRow
+from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow
 
 LIMIT = 0.05
 

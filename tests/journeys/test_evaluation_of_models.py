@@ -15,7 +15,8 @@ from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
 from polychromic.records.samples import read_sets
-from polychromic.settings.schema import DEFAULT_MATRIX, EvaluationSection, MatrixRow, Thresholds
+from polychromic.settings.schema import EvaluationSection
+from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow, Thresholds
 from polychromic.stages import pipeline
 from polychromic.stages.models import named_model, parse_models
 
