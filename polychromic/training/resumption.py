@@ -6,25 +6,22 @@ they make the log of an interrupted run equal to the uninterrupted one's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
-
-if TYPE_CHECKING:
-    from polychromic.training.trainer import PolychromicTrainer
 
 ADDED = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
 """The trainer's own sums: of the loss, up to the step of the last log, and of tokens."""
 
 
 class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
-    """Saves control variate, weight schedule and sums with every checkpoint, and takes them up on resuming.
+    """Saves a PolychromicTrainer's control variate, weight schedule and sums with every checkpoint, and takes them up on resuming.
 
     With several ranks the numbers since the last log are those of the first rank.
     """
 
-    def __init__(self, trainer: PolychromicTrainer) -> None:
+    def __init__(self, trainer: Any) -> None:
         self.trainer = trainer
         self._counting = False
 
