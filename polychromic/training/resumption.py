@@ -16,9 +16,9 @@ ADDED = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")
 
 
 class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
-    """Saves a PolychromicTrainer's control variate, weight schedule and sums with every checkpoint, and takes them up on resuming.
+    """Saves the control variate, weight schedule and sums with every checkpoint; takes them up on resuming.
 
-    With several ranks the numbers since the last log are those of the first rank.
+    ``trainer`` is a PolychromicTrainer. With several ranks the numbers since the last log are those of the first rank.
     """
 
     def __init__(self, trainer: Any) -> None:
