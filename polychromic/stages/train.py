@@ -42,6 +42,7 @@ from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
+from polychromic.stages import row_lengths
 from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
@@ -258,6 +259,10 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     stop, progress = told
     numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
     watchers = [numbers, *_watchers(run, progress, trainer)]
+    trainer.health.speaks = run.ranks.first
+    said, rows_cut = row_lengths.sentence(run.data.rows, trainer.processing_class, trainer.args.max_length)
+    if said:
+        trainer.health.found("rows cut", said, 0, rows_cut)
     for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
     if run.ranks.count > 1:
@@ -302,13 +307,15 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
     from polychromic.training.tracking import ProgressReport, WandbRun
+    from polychromic.training.watchdog import Watchdog
 
     settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
     found = [
-        FiniteSteps(),
+        FiniteSteps(trainer.health),
+        Watchdog(trainer.health),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
         Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
