@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polychromic.core.errors import InputError
+from polychromic.core.nouns import Bill
 from polychromic.records.rows import FloatOrNaN
 
 SECONDS_PER_HOUR = 3600.0
@@ -132,13 +133,14 @@ class SamplingRow(AccountRow):
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """What all pieces of one stage took, and on what device."""
+    """What all pieces of one stage took, and on what device; ``dollars`` are those of a ``bill``, if any."""
 
     stage: str
     device: str
     seconds: float
     processor_seconds: float
     dollars: FloatOrNaN
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,26 +52,31 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """Sample, verify, measure, compare and report in one go.
 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
-    temperatures or more models extend it.
+    temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import parse_models
+    from polychromic.training.ranks import one_voice
 
-    folder = EvaluationFolder(out)
-    seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
-    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
-    troubles = pipeline.audit(evaluation, folder)
-    for trouble in troubles:
-        click.echo(f"warning: {trouble}", err=True)
-    if troubles and strict:
-        sys.exit(1)
-    forecast = pipeline.forecast(evaluation, folder)
-    click.echo(planned(forecast, price), err=True)
-    with progress_bars() as progress:
-        page = pipeline.run(evaluation, folder, progress)
-    result, lines = summary(page)
-    show(result | {"forecast": asdict(forecast)}, as_json, lines)
+    with one_voice() as ranks:
+        folder = EvaluationFolder(out)
+        seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
+        evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
+        if not ranks.first:
+            pipeline.draw_share(evaluation, folder)
+            return
+        troubles = pipeline.audit(evaluation, folder)
+        for trouble in troubles:
+            click.echo(f"warning: {trouble}", err=True)
+        if troubles and strict:
+            sys.exit(1)
+        forecast = pipeline.forecast(evaluation, folder)
+        click.echo(planned(forecast, price), err=True)
+        with progress_bars() as progress:
+            page = pipeline.run(evaluation, folder, progress)
+        result, lines = summary(page)
+        show(result | {"forecast": asdict(forecast)}, as_json, lines)
 
 
 def _price(options: dict[str, Any]) -> float | None:

@@ -10,6 +10,7 @@ import click
 
 from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 from polychromic.core.errors import InputError
+from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
 
 
@@ -61,8 +62,10 @@ def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[st
     harvest, data = record.get("harvest"), record.get("data")
     said = [rows_line(data)] if data and data["sources"] else []
     said += [] if harvest is None else [mixture_line(harvest)]
+    health = RunFolder(folder).record().health
+    said += health.lines()
     next_step = following.after(folder)
-    result = {"run": str(folder), "harvest": harvest, "data": data, "next": next_step.command}
+    result = {"run": str(folder), "harvest": harvest, "data": data, "health": health, "next": next_step.command}
     return result, [*said, str(folder), *next_step.lines]
 
 

@@ -134,6 +134,27 @@ class Verdict:
         return self.status is Status.PASSED
 
 
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a served model took for its work: requests, tokens, and dollars where a price is known, else None.
+
+    Tokens are None where the server does not say them.
+    """
+
+    requests: int
+    tokens_read: int | None
+    tokens_written: int | None
+    dollars: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Such as "12 requests, 3,400 tokens read, 120 written, 0.02 dollars"; what is not known is left out."""
+        known = [f"{self.requests:,} requests"]
+        if self.tokens_read is not None and self.tokens_written is not None:
+            known.append(f"{self.tokens_read:,} tokens read, {self.tokens_written:,} written")
+        return ", ".join([*known, f"{self.dollars:.2f} dollars"] if self.dollars is not None else known)
+
+
 CORPUS_LEVEL = "is one number for all prompts together, which stands with the first"
 """The reason of the other prompts, where a metric is a number about all of them."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from polychromic.core.facts import Meaning
 from polychromic.core.nouns import (
+    Bill,
     Completion,
     Decoding,
     Evidence,
@@ -118,6 +119,15 @@ class BatchTask(Task, Protocol):
 
     def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
         """One verdict for each prompt and its completion, in order."""
+        ...
+
+
+@runtime_checkable
+class BilledTask(Task, Protocol):
+    """A task whose judge is paid for."""
+
+    def bill(self) -> Bill | None:
+        """What the judge took since this was last asked; None when it did nothing."""
         ...
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from polychromic.core.digests import text_digest
 from polychromic.core.errors import InputError
+from polychromic.records.health import HealthRecord
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.rows import read_noun
 
@@ -30,7 +31,7 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -56,6 +57,7 @@ class RunRecord:
     finished: str | None = None
     seconds: float | None = None
     wandb: WandbId | None = None
+    health: HealthRecord = field(default_factory=HealthRecord)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""

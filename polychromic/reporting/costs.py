@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from polychromic.analysis.cost import Cost, EvaluationCost, SampleCounts, SamplingRow, StageRow, sampling_account
 from polychromic.core.nouns import Status
-from polychromic.records.costs import TimingRow, read_costs
+from polychromic.records.costs import TimingRow, read_costs, total
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.verdicts import VerdictKey, verdict_keys
 
@@ -47,8 +47,11 @@ def evaluation_cost(folder: Folder, baseline: str) -> EvaluationCost | None:
 def _stage(name: str, rows: Sequence[TimingRow], price: float | None) -> StageRow:
     own = [row for row in rows if row.stage == name]
     cost = Cost(name, 0, math.fsum(row.seconds for row in own), price_per_hour=price)
-    device = ", ".join(dict.fromkeys(row.device for row in own))
-    return StageRow(name, device, cost.seconds, math.fsum(row.processor_seconds for row in own), cost.dollars)
+    device, bill = ", ".join(dict.fromkeys(row.device for row in own)), total(row.bill for row in own if row.bill)
+    processor = math.fsum(row.processor_seconds for row in own)
+    if bill is None:
+        return StageRow(name, device, cost.seconds, processor, cost.dollars)
+    return StageRow(name, device, cost.seconds, processor, math.nan if bill.dollars is None else bill.dollars, bill)
 
 
 def _models(

@@ -94,7 +94,8 @@ def shown(value: Any) -> Any:
 def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
-    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *comparison.flags)
+    trained = runs.health_flags(extras.runs, folder.record().weights)
+    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *trained, *comparison.flags)
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
     headline, returns = tables.headline(comparison), tables.returns_table(comparison)

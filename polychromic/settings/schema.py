@@ -290,6 +290,19 @@ class TrackingSection(Section):
     """samples of the newest diversity step kept at every log"""
     price_per_hour: float | None = Field(default=None, ge=0.0)
     """dollars a GPU hour, for forecast and account"""
+    alerts: bool = False
+    """a W&B alert for each finding on the run's health"""
+
+
+class HealthSection(Section):
+    """What a run does when it learns nothing of what it costs money for; what it finds is said and kept in any case."""
+
+    action: Literal["warn", "stop"] = "stop"
+    """stop: a run whose diversity term is dead saves a checkpoint and ends with status 1; warn: it goes on"""
+    dead_steps: int = Field(default=30, ge=1)
+    """diversity steps that are looked at, the newest"""
+    dead_share: float = Field(default=0.9, gt=0, le=1)
+    """of them without any effect, from which on the term is dead"""
 
 
 class Settings(Section):
@@ -304,3 +317,4 @@ class Settings(Section):
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     tracking: TrackingSection = TrackingSection()
+    health: HealthSection = HealthSection()

@@ -155,11 +155,6 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         there = has_wandb_key()
         advice = "" if there else "set WANDB_API_KEY in the environment, or tracking.wandb: auto"
         yield Finding("needs key", Level.READY if there else Level.MISSING, "of W&B", advice)
-    if settings.training.get("push_to_hub"):
-        from huggingface_hub import get_token
-
-        advice = "" if get_token() else "set HF_TOKEN in the environment, or: hf auth login"
-        yield Finding("needs key", Level.MISSING if advice else Level.READY, "of the model hub, to push", advice)
     for kind in _kinds(settings):
         name = getattr(kind, "api_key_env", None)
         if name and not os.environ.get(name) and not _local(kind):

@@ -91,6 +91,11 @@ def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pa
     return folder.samples
 
 
+def draw_share(evaluation: Evaluation, out: Folder) -> None:
+    """What every rank but the first does of ``run`` or ``draw``: its share of the samples."""
+    _sample(evaluation, _task(evaluation), opened(out), silent)
+
+
 def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
     """What sampling will take, before it starts; raises what ``run`` raises."""
     from polychromic.stages import sample

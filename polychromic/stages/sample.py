@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from polychromic.core.seeds import child_seed
 from polychromic.records import costs
 from polychromic.records.artefacts import signature
 from polychromic.records.evaluation import Folder, opened
-from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.content import code_digest, options
@@ -23,6 +23,11 @@ from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.identity import Completeness, adapter_digest, adapter_facts, base_facts, refuse_other_samples
 from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.sharing import SharedLog
+from polychromic.training.ranks import Ranks, joined
+
+PATIENCE = 24 * 3600.0
+"""Seconds that a rank which has drawn its part waits for the others."""
 
 OURS = ("transformers", "vllm")
 """Engines whose base and adapter are loaded here, so that their content is known."""
@@ -67,7 +72,8 @@ def run(
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
 
     Each piece is durable when it is drawn, so an interrupted run continues where it was, and a larger ``n``, more
-    temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it.
+    temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it. Several ranks
+    share the pieces, and the file is the same.
 
     Prompts that were reworded since are sampled anew, with a warning.
 
@@ -77,7 +83,7 @@ def run(
             drawn by another engine, from another base or otherwise.
     """
     folder = opened(folder)
-    with AppendLog(folder.samples) as log:
+    with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
         engines, held = _Engines(models, plan), folder.sets()
         engines.refuse_mixing(folder.samples, held)
         _say_reworded(folder.samples, held, prompts)
@@ -87,16 +93,19 @@ def run(
         progress("sample", done, total)
         if not pieces:
             return folder.samples
-        engines.load(folder.path)
-        engines.refuse_mixing(folder.samples, held)
-        for piece in pieces:
-            for part in _parts(piece, engines.at_once):
-                meter = costs.Meter()
-                for sets in _draw(engines, part, plan.seed):
-                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                    log.append(row for stored in sets for row in sample_rows(stored))
-                    done += sum(len(stored.indices) for stored in sets)
-                    progress("sample", done, total)
+        engines.refuse_ranks(ranks)
+        parts = [part for piece in pieces for part in _parts(piece, engines.at_once)]
+        before = list(accumulate((part.samples for part in parts), initial=done))
+        for place, part in log.share(parts):
+            if not engines.ready:
+                engines.load(folder.path)
+                engines.refuse_mixing(folder.samples, held)
+            meter, done = costs.Meter(), before[place]
+            for sets in _draw(engines, part, plan.seed):
+                costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                log.append(row for stored in sets for row in sample_rows(stored))
+                done += sum(len(stored.indices) for stored in sets)
+                progress("sample", done, total)
     return folder.samples
 
 
@@ -193,7 +202,8 @@ class _Engines:
         self._refuse_scales()
         self._refuse_precision()
         self._policy: Any = None
-        self._ready = False
+        self.ready = False
+        self._own: dict[str, str] = {}
         self._sources: dict[str, dict[str, str]] = {}
 
     def of(self, model: NamedModel) -> Sampler:
@@ -205,8 +215,8 @@ class _Engines:
             sampler = catalog.build("samplers", self._sized(), model=policy.model, tokenizer=policy.tokenizer)
             return sampler
         sampler = catalog.build("samplers", self.entry)
-        if self.kind == "server" and self._ready:  # the one that was asked about, whatever the server lists later
-            sampler = replace(sampler, served_model=self._sources["engine"]["model"])  # type: ignore[type-var]
+        if self.kind == "server" and self.ready:  # the one that was asked about, whatever the server lists later
+            sampler = replace(sampler, served_model=self._own["model"])  # type: ignore[type-var]
         if self.kind == "vllm":
             adapter = "" if model.adapter is None else str(model.adapter)
             sampler = replace(sampler, model_path=resolve(model.base).name_or_path, adapter=adapter)  # type: ignore[type-var]
@@ -230,20 +240,20 @@ class _Engines:
         if self.kind in OURS:
             with costs.timed(folder, "load"):
                 self._loaded() if self.kind == "transformers" else self.of(self.models[0]).start()  # type: ignore[attr-defined]
-        self._sources["engine"] = self._of_engine()
-        self._ready = True
+        self._own = self._of_engine()
+        self.ready = True
 
     def source(self, model: NamedModel) -> dict[str, str]:
         """What draws the model's texts: the engine's own facts, and those of base and adapter where they are ours.
 
         Before ``load`` it is what can be known without asking a server or fetching a base; ``auto`` is no engine yet.
         """
-        if not self._ready:
+        if not self.ready:
             kind, given = catalog.split(self.section.engine)
             served = {"model": given["served_model"]} if given.get("served_model") else {}
             return ({"engine": kind} if kind != "auto" else {}) | served | self._of_model(model)
         if model.name not in self._sources:
-            self._sources[model.name] = {"engine": self.kind, **self._sources["engine"], **self._of_model(model)}
+            self._sources[model.name] = {"engine": self.kind, **self._own, **self._of_model(model)}
         return self._sources[model.name]
 
     def refuse_mixing(self, path: Path, held: Sequence[StoredSet]) -> None:
@@ -254,7 +264,7 @@ class _Engines:
             facts = {"seed": self.plan.seed, "adapter": adapter_digest(model)} | self.source(model) if own else {}
             for one in own:
                 decoding = decodings.get(one.temperature, one.samples.decoding)
-                known: Completeness = "whole" if self._ready else "part"
+                known: Completeness = "whole" if self.ready else "part"
                 refuse_other_samples(path, one, facts | {"decoding": decoding}, known)
 
     def _of_engine(self) -> dict[str, str]:
@@ -272,6 +282,13 @@ class _Engines:
             raise InputError(
                 f"{scaled[0].name}: engine {self.kind} cannot scale an adapter; engine transformers can, and "
                 f"`polychromic merge '{scaled[0].adapter}*{scaled[0].scale:g}'` makes a model of it"
+            )
+
+    def refuse_ranks(self, ranks: Ranks) -> None:
+        """Raises InputError when several ranks would each start an engine that wants the launcher's place."""
+        if ranks.count > 1 and self.kind == "vllm":
+            raise InputError(
+                f"engine vllm: {ranks.count} ranks are not tested with it; take engine transformers, or one process"
             )
 
     def _refuse_precision(self) -> None:

@@ -26,11 +26,13 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
+from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
+from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -67,6 +69,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
+        UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
         StoppedError: the run was asked to stop and saved a checkpoint.
     """
     experiment = settings.experiment
@@ -136,13 +139,15 @@ def refuse_early(settings: Settings) -> SoundTerm:
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-        InputError: an evaluation during training is asked for, and there is no file for it.
+        InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
+            what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
         )
+    refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
@@ -196,7 +201,7 @@ def _train(run: _Run, progress: Progress) -> None:
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(run, progress, trainer.term)
+    watchers = _watchers(run, progress, trainer)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
     if ranks.count > 1:
@@ -204,6 +209,7 @@ def _train(run: _Run, progress: Progress) -> None:
     began = time.time()
     with ExitStack() as stack:
         stack.enter_context(signals.listening())
+        stack.callback(trainer.health.store)
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
@@ -245,6 +251,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
         task=data.task,
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
+        health=settings.health,
     )
 
 
@@ -281,7 +288,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.training, **owned})
 
 
-def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
@@ -298,8 +305,10 @@ def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
     ]
-    if settings.tracking.log_samples and term is not None:
-        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    if settings.tracking.log_samples and trainer.term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
+    trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
     return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import AppendLog
@@ -63,7 +63,12 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
             shown, completions = zip(*(asked[place] for place in batch), strict=True)
             yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
 
-    complete(folder, due, verified, progress)
+    try:
+        complete(folder, due, verified, progress)
+    finally:
+        bill = task.bill() if isinstance(task, BilledTask) else None
+        if bill is not None:
+            costs.append(folder.path, [costs.TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
     return folder.verdicts
 
 
