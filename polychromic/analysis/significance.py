@@ -67,6 +67,17 @@ def minimum_detectable_effect(
     return np.asarray(np.where(error > 0, factor * error, np.nan))
 
 
+def foreseen_effect(prompts: int, samples: int, spread: float = 0.0) -> float:
+    """The minimum detectable difference of two pass rates, before anything is sampled.
+
+    The standard error is that of the mean over ``prompts`` of a paired difference whose two sides are shares of
+    ``samples`` at the worst rate, 1/2, and whose truth varies between prompts with standard deviation ``spread``.
+    NaN with fewer than two prompts.
+    """
+    variance = spread**2 + 2 * 0.25 / samples
+    return float(minimum_detectable_effect(math.sqrt(variance / max(1, prompts)), prompts))
+
+
 def equivalence(difference: float, standard_error: float, units: int, margin: float) -> Equivalence:
     """TOST (Schuirmann 1987) of a paired difference against ``[-margin, margin]``, t-distributed.
 

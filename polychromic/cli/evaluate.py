@@ -14,6 +14,7 @@ from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
+    from polychromic.analysis.cost import Prices
     from polychromic.stages.sample import Forecast
 
 MODELS_HELP = (
@@ -61,8 +62,8 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
-        seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
-        evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
+        seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
+        evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, prices)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -72,21 +73,25 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
         if troubles and strict:
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
-        click.echo(planned(forecast, price), err=True)
+        click.echo(planned(forecast, prices.per_hour), err=True)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
         show(result | {"forecast": asdict(forecast)}, as_json, lines)
 
 
-def _price(options: dict[str, Any]) -> float | None:
-    """The machine's price per hour: that of the command line, else of ``--config``."""
+def _prices(options: dict[str, Any]) -> Prices:
+    """The hour's price: that of the command line, else of ``--config``, else of the environment; and the tokens'."""
+    from polychromic.analysis.cost import Prices
     from polychromic.settings.load import load_settings
+    from polychromic.settings.prices import price_per_hour
+    from polychromic.settings.schema import TrackingSection
 
     given: float | None = options.pop("price_per_hour")
-    if given is not None or options["config"] is None:
-        return given
-    return load_settings(options["config"]).tracking.price_per_hour
+    config = options["config"]
+    tracking = TrackingSection() if config is None else load_settings(config).tracking
+    hourly = price_per_hour(tracking.price_per_hour if given is None else given)
+    return Prices(hourly, tracking.price_per_million_tokens)
 
 
 def planned(forecast: Forecast, price: float | None) -> str:

@@ -44,7 +44,7 @@ def _dry_run(config: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], l
     train.refuse_early(settings)
     forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
     result = {"settings": resolved(settings), "plan": asdict(forecast)}
-    return result, [*resolved_yaml(settings).splitlines(), *plan.lines(forecast)]
+    return result, [*resolved_yaml(settings).splitlines(), *plan.lines(forecast), plan.ESTIMATE]
 
 
 def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[str, Any], list[str]]:

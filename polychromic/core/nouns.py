@@ -54,12 +54,14 @@ class Completion:
     ``token_ids`` includes the end-of-sequence token when one was drawn, and no padding; it is empty for foreign
     samples. ``finished`` is False when the answer was cut off at the token limit. ``logprob`` is the summed natural
     log-probability of ``token_ids`` under the distribution that drew them (``<= 0``), if the engine gave it.
+    ``counted`` is how many tokens were drawn, where an engine says that without giving them.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    counted: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

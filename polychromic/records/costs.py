@@ -1,4 +1,4 @@
-"""``costs.jsonl``: what each piece of an evaluation's work took, a row each, written once when the piece is done.
+"""``costs.jsonl``: what each piece of a training's or an evaluation's work took, a row each, written when it is done.
 
 The file stands apart from the results: seconds differ from run to run, samples and measurements do not. No result, no
 signature and no digest reads it.
@@ -28,6 +28,8 @@ class TimingRow:
 
     A row of sampling is about one set: ``tokens`` holds how many each of its samples ``indices`` has, None from an
     engine that does not give its tokens. Rows of other stages are about a model, or about all (``model`` empty).
+    ``devices`` did the work at the same time; ``price_per_hour`` is what one of them cost then, in dollars, where it
+    was known.
     ``bill`` is what a served model took for it, in a row without seconds: they are those of the stage that waited.
     """
 
@@ -40,6 +42,8 @@ class TimingRow:
     prompt_id: str = ""
     indices: tuple[int, ...] = ()
     tokens: tuple[int, ...] | None = None
+    devices: int = 1
+    price_per_hour: float | None = None
     bill: Bill | None = None
 
 
@@ -57,7 +61,7 @@ class Meter:
 
 def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) -> list[TimingRow]:
     """A row for each of sets that were drawn together in ``elapsed``, divided by their numbers of tokens."""
-    sizes = [[len(completion.token_ids) for completion in stored.samples.completions] for stored in sets]
+    sizes = [[len(one.token_ids) or one.counted or 0 for one in stored.samples.completions] for stored in sets]
     weights = [sum(size) or len(size) for size in sizes]
     whole = sum(weights)
     return [
@@ -78,12 +82,12 @@ def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) 
 
 def append(folder: str | Path, rows: Iterable[TimingRow]) -> None:
     """Adds rows to the folder's account in one durable write, which needs no lock: stages may run side by side."""
-    said = ({key: value for key, value in to_row(row).items() if _said(value)} for row in rows)
+    said = ({key: value for key, value in to_row(row).items() if _said(key, value)} for row in rows)
     append_rows(Path(folder) / COSTS, said)
 
 
-def _said(value: object) -> bool:
-    return value is not None and value not in ("", [])
+def _said(name: str, value: object) -> bool:
+    return value is not None and value not in ("", []) and (name, value) != ("devices", 1)
 
 
 def total(bills: Iterable[Bill]) -> Bill | None:
@@ -107,6 +111,15 @@ def timed(folder: str | Path, stage: str) -> Iterator[None]:
     meter = Meter()
     yield
     append(folder, [TimingRow(stage, *meter.elapsed())])
+
+
+def accounts_in(root: str | Path) -> dict[Path, list[TimingRow]]:
+    """The rows of every folder below ``root``, itself included, that has an account; by folder, in order of its name.
+
+    Raises:
+        RecordError: a row lacks a field, or a field is wrong.
+    """
+    return {path.parent: read_costs(path.parent) for path in sorted(Path(root).rglob(COSTS))}
 
 
 def read_costs(folder: str | Path) -> list[TimingRow]:

@@ -31,6 +31,7 @@ class EvaluationRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     git_revision: str | None = None
     price_per_hour: float | None = None
+    price_per_million_tokens: float | None = None
 
 
 class EvaluationFolder:

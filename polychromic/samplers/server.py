@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from polychromic.core.errors import EngineError, InputError
@@ -233,20 +233,21 @@ class _Session:
             common["n"] = drawn
         if options.stop:
             common["stop"] = list(options.stop)
+        plain = isinstance(prompt.content, str)
+        if options.logprobs == "sum":
+            common["logprobs"] = 0 if plain else True
         if isinstance(prompt.content, str):
-            if options.logprobs == "sum":
-                common["logprobs"] = 0
-            choices = self.client.api.completions.create(prompt=prompt.content, **common).choices
-            found = [self._completion(choice, choice.text, decoding) for choice in choices]
+            answer = self.client.api.completions.create(prompt=prompt.content, **common)
         else:
-            if options.logprobs == "sum":
-                common["logprobs"] = True
             messages = [{"role": message.role, "content": message.content} for message in prompt.content]
-            choices = self.client.api.chat.completions.create(messages=messages, **common).choices
-            found = [self._completion(choice, chat_text(choice.message), decoding) for choice in choices]
+            answer = self.client.api.chat.completions.create(messages=messages, **common)
+        texts = [choice.text if plain else chat_text(choice.message) for choice in answer.choices]
+        found = [self._completion(*both, decoding) for both in zip(answer.choices, texts, strict=True)]
         if len(found) != drawn:
             few = f"{len(found)} where {drawn} were asked for"
             raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
+        if drawn == 1 and not found[0].token_ids:
+            found = [replace(found[0], counted=_counted(answer))]
         return found * (asked.n // drawn)
 
     def _extra(self, decoding: Decoding) -> dict[str, Any]:
@@ -265,6 +266,12 @@ class _Session:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
         tokens = tuple(getattr(choice, "token_ids", None) or ())
         return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
+
+
+def _counted(answer: Any) -> int | None:
+    """How many tokens the server says that it drew for a request of one completion."""
+    count = getattr(getattr(answer, "usage", None), "completion_tokens", None)
+    return count if type(count) is int and count > 0 else None
 
 
 def _logprob(choice: Any, decoding: Decoding) -> float | None:

@@ -288,8 +288,15 @@ class TrackingSection(Section):
     """of the run in W&B"""
     log_samples: int = Field(default=0, ge=0)
     """samples of the newest diversity step kept at every log"""
-    price_per_hour: float | None = Field(default=None, ge=0.0)
-    """dollars a GPU hour, for forecast and account"""
+    price_per_hour: float | None = Field(
+        default=None, ge=0.0, description="dollars a GPU hour; None: POLYCHROMIC_PRICE_PER_HOUR of the environment"
+    )
+    price_per_million_tokens: float | None = Field(
+        default=None, ge=0.0, description="dollars for a million tokens drawn by evaluation.engine: server"
+    )
+    budget: float | None = Field(
+        default=None, gt=0.0, description="dollars for all of output_root: training warns at 80 % and stops at 100 %"
+    )
     alerts: bool = False
     """a W&B alert for each finding on the run's health"""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.analysis.cost import UNKNOWN, Prices
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
@@ -40,14 +41,14 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``price_per_hour`` is that of the machine, for the account; None leaves the one the folder knows.
+    ``prices`` are for the account; None leaves the one that the folder knows.
     """
 
     models: Sequence[NamedModel]
     section: EvaluationSection
     seed: int = 0
     baseline: str | None = None
-    price_per_hour: float | None = None
+    prices: Prices = UNKNOWN
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -124,7 +125,8 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
         metric_files=digests(metrics),
         versions=versions(),
         git_revision=git_revision(),
-        price_per_hour=evaluation.price_per_hour,
+        price_per_hour=evaluation.prices.per_hour,
+        price_per_million_tokens=evaluation.prices.per_million_tokens,
     )
     manifest = _Manifest(folder, present)
     manifest.open()
@@ -163,9 +165,10 @@ class _Manifest:
                 weights={**stored.weights, **self.present.weights},
                 stages=stored.stages,
                 metric_files=self.present.metric_files or stored.metric_files,
-                price_per_hour=stored.price_per_hour
-                if self.present.price_per_hour is None
-                else self.present.price_per_hour,
+                **{
+                    name: getattr(stored if getattr(self.present, name) is None else self.present, name)
+                    for name in ("price_per_hour", "price_per_million_tokens")
+                },
             )
         )
 
@@ -289,6 +292,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
         "comparison": file_digest(folder.comparison),
         "runs": runs,
         "price_per_hour": folder.record().price_per_hour,
+        "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),
     }
 

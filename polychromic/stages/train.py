@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.spending import refuse_overspent
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
@@ -24,11 +25,13 @@ from polychromic.objective.soundness import (
     refuse_unsound,
 )
 from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
@@ -71,6 +74,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
         StoppedError: the run was asked to stop and saved a checkpoint.
+        BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
@@ -83,6 +87,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         if ranks.told(run_folder.finished):
             return run_folder
         _refuse_harvest(settings, ranks)
+        refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
         data = load_data(settings.data)
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
@@ -197,7 +202,8 @@ def _train(run: _Run, progress: Progress) -> None:
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
-    policy = load_base(resolve(settings.model), settings.quantization)
+    with timed(folder.path, "load"):
+        policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
@@ -293,6 +299,7 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
+    from polychromic.training.spending import Spending
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
 
     settings, folder = run.settings, run.folder
@@ -304,6 +311,7 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
         MetricsFile(folder.metrics),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
+        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
     ]
     if settings.tracking.log_samples and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
