@@ -41,12 +41,18 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _packages(settings: Settings) -> Iterator[Finding]:
     """The packages of extras that training, the kinds and the quantisation import."""
-    wanted = {*TRAINING, *_imported(settings)} | ({"bitsandbytes"} if settings.quantization else set())
+    wanted = packages_of(settings)
     missing = sorted(name for name in wanted if importlib.util.find_spec(name) is None)
     for name in missing:
         yield Finding("needs package", Level.MISSING, f"no {name}", str(absent(name)))
     if not missing:
         yield Finding("needs packages", Level.READY, f"all {len(wanted)} are installed")
+
+
+def packages_of(settings: Settings) -> set[str]:
+    """The packages, by the names that they are imported by, which are no part of the plain installation."""
+    encoder = {"sentence_transformers"} if settings.evaluation.encoder != "none" else set()
+    return {*TRAINING, *_imported(settings), *encoder} | ({"bitsandbytes"} if settings.quantization else set())
 
 
 def _kinds(settings: Settings) -> Iterator[Any]:
