@@ -143,12 +143,15 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     from polychromic.analysis.record import read_comparison
     from polychromic.records.rows import read_noun
     from polychromic.reporting.tables import headline, number, sampling_table
+    from polychromic.reporting.verdicts import judged
 
     comparison = read_comparison(page.parent / "comparison.json")
     shown = headline(comparison)
     header = ["model", *(name for name, _ in shown.columns)]
     rows = [[model, *(_cell(score, number) for score in scores)] for model, scores in shown.rows]
-    lines = [f"{verdict.model}: {verdict.sentence}" for verdict in comparison.verdicts]
+    lines = [each.sentence for each in comparison.bases]
+    for verdict in judged(comparison):
+        lines += [f"{verdict.model}: {verdict.sentence}", f"  next: {verdict.following}"]
     lines += ["", f"at temperature {comparison.temperature:g}; + better and - worse than the baseline beyond doubt", ""]
     lines += [*_folded(header, rows), ""]
     account = page.parent / "cost.json"
@@ -161,6 +164,7 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     result: dict[str, Any] = {
         "report": str(page),
         "verdicts": comparison.verdicts,
+        "bases": comparison.bases,
         "header": header,
         "rows": rows,
         "cost": cost or {},

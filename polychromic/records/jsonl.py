@@ -159,6 +159,8 @@ def to_jsonable(value: Any) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: to_jsonable(getattr(value, each.name)) for each in fields(value)}
+    if hasattr(value, "model_dump"):  # a section of the settings
+        return to_jsonable(value.model_dump(mode="json", by_alias=True))
     if hasattr(value, "tolist"):
         return to_jsonable(value.tolist())
     raise InputError(f"a {type(value).__name__} cannot be written as JSON")

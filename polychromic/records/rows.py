@@ -1,8 +1,8 @@
 """Every row of ours is a frozen dataclass: ``to_row`` writes it, ``from_row`` reads it by the types of its fields.
 
 What a field may hold: ``str``, ``bool``, ``int``, ``float`` (finite), ``FloatOrNaN``, ``Any``, an enum, a dataclass, a
-tuple, a ``Mapping`` with string keys, or a union of these. A field with a default may be missing; fields that are not
-known are passed over, so that a file of a newer version can be read.
+section of the settings, a tuple, a ``Mapping`` with string keys, or a union of these. A field with a default may be
+missing; fields that are not known are passed over, so that a file of a newer version can be read.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def _decoder(hint: Any) -> _Decode:
         return lambda value: value
     if hint is FloatOrNaN:
         return lambda value: math.nan if value is None else _float(value)
-    if hint is float:
-        return _float
-    if hint in (str, bool, int):
-        return _exactly(hint)
+    if hint in (float, str, bool, int):
+        return _float if hint is float else _exactly(hint)
     if is_dataclass(hint):
         return _dataclass(hint)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _enum(hint)
+    if hasattr(hint, "model_validate"):
+        return _section(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _union([_decoder(each) for each in inner if each is not type(None)], type(None) in inner)
@@ -119,6 +119,20 @@ def _dataclass(kind: Any) -> _Decode:
             elif needed:
                 raise ValueError(f"the row has no {name!r}")
         return kind(**found)
+
+    return decode
+
+
+def _section(kind: Any) -> _Decode:
+    """A section of the settings, which checks itself; of what it finds the first."""
+
+    def decode(value: Any) -> Any:
+        _expect(isinstance(value, Mapping), "an object", value)
+        try:
+            return kind.model_validate(value, extra="ignore")
+        except ValueError as error:
+            first = error.errors()[0]  # type: ignore[attr-defined]
+            raise ValueError(": ".join([*map(str, first["loc"]), first["msg"]])) from None
 
     return decode
 

@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from polychromic.settings.introspection import borrowed_fields, nearest
-
-Kind = str | dict[str, Any]
-"""A shelf entry: its kind, or ``{"kind": ..., option: value}``."""
-
-
-class Section(BaseModel):
-    """Common rules: no unknown keys, no changes after loading, either the name or its alias.
-
-    The text below a field, or its description, is its meaning in the configuration reference.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+from polychromic.settings.section import Kind as Kind
+from polychromic.settings.section import Section as Section
+from polychromic.settings.thresholds import Thresholds
 
 
 class ExperimentSection(Section):
@@ -260,19 +250,8 @@ class EvaluationSection(Section):
     """sequences sampled at a time"""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
     """for intervals and p-values"""
-    thresholds: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict,
-        description="of the verdict, as shares of the baseline's score: strong_diversity, tolerated_quality_loss ...",
-    )
-
-    @field_validator("thresholds")
-    @classmethod
-    def _known(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        known = borrowed_fields("thresholds")
-        for name in thresholds:
-            if name not in known:
-                raise ValueError(f"there is no threshold {name!r}{nearest(name, known)}")
-        return thresholds
+    thresholds: Thresholds = Thresholds()
+    """where the levels of the verdict begin"""
 
 
 class TrackingSection(Section):

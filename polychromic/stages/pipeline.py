@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
-COMPARISON_FORM = 2
+COMPARISON_FORM = 3
 """Raised when comparison.json changes its form, so that a folder made before is compared anew."""
 AUDITED_PROMPTS = 50
 """Right answers that are spoilt to try the checker, before a run is paid for."""
@@ -260,7 +260,6 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
 def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
     from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
-    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
@@ -269,10 +268,10 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
-        "thresholds": evaluation.section.thresholds,
+        "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=Thresholds(**evaluation.section.thresholds))
+    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
 
     def work() -> None:
         progress("compare", 0, 1)
