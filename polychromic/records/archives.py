@@ -18,7 +18,7 @@ Content = bytes | Path
 
 
 def pack(archive: str | Path, files: Mapping[str, Content], facts: Mapping[str, object]) -> Path:
-    """The archive with the files and ``bundle.json``: ``facts`` and the SHA-256 of each file; no clock and no user in it.
+    """The archive with the files and ``bundle.json``: ``facts`` and every file's SHA-256; no clock and no user in it.
 
     Raises:
         MissingResourceError: a file is not there.
