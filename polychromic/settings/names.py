@@ -23,6 +23,8 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "push_to_hub"): "would upload the folder of checkpoints, not the run; afterwards: hf upload REPO RUN",
     ("training", "deepspeed"): "is not served: DeepSpeed's backward pass would step the optimizer for the diversity "
     "term alone; allowed: DDP and FSDP2",
+    ("training", "fsdp"): "is the launcher's: accelerate launch --config_file config/accelerate/fsdp_2.yaml",
+    ("training", "fsdp_config"): "is the launcher's: config/accelerate/fsdp_2.yaml",
     ("training", "parallelism_config"): "is not served: tensor, sequence and context parallelism were never tried; "
     "allowed: DDP and FSDP2",
     ("training", "model_init_kwargs"): "is the section model",

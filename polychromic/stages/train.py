@@ -219,6 +219,7 @@ def _train(run: _Run, progress: Progress) -> None:
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
     from polychromic.training.faults import refuse_bad_weights
+    from polychromic.training.sharding import whole_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
@@ -236,9 +237,10 @@ def _train(run: _Run, progress: Progress) -> None:
                 update_run(folder, seconds=seconds)
             stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
         refuse_bad_weights(trainer.model)
+        weights = whole_weights(trainer.model)
         if not ranks.first:
             return
-        _save(trainer, policy.tokenizer, folder)
+        _save(trainer, policy.tokenizer, folder, weights)
         finish_run(
             folder,
             steps=trainer.state.global_step,
@@ -338,8 +340,8 @@ def _embedder(settings: Settings) -> Embedder | None:
     return load_encoder(settings.evaluation.encoder)
 
 
-def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
+def _save(trainer: Any, tokenizer: Any, folder: RunFolder, weights: Any) -> None:
     """The adapter, the tokenizer with its template and the trainer's record; the adapter last, as it is looked for."""
     tokenizer.save_pretrained(folder.path)
     trainer.state.save_to_json(str(folder.trainer_state))
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path), state_dict=weights)

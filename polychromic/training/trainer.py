@@ -17,10 +17,12 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from polychromic.objective.diversity_objective import lambda_eff
-from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.gradient_balance import GradientWindow
 from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
+from polychromic.policy.sharded import is_sharded, whole
 from polychromic.settings.schema import PolychromicSection
+from polychromic.training import sharding
 from polychromic.training.batch import Window, names_of, window_of
 from polychromic.training.build import (
     KEYWORDS,
@@ -117,10 +119,11 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         assert self.term is not None
         step, policy = self.state.global_step, self.accelerator.unwrap_model(model)
         model.train()
-        with self.compute_loss_context_manager():
+        with self.compute_loss_context_manager(), whole(policy):
             rollouts = self.term.draw(
                 policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
             )
+            sharding.meet_whole(policy, rollouts)
         self.metrics.update(
             {
                 "polychromic/skipped_examples": Sum(window.skipped),
@@ -134,13 +137,15 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.health.observe_term(step + 1, Pulse(*agreed), weight)
         self.schedule.observe_value(value)
         measured = self.schedule.measure_gradients_at(step, self.term.section.compute_every_n_steps)
-        self.monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
-        if rollouts is None:
-            return
+        self.monitor = sharding.gradient_window(policy, self._mean_over_ranks) if measured else None
         began = time.perf_counter()
         with self.compute_loss_context_manager():
-            if weight:
+            if weight and is_sharded(policy):
+                sharding.add_gradients(self.term, policy, rollouts, weight, self)
+            elif weight and rollouts:
                 self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self.monitor)
+        if rollouts is None:
+            return
         effective = lambda_eff(weight, tokens)
         gain = self.term.objective.off_support_gain(effective, rollouts.report["polychromic/similarity"])
         self.metrics.update(rollouts.report)
