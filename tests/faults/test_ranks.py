@@ -182,7 +182,7 @@ def environment_of(configuration):
 
 
 def test_weights_that_are_shared_out_learn_what_whole_ones_learn(settings_of, start):
-    """FSDP2 against DDP, step by step: gate, gradients, their norm and monitor; a rank without a draw, a kill, resume."""
+    """FSDP2 against DDP, step by step: gate, gradients, norm, monitor; a rank without a draw, one killed, resume."""
 
     def settings(name):
         made = settings_of(name, max_steps=4, gradient_checkpointing=True, max_grad_norm=0.5)
@@ -202,6 +202,7 @@ def test_weights_that_are_shared_out_learn_what_whole_ones_learn(settings_of, st
     statuses, said = start(settings("shared"), **shared)
     assert statuses == [0, 0], said
     assert read_json(folder_of("shared").run_json)["resumed_from"] == "checkpoint-2"
+    assert (folder_of("shared").checkpoints / "checkpoint-4" / "pytorch_model_fsdp.bin").exists()
     wanted, found = load_file(folder_of("whole").adapter), load_file(folder_of("shared").adapter)
     assert wanted.keys() == found.keys()
     for name, weight in wanted.items():
