@@ -8,6 +8,7 @@ from polychromic.stages import train
 from polychromic.training.launchers import refuse_untested
 
 FOUR_BITS = {"load_in_4bit": True}
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 PLAIN = {
     "experiment": {"name": "run"},
     "model": {"name_or_path": "embedded:countdown"},
@@ -31,6 +32,11 @@ PLAIN = {
             "mixed precision fp16, and training.fp16 is off",
         ),
         ({"ACCELERATE_MIXED_PRECISION": "bf16"}, {"bf16": False}, None, "mixed precision bf16, and training.bf16 is"),
+        ({"ACCELERATE_USE_FSDP": "true"}, {}, None, "FSDP1, which was never tried"),
+        (FSDP2, {}, FOUR_BITS, "FSDP2 under the section quantization"),
+        (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, {}, None, "fsdp_offload_params true; allowed: false"),
+        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, {}, None, "fsdp_cpu_ram_efficient_loading true"),
+        (FSDP2 | {"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, {}, None, "allowed: full_state_dict"),
         ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, {}, None, "gradient_accumulation_steps 4"),
     ],
 )
@@ -53,6 +59,7 @@ def test_what_the_shipped_launchers_ask_for_is_served(monkeypatch):
     ("override", "said"),
     [
         ("training.push_to_hub=true", "would upload the folder of checkpoints"),
+        ("training.fsdp=full_shard", "is the launcher's"),
         ("training.deepspeed=zero2.json", "DeepSpeed's backward pass"),
     ],
 )
