@@ -22,6 +22,11 @@ MODELS_HELP = (
 )
 
 
+FORMAT_HELP = (
+    "Prompts that are plain text: as a user's turn, or continued as they stand.  [default: as trained, or --config's]"
+)
+
+
 def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     """The numbers of a list such as ``0.7,1.0``; None when it was not given."""
     if value is None:
@@ -36,6 +41,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--models", required=True, help=MODELS_HELP)
 @click.option("--task", help=TASK_HELP)
 @click.option("--config", type=click.Path(), help="Take the section evaluation of this configuration.")
+@click.option("--format", "form", type=click.Choice(["chat", "plain"]), help=FORMAT_HELP)
 @click.option("--n", type=int, help="Samples for each prompt.  [default: 16]")
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
@@ -56,11 +62,13 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import parse_models
+    from polychromic.stages.models import in_form, parse_models
 
     folder = EvaluationFolder(out)
     seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
-    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
+    form = form_of(options)
+    named = in_form(parse_models(models), form)
+    evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, price)
     troubles = pipeline.audit(evaluation, folder)
     for trouble in troubles:
         click.echo(f"warning: {trouble}", err=True)
@@ -72,6 +80,16 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
         page = pipeline.run(evaluation, folder, progress)
     result, lines = summary(page)
     show(result | {"forecast": asdict(forecast)}, as_json, lines)
+
+
+def form_of(options: dict[str, Any]) -> Any:
+    """How prompts are rendered where a run does not say it: by ``--format``, else by the model of ``--config``."""
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import ModelSection
+
+    given = options.pop("form")
+    base = load_settings(options["config"]).model if options["config"] else ModelSection(name_or_path="")
+    return base.model_copy(update={"format": given or base.format})
 
 
 def _price(options: dict[str, Any]) -> float | None:

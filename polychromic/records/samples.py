@@ -70,6 +70,7 @@ class SampleRow:
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    thought: str = ""
 
 
 def sample_rows(stored: StoredSet) -> list[SampleRow]:
@@ -89,6 +90,7 @@ def sample_rows(stored: StoredSet) -> list[SampleRow]:
             token_ids=completion.token_ids,
             finished=completion.finished,
             logprob=completion.logprob,
+            thought=completion.thought,
         )
         for index, completion in zip(stored.indices, stored.samples.completions, strict=True)
     ]
@@ -113,7 +115,7 @@ def read_sets(path: str | Path) -> list[StoredSet]:
             key = (row.model, row.decoding, row.prompt_id, content)
             group = groups.setdefault(key, _Group(Prompt(row.prompt_id, content, row.payload), row.decoding, {}))
             ids = tuple(map(tokens.setdefault, row.token_ids, row.token_ids))
-            completion = Completion(row.text, ids, row.finished, row.logprob)
+            completion = Completion(row.text, ids, row.finished, row.logprob, row.thought)
             if group.drawn.setdefault(row.sample_index, (completion, row.seed))[1] != row.seed:
                 raise ValueError(f"sample {row.sample_index} of this prompt was drawn with two different seeds")
         except ValueError as error:

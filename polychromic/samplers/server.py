@@ -19,6 +19,7 @@ from polychromic.core.errors import EngineError, InputError
 from polychromic.core.extras import absent
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.core.thoughts import split_thought
 
 SEED_RANGE = 2**31
 COMPLETIONS_OF_A_VLLM = 256
@@ -287,13 +288,13 @@ class _Session:
             if options.logprobs == "sum":
                 common["logprobs"] = 0
             choices = self.client.completions.create(prompt=prompt.content, **common).choices
-            found = [self._completion(choice, choice.text, decoding) for choice in choices]
+            found = [self._completion(choice, choice.text, "", decoding) for choice in choices]
         else:
             if options.logprobs == "sum":
                 common["logprobs"] = True
             messages = [{"role": message.role, "content": message.content} for message in prompt.content]
             choices = self.client.chat.completions.create(messages=messages, **common).choices
-            found = [self._completion(choice, _chat_text(choice.message), decoding) for choice in choices]
+            found = [self._completion(choice, *_chat_text(choice.message), decoding) for choice in choices]
         if len(found) != drawn:
             few = f"{len(found)} where {drawn} were asked for"
             raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
@@ -310,11 +311,13 @@ class _Session:
             extra["response_format"] = {"type": "json_schema", "json_schema": named}
         return extra
 
-    def _completion(self, choice: Any, text: Any, decoding: Decoding) -> Completion:
+    def _completion(self, choice: Any, text: Any, thought: str, decoding: Decoding) -> Completion:
         if not isinstance(text, str) or len(text) > MOST_TEXT:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
         tokens = tuple(getattr(choice, "token_ids", None) or ())
-        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
+        if not thought:
+            thought, text = split_thought(text)
+        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding), thought)
 
 
 def _own_words(error: Any) -> str:
@@ -326,12 +329,12 @@ def _own_words(error: Any) -> str:
     return f": {said[0][:300]}" if said else ""
 
 
-def _chat_text(message: Any) -> Any:
-    """The answer; a thought that the server keeps apart is put back in front of it."""
+def _chat_text(message: Any) -> tuple[Any, str]:
+    """The answer, and the thought that the server keeps apart; an answer that never came after one is empty."""
     thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     if not isinstance(thought, str) or not thought:
-        return message.content
-    return f"<think>\n{thought}\n" + (f"</think>\n{message.content}" if message.content else "")
+        return message.content, ""
+    return message.content or "", thought
 
 
 def _logprob(choice: Any, decoding: Decoding) -> float | None:

@@ -128,12 +128,14 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
     files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
-    precision = one_precision(evaluation.models)
+    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
     return (
         ({"files": files} if files else {})
+        | ({"format": base.format} if base.format else {})
+        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
         | ({"quantization": dict(precision)} if precision else {})
         | {
-            "base": one_base(evaluation.models).name_or_path,
+            "base": base.name_or_path,
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
