@@ -111,6 +111,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or isinstance(value, Section) or value in ("", {}, ()):
         return ""
+    if isinstance(value, tuple) and isinstance(value[0], Section):
+        return f"{len(value)} rows"
     return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
 
 

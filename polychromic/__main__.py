@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -12,8 +13,8 @@ import warnings
 import click
 
 from polychromic.cli import commands
-from polychromic.core.errors import PolychromicError
-from polychromic.core.escaping import one_line
+from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
+from polychromic.core.escaping import one_line, visible
 from polychromic.core.extras import absent, brought_by_an_extra
 
 INTERRUPTED = 130
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its status; ``--debug`` anywhere shows the traceback of an error."""
     given = sys.argv[1:] if arguments is None else arguments
+    _speak()
     _quiet_libraries()
     debug = "--debug" in given or bool(os.environ.get("POLYCHROMIC_DEBUG"))
     sys.exit(run([argument for argument in given if argument != "--debug"], debug))
@@ -56,6 +58,22 @@ def _quiet_libraries() -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")
 
 
+class _Screen(logging.Handler):
+    """What the package says as it goes, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows one line."""
+        click.echo(visible(record.getMessage()).replace("\n", " "), err=True)
+
+
+def _speak() -> None:
+    logger = logging.getLogger("polychromic")
+    if not any(isinstance(handler, _Screen) for handler in logger.handlers):
+        logger.addHandler(_Screen())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Shows a warning in one line."""
     click.echo(f"polychromic: warning: {one_line(str(message))}", err=True)
@@ -64,6 +82,8 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 def _explained(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and error.name and brought_by_an_extra(error.name):
         error = absent(error.name)
+    if isinstance(error, SaidByAnotherRankError):
+        return error.exit_code
     if isinstance(error, PolychromicError):
         return _failed(str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:

@@ -28,10 +28,15 @@ def command(models: str, out: str, seed: int, as_json: bool, **options: Any) -> 
     """Draw completions into OUT/samples.jsonl; only the missing ones are drawn."""
     from polychromic.stages import pipeline
     from polychromic.stages.models import in_form, parse_models
+    from polychromic.training.ranks import one_voice
 
-    form = form_of(options)
-    evaluation = pipeline.Evaluation(in_form(parse_models(models), form), section_of(options), seed)
-    click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
-    with progress_bars() as progress:
-        path = pipeline.draw(evaluation, out, progress)
-    show({"samples": str(path)}, as_json, [str(path)])
+    with one_voice() as ranks:
+        named = in_form(parse_models(models), form_of(options))
+        evaluation = pipeline.Evaluation(named, section_of(options), seed)
+        if not ranks.first:
+            pipeline.draw_share(evaluation, out)
+            return
+        click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
+        with progress_bars() as progress:
+            path = pipeline.draw(evaluation, out, progress)
+        show({"samples": str(path)}, as_json, [str(path)])

@@ -34,6 +34,12 @@ class UnsoundObjectiveError(InputError):
     """The settings would make the diversity gradient wrong (truncated sampling, too small a group, no verifier)."""
 
 
+class BudgetError(PolychromicError):
+    """The money is spent: what was done is saved, and a larger ``tracking.budget`` continues it. Exit status 3."""
+
+    exit_code = 3
+
+
 class EngineError(PolychromicError, RuntimeError):
     """A generation engine failed after its retries."""
 
@@ -44,3 +50,11 @@ class SandboxError(PolychromicError, RuntimeError):
 
 class NumericalError(PolychromicError, ArithmeticError):
     """A loss, gradient or logit stopped being a finite number too often."""
+
+
+class SaidByAnotherRankError(PolychromicError):
+    """This rank ends after another that has shown its error: with a like status, and nothing to say."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.exit_code = getattr(error, "exit_code", 1)

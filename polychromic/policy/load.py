@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.policy.chat import pin
 from polychromic.settings.schema import ModelSection
@@ -207,11 +207,7 @@ def adapter_hash(folder: Path | None) -> str:
     """16 hex digits of the adapter's weights; empty for the bare base."""
     if folder is None:
         return ""
-    digest = hashlib.sha256()
-    with (folder / ADAPTER_FILE).open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+    return file_digest(folder / ADAPTER_FILE)
 
 
 def first_line(error: BaseException) -> str:

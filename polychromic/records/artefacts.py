@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -13,7 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.digests import text_digest
+from polychromic.core.errors import InputError
+from polychromic.records.health import HealthRecord
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
 from polychromic.records.rows import read_noun
 
@@ -30,7 +31,7 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -56,6 +57,7 @@ class RunRecord:
     finished: str | None = None
     seconds: float | None = None
     wandb: WandbId | None = None
+    health: HealthRecord = field(default_factory=HealthRecord)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""
@@ -197,21 +199,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 def signature(value: Any) -> str:
     """16 hex digits (SHA-256) of a value's canonical JSON."""
-    text = json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_digest(path: str | Path) -> str:
-    """16 hex digits (SHA-256) of a file's content, such as an adapter's weights.
-
-    Raises:
-        MissingResourceError: there is no such file.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: there is no such file") from None
+    return text_digest(json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

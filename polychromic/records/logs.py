@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import Row, read_rows
+from polychromic.records.jsonl import Row, read_log
 from polychromic.records.metric_names import renamed
 
 LARGEST = sys.float_info.max
@@ -30,7 +30,7 @@ def read_logs(path: str | Path) -> list[LoggedStep]:
     """
     if not Path(path).exists():
         return []
-    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_rows(path)]
+    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_log(path)]
 
 
 def rows_until(path: str | Path, step: int) -> list[Row]:
@@ -39,7 +39,7 @@ def rows_until(path: str | Path, step: int) -> list[Row]:
     Raises:
         RecordError: a row has no step.
     """
-    return [row for line, row in read_rows(path) if _step(path, line, row) <= step]
+    return [row for line, row in read_log(path) if _step(path, line, row) <= step]
 
 
 def _step(path: str | Path, line: int, row: Row) -> int:

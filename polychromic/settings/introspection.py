@@ -29,7 +29,6 @@ BORROWED = {
         ("peft.tuners.lora.config", "LoraConfig"),
     ),
     "quantization": (("transformers.utils.quantization_config", "BitsAndBytesConfig"),),
-    "thresholds": (("polychromic.analysis.verdict", "Thresholds"),),
 }
 _PLAIN: dict[str, tuple[type, ...]] = {
     "int": (int,),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Example, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Embedder, Progress, silent
@@ -20,7 +21,8 @@ from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.diversity_objective import DiversityObjective, ScoredSet
 from polychromic.objective.harvest import credit_mass
 from polychromic.objective.soundness import Surroundings, is_judged, needs_encoder, refuse_unsound
-from polychromic.records.artefacts import file_digest, signature
+from polychromic.records.artefacts import signature
+from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.harvest import (
     POOL,
     HarvestAccount,
@@ -31,8 +33,8 @@ from polychromic.records.harvest import (
     write_merged,
     write_pool,
 )
-from polychromic.records.samples import StoredSet, read_sets
-from polychromic.records.verdicts import read_verdicts, verdicts_of
+from polychromic.records.samples import StoredSet
+from polychromic.records.verdicts import verdicts_of
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection, HarvestSection, ScheduleSection, Settings
 from polychromic.stages.demonstrations import Data, load_data
@@ -208,8 +210,9 @@ def _made_of(harvest: Harvest, folder: Path) -> str:
 def _credited(harvest: Harvest, folder: Path, progress: Progress) -> tuple[list[Harvested], HarvestAccount]:
     """The rows of the pool, in the prompts' order, and the account."""
     asked = {prompt.id for prompt in harvest.prompts}
-    sets = [stored for stored in read_sets(folder / "samples.jsonl") if stored.samples.prompt.id in asked]
-    known = read_verdicts(folder / "verdicts.jsonl")
+    held = EvaluationFolder(folder)
+    sets = [stored for stored in held.sets() if stored.samples.prompt.id in asked]
+    known = held.judged()
     objective = _objective(harvest)
     rows: list[Harvested] = []
     credits_: list[list[float]] = []

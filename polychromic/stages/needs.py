@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import inspect
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,15 +55,22 @@ def _kinds(settings: Settings) -> Iterator[Any]:
 
 
 def _imported(settings: Settings) -> set[str]:
-    """What the files of the configuration's kinds import of the extras' packages."""
+    """What the files of the configuration's kinds, and ours that they import, import of the extras' packages."""
     found = set()
     for kind in _kinds(settings):
-        tree = ast.parse(inspect.getsource(inspect.getmodule(kind) or inspect.getmodule(type(kind))))  # type: ignore[arg-type]
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found |= {top for name in names if (top := name.partition(".")[0]) and brought_by_an_extra(top)}
+        named = _modules(inspect.getmodule(kind) or inspect.getmodule(type(kind)))
+        for name in list(named):
+            if name.startswith("polychromic.") and importlib.util.find_spec(name) is not None:
+                named |= _modules(importlib.import_module(name))
+        found |= {top for name in named if brought_by_an_extra(top := name.partition(".")[0])}
     return found
+
+
+def _modules(module: ModuleType | None) -> set[str]:
+    """The modules that a module's source imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(inspect.getsource(module)))) if module is not None else []
+    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return found | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
@@ -155,11 +164,6 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         there = has_wandb_key()
         advice = "" if there else "set WANDB_API_KEY in the environment, or tracking.wandb: auto"
         yield Finding("needs key", Level.READY if there else Level.MISSING, "of W&B", advice)
-    if settings.training.get("push_to_hub"):
-        from huggingface_hub import get_token
-
-        advice = "" if get_token() else "set HF_TOKEN in the environment, or: hf auth login"
-        yield Finding("needs key", Level.MISSING if advice else Level.READY, "of the model hub, to push", advice)
     for kind in _kinds(settings):
         name = getattr(kind, "api_key_env", None)
         if name and not os.environ.get(name) and not _local(kind):

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.analysis.cost import UNKNOWN, Prices
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
+from polychromic.records.artefacts import differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
-COMPARISON_FORM = 2
+COMPARISON_FORM = 3
 """Raised when comparison.json changes its form, so that a folder made before is compared anew."""
 AUDITED_PROMPTS = 50
 """Right answers that are spoilt to try the checker, before a run is paid for."""
@@ -38,14 +40,14 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``price_per_hour`` is that of the machine, for the account; None leaves the one the folder knows.
+    ``prices`` are for the account; None leaves the one that the folder knows.
     """
 
     models: Sequence[NamedModel]
     section: EvaluationSection
     seed: int = 0
     baseline: str | None = None
-    price_per_hour: float | None = None
+    prices: Prices = UNKNOWN
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -62,7 +64,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
-        _verify(task, folder, progress)
+        _verify(evaluation, task, folder, progress)
     _measure(evaluation, task, folder, progress)
     _compare(evaluation, folder, manifest, progress)
     return _report(evaluation, folder, manifest, progress)
@@ -87,6 +89,11 @@ def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pa
     _open(evaluation, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
+
+
+def draw_share(evaluation: Evaluation, out: Folder) -> None:
+    """What every rank but the first does of ``run`` or ``draw``: its share of the samples."""
+    _sample(evaluation, _task(evaluation), opened(out), silent)
 
 
 def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
@@ -117,7 +124,8 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
         metric_files=digests(metrics),
         versions=versions(),
         git_revision=git_revision(),
-        price_per_hour=evaluation.price_per_hour,
+        price_per_hour=evaluation.prices.per_hour,
+        price_per_million_tokens=evaluation.prices.per_million_tokens,
     )
     manifest = _Manifest(folder, present)
     manifest.open()
@@ -173,9 +181,10 @@ class _Manifest:
                 weights={**stored.weights, **self.present.weights},
                 stages=stored.stages,
                 metric_files=self.present.metric_files or stored.metric_files,
-                price_per_hour=stored.price_per_hour
-                if self.present.price_per_hour is None
-                else self.present.price_per_hour,
+                **{
+                    name: getattr(stored if getattr(self.present, name) is None else self.present, name)
+                    for name in ("price_per_hour", "price_per_million_tokens")
+                },
             )
         )
 
@@ -220,10 +229,10 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
-def _verify(task: Task, folder: EvaluationFolder, progress: Progress) -> None:
+def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
-    verify.run(folder, task, progress)
+    verify.run(folder, task, progress, evaluation.section.split)
 
 
 def _refuse_missing_encoder(evaluation: Evaluation) -> None:
@@ -253,7 +262,6 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
 def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
     from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
-    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
@@ -262,10 +270,10 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
-        "thresholds": evaluation.section.thresholds,
+        "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=Thresholds(**evaluation.section.thresholds))
+    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
 
     def work() -> None:
         progress("compare", 0, 1)
@@ -286,6 +294,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
         "comparison": file_digest(folder.comparison),
         "runs": runs,
         "price_per_hour": folder.record().price_per_hour,
+        "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from polychromic.core.seeds import child_seed
 from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
 from polychromic.records.evaluation import Folder, opened
-from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.sharing import SharedLog
+from polychromic.training.ranks import Ranks, joined
+
+PATIENCE = 24 * 3600.0
+"""Seconds that a rank which has drawn its part waits for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +65,15 @@ def run(
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
 
     Each piece is durable when it is drawn, so an interrupted run continues where it was, and a larger ``n``, more
-    temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it.
+    temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it. Several ranks
+    share the pieces, and the file is the same.
 
     Raises:
         MissingResourceError: a model or an engine is not to be had.
         InputError: the models have different bases, or another process writes the file.
     """
     folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
-    with AppendLog(folder.samples) as log:
+    with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
         pieces = list(_missing(models, prompts, plan, folder.sets()))
         total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
         done = total - sum(piece.samples for piece in pieces)
@@ -75,15 +81,17 @@ def run(
         if not pieces:
             return folder.samples
         engines = _Engines(models, plan.section)
-        for piece in pieces:
-            for part in _parts(piece, engines.at_once):
-                engines.load(folder.path)
-                meter = costs.Meter()
-                for sets in _draw(engines, part, plan.seed):
-                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                    log.append(row for stored in sets for row in sample_rows(stored))
-                    done += sum(len(stored.indices) for stored in sets)
-                    progress("sample", done, total)
+        engines.refuse_ranks(ranks)
+        parts = [part for piece in pieces for part in _parts(piece, engines.at_once)]
+        before = list(accumulate((part.samples for part in parts), initial=done))
+        for place, part in log.share(parts):
+            engines.load(folder.path)
+            meter, done = costs.Meter(), before[place]
+            for sets in _draw(engines, part, plan.seed):
+                costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                log.append(row for stored in sets for row in sample_rows(stored))
+                done += sum(len(stored.indices) for stored in sets)
+                progress("sample", done, total)
     return folder.samples
 
 
@@ -235,6 +243,13 @@ class _Engines:
             raise InputError(
                 f"{scaled[0].name}: engine {self.kind} cannot scale an adapter; engine transformers can, and "
                 f"`polychromic merge '{scaled[0].adapter}*{scaled[0].scale:g}'` makes a model of it"
+            )
+
+    def refuse_ranks(self, ranks: Ranks) -> None:
+        """Raises InputError when several ranks would each start an engine that wants the launcher's place."""
+        if ranks.count > 1 and self.kind == "vllm":
+            raise InputError(
+                f"engine vllm: {ranks.count} ranks are not tested with it; take engine transformers, or one process"
             )
 
     def _refuse_precision(self) -> None:

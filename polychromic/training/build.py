@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
@@ -35,7 +35,7 @@ from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
-from polychromic.settings.schema import PolychromicSection
+from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
 from polychromic.training.judges import FunctionTask
 from polychromic.training.term import DiversityTerm
@@ -48,7 +48,7 @@ LOOKED_AT_ROWS = 4096
 """Demonstrations whose prompts and ends are looked at before the first step."""
 LOST_PROMPTS = 0.05
 """The share of demonstrations whose prompts may be none of the task's, so that nobody can judge their samples."""
-KEYWORDS = ("reward", "gate", "task", "embedder", "prompts")
+KEYWORDS = ("reward", "gate", "task", "embedder", "prompts", "health")
 """What ``PolychromicTrainer`` takes beside the section and TRL's arguments."""
 
 
@@ -68,6 +68,7 @@ class Ingredients:
     task: Task | None = None
     embedder: Embedder | None = None
     prompts: Sequence[Prompt] | None = None
+    health: HealthSection = field(default_factory=HealthSection)
 
     @classmethod
     def of(cls, section: PolychromicSection | SoundTerm | None, given: Mapping[str, Any]) -> Ingredients:
@@ -82,7 +83,8 @@ class Ingredients:
         task, kinds = given.get("task"), {name: given[name] for name in ("reward", "gate") if name in given}
         if isinstance(task, FunctionType | MethodType | partial):
             task = FunctionTask(task)
-        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"))
+        health = given.get("health", HealthSection())
+        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"), health)
         if isinstance(section, SoundTerm):
             return replace(parts, section=section.section)
         section = (section or parts.section).model_copy(update=kinds)

@@ -5,7 +5,6 @@ No mathematics here: drawing is ``policy``'s, credit ``objective``'s, verdicts t
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
-from polychromic.core.nouns import Completion, Decoding, SampleSet, Status, Verdict
+from polychromic.core.nouns import Completion, Decoding, SampleSet, Verdict
 from polychromic.core.protocols import Embedder, Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.diversity_objective import DiversityObjective, GroupAdvantages
@@ -154,7 +153,6 @@ class DiversityTerm:
                 "polychromic/entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
                 "polychromic/seconds_sampling": ended - began,
                 "polychromic/seconds_judging": time.perf_counter() - ended,
-                "polychromic/frac_unjudged": _unjudged(verdicts),
                 "polychromic/frac_thought": sum(bool(one.thought) for one in drawn) / max(1, len(drawn)),
             }
         )
@@ -257,14 +255,6 @@ class DiversityTerm:
         prompts = [samples.prompt for samples in sets for _ in samples.completions]
         found = iter(verdicts_on(self.task, prompts, [one for samples in sets for one in samples.completions]))
         return [[next(found) for _ in samples.completions] for samples in sets]
-
-
-def _unjudged(verdicts: Verdicts) -> float:
-    """The share of samples that the task could not judge; NaN without a task."""
-    if verdicts is None:
-        return math.nan
-    every = [verdict.status is Status.ABSENT for row in verdicts for verdict in row]
-    return sum(every) / max(1, len(every))
 
 
 def refuse_single(samples: int) -> None:

@@ -130,6 +130,11 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         if table is not None:
             self._try("log", self._run.log, {f"train/{name}": table, "train/global_step": self._step})
 
+    def alert(self, title: str, text: str) -> None:
+        """Sends an alert, where ``tracking.alerts`` asks for it."""
+        if self._run is not None and self.section.alerts:
+            self._try("alert", self._run.alert, title=title, text=text)
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

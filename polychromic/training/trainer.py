@@ -18,6 +18,7 @@ from trl import SFTConfig, SFTTrainer
 
 from polychromic.objective.diversity_objective import lambda_eff
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import Window, window_of
@@ -31,6 +32,7 @@ from polychromic.training.build import (
     share_of_window,
 )
 from polychromic.training.checkpoints import ObjectiveState
+from polychromic.training.health import Health
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
 from polychromic.training.term import DiversityTerm
 
@@ -43,7 +45,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     ``polychromic`` is the section of that name (lambda 0 without it). ``reward`` and ``gate`` take the place of the
     section's: a kind, a class, an object or a plain function. ``task`` judges samples (gate verifier, reward answers):
     a task, or a function in the signature of TRL's reward functions. ``embedder`` serves rewards that compare
-    embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own.
+    embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own. ``health`` says
+    when a run stops that has no effect.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
@@ -62,6 +65,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         if section.diversity_weight > 0:
             self.term = build_term(ingredients, self)
         self.schedule = build_schedule(section, self, self.term)
+        self.health = Health(ingredients.health, self.term)
+        self.add_callback(self.health)
         if self.term:
             self.add_callback(ObjectiveState(self.term.objective, self.schedule))
 
@@ -118,8 +123,10 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             }
         )
         value = rollouts.report["polychromic/diversity_value"] if rollouts else math.nan
-        value, tokens = mean_over_ranks(self.accelerator, [value, window.target_tokens])
+        pulse = Pulse.of(rollouts.report if rollouts else None)
+        value, tokens, *agreed = mean_over_ranks(self.accelerator, [value, window.target_tokens, *pulse.numbers])
         self._weight = weight = self.schedule.at(step, tokens)
+        self.health.observe_term(step + 1, Pulse(*agreed), weight)
         self.schedule.observe_value(value)
         measured = self.schedule.measure_gradients_at(step, self.term.section.compute_every_n_steps)
         self._monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
@@ -146,6 +153,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         found, self._monitor = monitor.close(), None
         if self._weight:
             self.schedule.observe_norms(found.demonstration_norm, found.diversity_norm / abs(self._weight))
+        self.health.observe_share(found.share)
         self.metrics.update(found.report())
 
     def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+import warnings
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,9 @@ def test_the_run_folder(whole, settings_of, tmp_path):
     history = read_json(whole.trainer_state)["log_history"]
     assert [row["polychromic/diversity_value"] for row in history if "loss" in row]
     assert len([1 for row in history if "polychromic/gradient_share" in row]) == 3
+    health = whole.record().health
+    assert health.diversity_steps == 6
+    assert health.dead_share <= 1.0
     before = whole.adapter.stat().st_mtime_ns
     assert train.run(settings).adapter.stat().st_mtime_ns == before  # a finished run is left as it is
 
@@ -148,6 +152,35 @@ def test_damaged_checkpoints_alone_are_an_error(settings_of, monkeypatch):
     (folder / "checkpoint-2/optimizer.pt").write_bytes(b"")
     with pytest.raises(InputError, match="every checkpoint is damaged"):
         train.run(settings)
+
+
+def test_a_dead_term_ends_the_run_with_one_line_and_warn_goes_on(settings_of, tmp_path, monkeypatch, capsys):
+    """No sample fits into one token: the run stops after two diversity steps, and goes on when it is told to."""
+    from polychromic.__main__ import run as program
+    from polychromic.settings.load import resolved_yaml
+
+    monkeypatch.setattr("warnings.showwarning", None)
+    settings = settings_of("dead")
+    section = settings.polychromic.model_copy(update={"max_new_tokens": 1})
+    path = tmp_path / "dead.yaml"
+    path.write_text(resolved_yaml(settings.model_copy(update={"polychromic": section})))
+    assert program(["train", str(path), "health.dead_steps=2"], debug=False) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith(
+        "polychromic: step 2: the diversity term had no effect in 2 of the newest 2 diversity steps "
+        "(no sample ends within max_new_tokens); raise polychromic.max_new_tokens; health.action=warn goes on"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert program(["train", str(path), "health.action=warn"], debug=False) == 0
+    done = capsys.readouterr()
+    assert done.out.splitlines()[0].startswith(
+        "diversity term: had an effect in 0 of 6 diversity steps, without it: 6 x"
+    )
+    assert "warning: step 5: the diversity term had no effect in 5 diversity steps in a row" in done.err
+    facts = read_json(Path(settings.experiment.output_root) / "dead/run.json")
+    assert facts["health"]["findings"][0]["kind"] == "dead term"
+    assert facts["resumed_from"] == "checkpoint-2"
 
 
 def test_another_configuration_or_process_in_the_folder_is_refused(whole, settings_of):

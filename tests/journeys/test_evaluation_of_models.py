@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
 from polychromic.records.samples import read_sets
 from polychromic.settings.schema import EvaluationSection
+from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow, Thresholds
 from polychromic.stages import pipeline
 from polychromic.stages.models import named_model, parse_models
 
@@ -146,9 +148,11 @@ def test_a_price_given_later_is_put_into_the_report(copied):
 
 
 def test_thresholds_are_those_of_the_configuration(copied):
-    before = read_json(copied / "comparison.json")["settings"]["thresholds"]
-    pipeline.run(evaluation(thresholds={"strong_diversity": 0.5}), copied)
-    assert read_json(copied / "comparison.json")["settings"]["thresholds"] == before | {"strong_diversity": 0.5}
+    own = Thresholds(matrix=(MatrixRow(metric="semantic", moderate=0.2), *DEFAULT_MATRIX[-1:]), significance=0.01)
+    pipeline.run(evaluation(thresholds=own), copied)
+    found = read_comparison(copied / "comparison.json")
+    assert found.settings.thresholds == own
+    assert [line.title for line in found.verdicts[0].matrix] == ["semantic diversity", "pass@1"]
 
 
 def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path):

@@ -10,7 +10,10 @@ import pytest
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
-from polychromic.samplers.server import RefusedError, Server, _Gathering, _Session
+from polychromic.policy.served import RefusedError
+from polychromic.records.costs import drawn
+from polychromic.records.samples import StoredSet
+from polychromic.samplers.server import Server, _Gathering, _Session
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
 TEXT = Prompt("text", "def f(x):\n")
@@ -255,3 +258,12 @@ def test_a_schema_is_asked_of_the_server(scripted_server):
         asked = request["response_format"]
         assert asked["type"] == "json_schema"
         assert asked["json_schema"]["schema"] == {"type": "object"}
+
+
+def test_tokens_that_are_counted_but_not_given_reach_the_account(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, json.dumps(json.loads(chat("ok")) | {"usage": {"completion_tokens": 7}}).encode())]
+    (found,) = Server(url, "m", dialect="openai", parallel=1).sample([CHAT], 2, Decoding(), 0)
+    assert [completion.counted for completion in found.completions] == [7, 7]
+    (row,) = drawn([StoredSet(found, "", 0, (0, 1))], (2.0, 0.0), "server")
+    assert row.tokens == (7, 7)
