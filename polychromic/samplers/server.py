@@ -104,6 +104,19 @@ class Server:
             session.client.close()
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def source(self) -> dict[str, str]:
+        """The model that is served, by its id and by what that stands for where the server tells it; and the stops.
+
+        Raises:
+            EngineError: no model is named, and the server does not answer.
+        """
+        session = _Session(self)
+        try:
+            facts = {"model": session.model, "root": session.client.roots().get(session.model, "")}
+        finally:
+            session.client.close()
+        return {name: value for name, value in (facts | {"stop": "|".join(self.stop)}).items() if value}
+
     def models(self) -> list[str]:
         """The ids of the models the server offers.
 
