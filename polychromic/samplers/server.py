@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
@@ -48,6 +48,8 @@ class Server:
     api_key_env: str = "POLYCHROMIC_SERVER_KEY"
     schema: dict[str, Any] | None = None
     logprobs: Literal["none", "sum"] = "none"
+
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
 
     def __post_init__(self) -> None:
         if self.parallel is not None and self.parallel < 1:
