@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, Sourced, drawn, silent
@@ -102,11 +104,13 @@ def run(
                 engines.load(folder.path)
                 engines.refuse_mixing(folder.samples, held)
             meter, done = costs.Meter(), before[place]
-            for sets in _draw(engines, part, plan.seed):
-                costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                log.append(row for stored in sets for row in sample_rows(stored))
-                done += sum(len(stored.indices) for stored in sets)
-                progress("sample", done, total)
+            with engines.finishing() as stop:
+                for sets in _draw(engines, part, plan.seed):
+                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                    log.append(row for stored in sets for row in sample_rows(stored))
+                    done += sum(len(stored.indices) for stored in sets)
+                    progress("sample", done, total)
+                    stop.check(f"{done} of {total} samples are kept")
     return folder.samples
 
 
@@ -251,6 +255,10 @@ class _Engines:
     def at_once(self) -> int | None:
         """Samples that are asked for together; None leaves that to an engine with a queue of its own."""
         return None if self.kind in ("vllm", "server") else self.section.batch_size
+
+    def finishing(self) -> AbstractContextManager[stopping.Stop]:
+        """Within it a signal waits for the part being drawn, where parts are small: vLLM draws all of it at once."""
+        return stopping.listening() if self.kind == "vllm" else stopping.finishing("this part of the samples")
 
     def load(self, folder: str | Path) -> None:
         """Loads the models, where that is ours to do, and writes to the folder's account what it took.
