@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from polychromic.cli.console import say
+
 
 def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     wrong = [value for value in values if "=" not in value]
@@ -24,7 +26,7 @@ def command(folder: Path, runs: tuple[str, ...], wandb: str | None, project: str
     from polychromic.settings.schema import TrackingSection
     from polychromic.stages import report
 
-    click.echo(report.run(folder, _pairs(runs)))
+    say(str(report.run(folder, _pairs(runs))))
     if wandb is not None:
         section = TrackingSection.model_validate({"wandb": wandb, "project": project})
-        click.echo(f"W&B: {report.publish(folder, section)}")
+        say(f"W&B: {report.publish(folder, section)}")
