@@ -57,13 +57,13 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import parse_models
+    from polychromic.stages.models import parse_models, with_bases
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
-        evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, prices)
+        evaluation = pipeline.Evaluation(with_bases(parse_models(models)), section_of(options), seed, baseline, prices)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return

@@ -24,7 +24,7 @@ from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
     from polychromic.stages import sample
@@ -116,7 +116,6 @@ def _task(evaluation: Evaluation) -> Task:
 
 
 def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
-    resolve(one_base(evaluation.models))
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
@@ -136,12 +135,14 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
     files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
-    precision = one_precision(evaluation.models)
+    groups = by_base(evaluation.models)
+    precisions = [dict(one_precision(several) or {}) for several in groups]
+    names = [one_base(several).name_or_path for several in groups]
     return (
         ({"files": files} if files else {})
-        | ({"quantization": dict(precision)} if precision else {})
+        | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
         | {
-            "base": one_base(evaluation.models).name_or_path,
+            "base": names if groups[1:] else names[0],
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
@@ -267,11 +268,14 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "form": COMPARISON_FORM,
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
+        "bases": bases_of(evaluation.models),
         "resamples": evaluation.section.bootstrap_resamples,
         "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
+    bases = bases_of(evaluation.models)
+    own = next((base for base in bases.values() if base != evaluation.baseline), None)
+    settings = CompareSettings("", own, plan, evaluation.section.thresholds, bases=bases)
 
     def work() -> None:
         progress("compare", 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -17,7 +18,7 @@ from polychromic.records.evaluation import Folder, opened
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.models import NamedModel, by_base, one_base, one_precision, resolve
 from polychromic.stages.sharing import SharedLog
 from polychromic.training.ranks import Ranks, joined
 
@@ -69,7 +70,7 @@ def run(
 
     Raises:
         MissingResourceError: a model or an engine is not to be had.
-        InputError: the models have different bases, or another process writes the file.
+        InputError: the engine cannot draw from these models, or another process writes the file.
     """
     folder = opened(folder)
     with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
@@ -79,11 +80,12 @@ def run(
         progress("sample", done, total)
         if not pieces:
             return folder.samples
-        engines = _Engines(models, plan.section)
-        engines.refuse_ranks(ranks)
-        parts = [part for piece in pieces for part in _parts(piece, engines.at_once)]
+        bases = _Bases(models, plan.section)
+        bases.refuse_ranks(ranks)
+        parts = [part for piece in bases.ordered(pieces) for part in _parts(piece, bases.at_once)]
         before = list(accumulate((part.samples for part in parts), initial=done))
         for place, part in log.share(parts):
+            engines = bases.of(part.model)
             engines.load(folder.path)
             meter, done = costs.Meter(), before[place]
             for sets in _draw(engines, part, plan.seed):
@@ -117,7 +119,7 @@ def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: Samp
     taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
     timed = sum(len(row.indices) for row in taken)
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
-    kind, _ = catalog.split(engine_of(plan.section, models))
+    kind, _ = catalog.split(engine_of(plan.section, by_base(models)[0]))
     return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds, kind)
 
 
@@ -167,6 +169,39 @@ def _draw(engines: _Engines, part: Piece, seed: int) -> Iterator[list[StoredSet]
         yield [StoredSet(replace(one, policy=part.model.name), adapter, seed, part.indices) for one in sets]
 
 
+class _Bases:
+    """The engines of each base; one base is in memory at a time."""
+
+    def __init__(self, models: Sequence[NamedModel], section: EvaluationSection) -> None:
+        self._engines = [_Engines(several, section) for several in by_base(models)]
+        if self._engines[1:] and self._engines[0].kind == "vllm":
+            raise InputError("engine vllm: holds one base; take engine transformers to evaluate models of several")
+
+    @property
+    def at_once(self) -> int | None:
+        """Samples that are asked for together; None leaves that to the engines."""
+        return self._engines[0].at_once
+
+    def refuse_ranks(self, ranks: Ranks) -> None:
+        """Raises what an engine that cannot share with other ranks raises."""
+        self._engines[0].refuse_ranks(ranks)
+
+    def ordered(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The pieces by base, so that each is loaded once."""
+        return sorted(pieces, key=lambda piece: self._place(piece.model))
+
+    def of(self, model: NamedModel) -> _Engines:
+        """The engines of a model's base, the others' weights let go."""
+        place = self._place(model)
+        for other, engines in enumerate(self._engines):
+            if other != place:
+                engines.release()
+        return self._engines[place]
+
+    def _place(self, model: NamedModel) -> int:
+        return next(place for place, engines in enumerate(self._engines) if model in engines.models)
+
+
 class _Engines:
     """Gives each model's sampler; with transformers the base is loaded once, and carries all adapters."""
 
@@ -210,6 +245,16 @@ class _Engines:
         with costs.timed(folder, "load"):
             self._loaded() if self.kind == "transformers" else self.of(self.models[0]).start()  # type: ignore[attr-defined]
         self._ready = True
+
+    def release(self) -> None:
+        """Lets go of the base; what stays on a device is freed for the next."""
+        if self._policy is not None:
+            import torch
+
+            self._policy, self._ready = None, False
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def adapter(self, model: NamedModel) -> str:
         """The hash of the model's adapter weights with their scale, empty for the bare base."""
