@@ -90,6 +90,15 @@ class GradientWindow:
                 old = self._sums[slot]
                 self._sums[slot] = new if old is None else old + new
 
+    def mark(self) -> Callable[[], None]:
+        """Puts the sums back to what they are now, for a term that is to be run again."""
+        now = list(self._sums)
+
+        def undo() -> None:
+            self._sums[:] = now
+
+        return undo
+
     def close(self) -> GradientBalance:
         """The balance over the window; starts a new one."""
         empty = torch.zeros(sum(p.numel() for p in self.parameters))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -110,8 +111,8 @@ class Client:
         """The call's result, with the client's exceptions as ours: one line, and whether trying again may help."""
         openai, where = self._openai, self._connection.base_url
         try:
-            return call()
-        except openai.APITimeoutError:
+            return self._in_time(call)
+        except (openai.APITimeoutError, TimeoutError):
             raise EngineError(f"{where}: no answer within {self._connection.timeout_s:g} s") from None
         except openai.APIConnectionError:
             raise EngineError(f"{where}: no connection; is the server running?") from None
@@ -125,6 +126,23 @@ class Client:
             raise refused from None
         except (openai.OpenAIError, ValueError, AttributeError, TypeError, LookupError) as error:
             raise GarbageAnswerError(f"{where}: an answer that is no completion ({type(error).__name__})") from None
+
+    def _in_time(self, call: Callable[[], T]) -> T:
+        """The call's result, all of it within the time allowed: the client's own limit begins anew with every byte.
+
+        Raises:
+            TimeoutError: it took longer; the request is left to itself.
+        """
+        found: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                found.set_result(call())
+            except BaseException as error:  # noqa: BLE001
+                found.set_exception(error)
+
+        threading.Thread(target=work, name="request", daemon=True).start()
+        return found.result(self._connection.timeout_s)
 
 
 def _worth_retrying(error: BaseException) -> bool:

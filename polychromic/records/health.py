@@ -65,7 +65,9 @@ class HealthRecord:
 
 
 def _times(finding: Finding) -> str:
-    """When a finding was made, in brackets."""
+    """When a finding was made, in brackets; nothing for one from before the first step."""
+    if not finding.last_step:
+        return ""
     if finding.times == 1:
         return f" (step {finding.first_step})"
     return f" ({finding.times} times, steps {finding.first_step} to {finding.last_step})"

@@ -289,6 +289,8 @@ class HealthSection(Section):
     """diversity steps that are looked at, the newest"""
     dead_share: float = Field(default=0.9, gt=0, le=1)
     """of them without any effect, from which on the term is dead"""
+    hang_minutes: float | None = Field(default=30.0, gt=0)
+    """without a micro-batch done after which it is said where the run stands; after twice as long, stop ends it"""
 
 
 class Settings(Section):

@@ -33,6 +33,7 @@ from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
+from polychromic.stages import row_lengths
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
 from polychromic.training.launchers import refuse_untested
@@ -208,6 +209,10 @@ def _train(run: _Run, progress: Progress) -> None:
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     watchers = _watchers(run, progress, trainer)
+    trainer.health.speaks = ranks.first
+    said, rows_cut = row_lengths.sentence(data.rows, policy.tokenizer, trainer.args.max_length)
+    if said:
+        trainer.health.found("rows cut", said, 0, rows_cut)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
     if ranks.count > 1:
@@ -301,13 +306,15 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
+    from polychromic.training.watchdog import Watchdog
 
     settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
     found = [
-        FiniteSteps(),
+        FiniteSteps(trainer.health),
+        Watchdog(trainer.health),
         MetricsFile(folder.metrics),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),

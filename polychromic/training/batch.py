@@ -160,6 +160,12 @@ def window_of(batches: Sequence[Mapping[str, Any]], index: PromptIndex) -> Windo
     return Window(tuple(prompts), skipped, targets / sequences if sequences else 0.0)
 
 
+def names_of(batch: Mapping[str, Any], index: PromptIndex, tokenizer: Any) -> list[str]:
+    """The ids of the prompts of a micro-batch's sequences; sequences without a prompt have none."""
+    ends = [(ids, index.end_of_prompt(ids, labels)) for ids, labels in _sequences(batch)]
+    return [index.prompt_of(tuple(ids[:end]), tokenizer).id for ids, end in ends if end]
+
+
 def demonstrations_of(rows: Iterable[Mapping[str, Any]], index: PromptIndex) -> Iterator[tuple[Tokens, Tokens]]:
     """Prompt and target tokens of every sequence in a trainer's dataset that has both, packed rows taken apart."""
     for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.core.errors import NumericalError, PolychromicError
+from polychromic.training.health import Health
 
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
@@ -26,9 +28,13 @@ class StoppedError(PolychromicError):
 
 
 class FiniteSteps(TrainerCallback):  # type: ignore[misc]
-    """Does not apply a step whose gradients are not finite, and stops after ``BAD_STEPS`` of them in a row."""
+    """Does not apply a step whose gradients are not finite, and stops after ``BAD_STEPS`` of them in a row.
 
-    def __init__(self) -> None:
+    ``health`` is told of these, and of gradients that are all 0.
+    """
+
+    def __init__(self, health: Health | None = None) -> None:
+        self.health = health
         self.skipped = 0
         self._row = 0
 
@@ -40,9 +46,15 @@ class FiniteSteps(TrainerCallback):  # type: ignore[misc]
         Raises:
             NumericalError: too many steps in a row.
         """
-        if gradients_are_finite(kwargs["model"]):
+        largest = largest_gradient(kwargs["model"])
+        if largest == 0.0:
+            self._found(
+                state, "zero gradient", "the gradient of a step is 0: is anything trainable, is there a target?"
+            )
+        if math.isfinite(largest):
             self._row = 0
             return
+        self._found(state, "gradient that is no number", "the gradient of a step is no number; it was not applied")
         for parameter in kwargs["model"].parameters():
             parameter.grad = None
         self.skipped += 1
@@ -53,11 +65,18 @@ class FiniteSteps(TrainerCallback):  # type: ignore[misc]
                 "lower the learning rate or look at the data"
             )
 
+    def _found(self, state: TrainerState, kind: str, text: str) -> None:
+        if self.health is not None:
+            self.health.found(kind, text, state.global_step + 1)
 
-def gradients_are_finite(model: nn.Module) -> bool:
-    """Whether every gradient is a finite number; the ranks agree, as they hold the same gradients."""
+
+def largest_gradient(model: nn.Module) -> float:
+    """The largest absolute value of a gradient, NaN or infinite where one is; 0 without any gradient.
+
+    The ranks agree, as they hold the same gradients.
+    """
     found = [p.grad.detach().abs().max() for p in model.parameters() if p.grad is not None and p.grad.numel()]
-    return not found or bool(torch.isfinite(torch.stack([value.float() for value in found])).all())
+    return float(torch.stack([value.float() for value in found]).max()) if found else 0.0
 
 
 def refuse_bad_weights(model: nn.Module) -> None:

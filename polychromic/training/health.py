@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import statistics
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,10 @@ IN_A_ROW = 5
 """Diversity steps in a row that are all dead or all cut off, from which on it is said."""
 ALWAYS = 20
 """Diversity steps from the first on in which the gate let everything through, after which it is said."""
+LEAST = 16
+"""Logs that a running median of gradients' norms needs."""
+SPIKE = 20.0
+"""A spike of the gradient's norm is more than so many times its running median."""
 ROWS = 5
 """Ids of rows kept with a finding."""
 _log = logging.getLogger(__name__)
@@ -74,6 +79,8 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
         self._cut = 0
         self._valid, self._share = _Mean(), _Mean()
         self._shown = False
+        self._least: int | None = None
+        self._norms: deque[float] = deque(maxlen=50)
 
     @property
     def record(self) -> HealthRecord:
@@ -82,7 +89,7 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
         return HealthRecord(self._steps, dict(self._dead), self._valid.value, self._share.value, found)
 
     def found(self, kind: str, text: str, step: int, rows: Sequence[str] = ()) -> None:
-        """Counts a finding of a step (from 1); the first of its kind is said in one line."""
+        """Counts a finding of a step (from 1; 0 is before the first); the first of its kind is said in one line."""
         old = self._findings.get(kind)
         if old is not None:
             known = tuple(dict.fromkeys((*old.rows, *rows)))[:ROWS]
@@ -90,7 +97,7 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
             return
         self._findings[kind] = new = Finding(kind, text, step, step, rows=tuple(rows)[:ROWS])
         if self.speaks:
-            warnings.warn(f"step {step}: {text}", UserWarning, stacklevel=2)
+            warnings.warn(f"step {step}: {text}" if step else text, UserWarning, stacklevel=2)
             for tell in self.tell:
                 tell(new)
             self.store()
@@ -142,9 +149,30 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
             self._shown = True
             for line in summary(self.term, self._share.value) if self.speaks else ():
                 _log.info(line)
+        if (
+            self.term is not None
+            and self.term.max_scored_tokens is not None
+            and self._least != self.term.max_scored_tokens
+        ):
+            self._least = self.term.max_scored_tokens
+            said = f"the device had too little memory to score the samples; {self._least} tokens are scored at a time"
+            self.found("memory for scoring", said, state.global_step)
         if self.stop_reason and self.section.action == "stop":
             control.should_save = True
             control.should_training_stop = True
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
+    ) -> None:
+        """Looks for spikes of the gradient's norm."""
+        norm = (logs or {}).get("grad_norm")
+        if norm is None or not math.isfinite(norm):
+            return
+        usual = statistics.median(self._norms) if len(self._norms) >= LEAST else math.inf
+        if norm > SPIKE * usual:
+            said = f"the gradient's norm rose to {norm:.3g} from a running median of {usual:.3g}"
+            self.found("gradient spike", said, state.global_step)
+        self._norms.append(norm)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

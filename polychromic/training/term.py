@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,10 @@ class ScoringChunk:
         return [self]
 
 
-def run_or_none_on_oom(model: nn.Module, work: Callable[[], float]) -> float | None:
+Found = TypeVar("Found")
+
+
+def run_or_none_on_oom(model: nn.Module, work: Callable[[], Found]) -> Found | None:
     """What the work gives; None when the device ran out of memory, with the model's gradients as they were before."""
     held = [(weights, None if weights.grad is None else weights.grad.clone()) for weights in model.parameters()]
     try:

@@ -183,6 +183,24 @@ def test_a_dead_term_ends_the_run_with_one_line_and_warn_goes_on(settings_of, tm
     assert facts["resumed_from"] == "checkpoint-2"
 
 
+def test_rows_longer_than_the_window_are_counted_and_named(settings_of, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    long = [("1+1=" * 9, "1"), ("1+1=", "1+1+1+1+1+1+1+1+1+1"), ("1+2=", "3"), ("2+2=", "4")]
+    texts = [{"id": f"row{place}", "prompt": prompt, "completion": text} for place, (prompt, text) in enumerate(long)]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in texts))
+    settings = settings_of("cut", weight=0.0, max_length=16, max_steps=1)
+    data = settings.data.model_copy(update={"task": None, "train_file": str(rows)})
+    with pytest.warns(UserWarning, match="2 of 4 demonstrations are longer than training.max_length"):
+        folder = train.run(settings.model_copy(update={"data": data}))
+    (finding,) = folder.record().health.findings
+    assert finding.rows == ("row0", "row1")
+    assert finding.text == (
+        "2 of 4 demonstrations are longer than training.max_length (16 tokens); 1 of them are cut there, "
+        "1 have no room for an answer and are left out: row0, row1"
+    )
+    assert folder.record().health.lines() == [finding.text]
+
+
 def test_another_configuration_or_process_in_the_folder_is_refused(whole, settings_of):
     with pytest.raises(InputError, match=r"another configuration .*polychromic\.lambda"):
         train.run(settings_of("whole", weight=2.0))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from http.server import BaseHTTPRequestHandler
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -155,6 +158,38 @@ def test_no_server_and_a_hanging_server_are_named(scripted_server):
     script.answers, script.delay = [(200, text("late"))], 1.0
     with pytest.raises(EngineError, match=r"no answer within 0\.2 s"):
         engine(url, attempts=1, timeout_s=0.2).sample([TEXT], 1, SHORT, 0)
+
+
+def test_a_server_that_trickles_has_a_deadline_for_the_whole_answer():
+    """A byte at a time, each long before the client's own limit, which begins anew with every byte."""
+    body = text("late")
+
+    class Trickle(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.02)
+
+        def log_message(self, *given):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        try:
+            began = time.monotonic()
+            with pytest.raises(EngineError, match=r"no answer within 0\.3 s"):
+                engine(url, attempts=1, timeout_s=0.3, dialect="openai").sample([TEXT], 1, SHORT, 0)
+            assert time.monotonic() - began < 1.5
+            (found,) = engine(url, attempts=1, timeout_s=30.0, dialect="openai").sample([TEXT], 1, SHORT, 0)
+            assert found.texts == ("late",)
+        finally:
+            server.shutdown()
 
 
 def test_requests_run_in_parallel_and_never_more_than_asked(scripted_server):

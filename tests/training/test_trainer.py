@@ -146,6 +146,7 @@ def fails_midway(model):
     handle = layer.weight.register_hook(fail)
 
 
+@pytest.mark.filterwarnings("ignore:.*too little memory to score:UserWarning")
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("room", [8, 3, 1])
 def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_gradients, monkeypatch, room, where):
@@ -162,6 +163,7 @@ def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_g
     assert trainer.term.max_scored_tokens is not None
 
 
+@pytest.mark.filterwarnings("ignore:.*too little memory to score:UserWarning")
 def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_trainer, monkeypatch):
     logs = []
     for room in (16, 3):
@@ -172,6 +174,7 @@ def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_t
         logs.append([row["polychromic/diversity_gradient"] for row in trainer.state.log_history if "loss" in row])
     assert logs[1] == pytest.approx(logs[0], rel=1e-4)
     assert [size for size in crowded.sizes if size > 3] == [16, 8, 4]  # all in the first step
+    assert [(found.kind, found.times) for found in trainer.health.record.findings] == [("memory for scoring", 1)]
 
 
 def test_a_sample_that_does_not_fit_is_said_to_be_too_long(make_trainer, monkeypatch):
