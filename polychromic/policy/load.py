@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.settings.schema import ModelSection
 
@@ -116,7 +116,7 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base.
+        InputError: an adapter was trained on another base, or some of its weights are missing.
     """
     if not folders:
         return policy
@@ -125,13 +125,17 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
     model: Any = policy.model
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
+        name = _number(place)
         try:
-            if isinstance(model, PeftModel):
-                model.load_adapter(str(folder), adapter_name=_number(place))
-            else:
-                model = PeftModel.from_pretrained(model, str(folder), adapter_name=_number(place))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+                if isinstance(model, PeftModel):
+                    model.load_adapter(str(folder), adapter_name=name)
+                else:
+                    model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
+        refuse_missing_keys(folder, model, name)
     return Policy(model.eval(), policy.tokenizer, tuple(folders))
 
 
@@ -166,6 +170,32 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
                 raise InputError(f"{folder}: the adapter belongs to another base: {module} does not fit this one")
 
 
+def refuse_missing_keys(folder: Path, model: Any, name: str) -> None:
+    """Raises InputError when the file lacks weights of an adapter that its configuration asks for, or has others.
+
+    peft leaves such weights as they begin, which is no change of the base, and only warns.
+    """
+    from peft import get_peft_model_state_dict
+
+    wanted = set(get_peft_model_state_dict(model, adapter_name=name))
+    held = _keys(folder)
+    if missing := sorted(wanted - held):
+        said = f"{len(missing)} of its {len(wanted)} weights are missing (the first: {missing[0]})"
+    elif surplus := sorted(held - wanted):
+        said = f"it holds {len(surplus)} weights that its configuration does not know (the first: {surplus[0]})"
+    else:
+        return
+    raise InputError(f"{folder}: the adapter is not whole: {said}; train it again, or copy {ADAPTER_FILE} anew")
+
+
+def _keys(folder: Path) -> set[str]:
+    """The names of the weights in an adapter's file."""
+    from safetensors import safe_open
+
+    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+        return set(file.keys())
+
+
 def _shape(weight: torch.Tensor) -> tuple[int, ...]:
     """A matrix's shape; one in 4 bits, which is stored as a column of bytes, knows its own."""
     packed = getattr(getattr(weight, "quant_state", None), "shape", None)
@@ -175,13 +205,6 @@ def _shape(weight: torch.Tensor) -> tuple[int, ...]:
 def _names(module: str) -> tuple[str, str]:
     """A module's weight in a bare model, and in one that already carries an adapter."""
     return f"{module}.weight", f"{module}.base_layer.weight"
-
-
-def adapter_hash(folder: Path | None) -> str:
-    """16 hex digits of the adapter's weights; empty for the bare base."""
-    if folder is None:
-        return ""
-    return file_digest(folder / ADAPTER_FILE)
 
 
 def first_line(error: BaseException) -> str:

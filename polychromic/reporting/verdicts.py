@@ -59,6 +59,11 @@ class MatrixTable:
     models: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[MatrixCell, ...]], ...]
 
+    @property
+    def odd(self) -> bool:
+        """Whether some interval and Holm's p seem to contradict each other."""
+        return any("†" in cell.found for _, cells in self.rows for cell in cells)
+
 
 BANDS = ("metric", "better", "strong", "moderate", "tolerated loss")
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
@@ -47,6 +47,8 @@ class Server:
     api_key_env: str = "POLYCHROMIC_SERVER_KEY"
     schema: dict[str, Any] | None = None
     logprobs: Literal["none", "sum"] = "none"
+
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
 
     def __post_init__(self) -> None:
         if self.parallel is not None and self.parallel < 1:
@@ -102,6 +104,19 @@ class Server:
         finally:
             session.client.close()
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def source(self) -> dict[str, str]:
+        """The model that is served, by its id and by what that stands for where the server tells it; and the stops.
+
+        Raises:
+            EngineError: no model is named, and the server does not answer.
+        """
+        session = _Session(self)
+        try:
+            facts = {"model": session.model, "root": session.client.roots().get(session.model, "")}
+        finally:
+            session.client.close()
+        return {name: value for name, value in (facts | {"stop": "|".join(self.stop)}).items() if value}
 
     def models(self) -> list[str]:
         """The ids of the models the server offers.

@@ -41,6 +41,10 @@ class Vllm:
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
 
+    def source(self) -> dict[str, str]:
+        """The type the weights are computed in, where it is not their own, and what stops a text."""
+        return {"dtype": self.dtype, "stop": "|".join(self.stop)} if self.stop or self.dtype != "auto" else {}
+
     def start(self) -> None:
         """Loads the model now rather than with the first prompt.
 

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
@@ -16,6 +17,9 @@ from polychromic.settings.load import load_settings
 
 FAILED = "{ rc=$?; [ $rc -ne 130 ] || exit 130; }"
 """A run that fails does not keep the next from starting; an interrupted one does."""
+
+STOPPED = "129|130|138|143"
+"""Exit statuses of what was asked to stop by SIGHUP, SIGINT, SIGUSR1 or SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,36 @@ def jobs(configs: Sequence[str], overrides: Sequence[str] = (), gpus: Sequence[s
     for index, folder in enumerate(runs):
         lanes.setdefault(gpus[index % len(gpus)] if gpus else "", []).append(folder)
     return [_job(gpu, {folder: runs[folder] for folder in folders}, overrides) for gpu, folders in lanes.items()]
+
+
+def when_done(planned: Sequence[Job], command: str) -> list[Job]:
+    """The jobs, the last of which to end runs ``command`` in a shell, also after runs that failed.
+
+    Not after one that was asked to stop: whoever did that is there. What it says goes into that job's log.
+    """
+    marks = [job.log.with_suffix(".ended") for job in planned]
+    for mark in marks:
+        mark.unlink(missing_ok=True)
+    if marks:
+        with suppress(OSError):
+            _once(marks).rmdir()
+    return [
+        replace(job, command=f"{job.command}; {_last(job, mark, marks, command)}")
+        for job, mark in zip(planned, marks, strict=True)
+    ]
+
+
+def _once(marks: Sequence[Path]) -> Path:
+    return marks[0].with_suffix(".done")
+
+
+def _last(job: Job, mark: Path, marks: Sequence[Path], command: str) -> str:
+    """The shell's words for it: two that end together make one folder, and the one that makes it goes on."""
+    ended = " && ".join(f"[ -e {shlex.quote(str(each))} ]" for each in marks)
+    alone = f"mkdir {shlex.quote(str(_once(marks)))} 2>/dev/null"
+    done = f"{{ {command}\n}} >> {shlex.quote(str(job.log))} 2>&1"
+    whole = f": > {shlex.quote(str(mark))}; if {ended} && {alone}; then {done}; fi"
+    return f"rc=$?; case $rc in {STOPPED}) ;; *) {whole} ;; esac; exit $rc"
 
 
 def start(job: Job) -> int:

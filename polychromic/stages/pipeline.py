@@ -24,6 +24,7 @@ from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
+from polychromic.stages.identity import adapter_digest
 from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
-        weights=_weights(evaluation.models),
+        weights={model.name: adapter_digest(model) for model in evaluation.models},
         metric_files=digests(metrics),
         versions=versions(),
         git_revision=git_revision(),
@@ -134,30 +135,15 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
     groups = by_base(evaluation.models)
     precisions = [dict(one_precision(several) or {}) for several in groups]
     names = [one_base(several).name_or_path for several in groups]
-    return (
-        ({"files": files} if files else {})
-        | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
-        | {
-            "base": names if groups[1:] else names[0],
-            "task": section.task,
-            "split": section.split,
-            "max_new_tokens": section.max_new_tokens,
-            "seed": evaluation.seed,
-        }
-    )
-
-
-def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
-    """The digest of each model's adapter, empty for the bare base."""
-    bare = {model.name: "" for model in models}
-    return bare | {
-        model.name: model.marked(file_digest(model.adapter / "adapter_model.safetensors"))
-        for model in models
-        if model.adapter is not None
+    return ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {}) | {
+        "base": names if groups[1:] else names[0],
+        "task": section.task,
+        "split": section.split,
+        "max_new_tokens": section.max_new_tokens,
+        "seed": evaluation.seed,
     }
 
 
@@ -192,7 +178,8 @@ class _Manifest:
 
     def _same(self, stored: EvaluationRecord) -> None:
         place = self.folder.path
-        changed = differences(stored.pins, to_jsonable(self.present.pins))
+        pinned = {name: value for name, value in stored.pins.items() if name != "files"}  # verdicts know their code
+        changed = differences(pinned, to_jsonable(self.present.pins))
         if changed:
             named = ", ".join(changed)
             raise InputError(f"{place}: holds an evaluation of other settings ({named}); choose another --out")
@@ -225,7 +212,19 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
+
+
+def _refuse_vanished(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> None:
+    """Raises InputError when the folder holds samples of prompts that the task no longer has."""
+    there = {prompt.id for prompt in task.prompts(evaluation.section.split)}
+    gone = {stored.samples.prompt.id for stored in folder.sets()} - there
+    if gone:
+        raise InputError(
+            f"{folder.samples}: holds samples of {len(gone)} prompts that the task no longer has "
+            f"(such as {min(gone)}); choose another --out"
+        )
 
 
 def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:

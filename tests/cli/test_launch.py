@@ -88,3 +88,25 @@ def test_with_tmux_a_session_is_made_and_not_twice(configs, tmp_path, monkeypatc
         assert job.log.read_text() == "begun\n"
     finally:
         subprocess.run(["tmux", "kill-server"], check=False, capture_output=True)
+
+
+def test_the_last_of_the_lanes_to_end_does_what_is_done_then_and_once(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, 'case "$4" in *a.yaml) exit 3;; esac')  # one that failed has ended too
+    done = tmp_path / "done"
+    for _ in range(2):  # and again, in the same folder
+        done.unlink(missing_ok=True)
+        first, second = launch.when_done(launch.jobs(configs, (), ["0", "1"]), f"echo 'it''s over' | tee -a {done} # x")
+        assert launch.start(first) == 3
+        assert not done.exists()
+        assert launch.start(second) == 0
+        assert done.read_text() == "its over\n"
+    assert "its over" in second.log.read_text()
+
+
+def test_what_was_stopped_is_not_followed(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, "exit 143")
+    (job,) = launch.when_done(launch.jobs(configs), f"touch {tmp_path / 'done'}")
+    assert launch.start(job) == 143
+    assert not (tmp_path / "done").exists()
