@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from polychromic.analysis.cost import Prices
 from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
@@ -140,7 +141,7 @@ def test_the_account_says_what_a_passing_answer_came_to(done):
 
 
 def test_a_price_given_later_is_put_into_the_report(copied):
-    page = pipeline.run(dataclasses.replace(evaluation(), price_per_hour=3.6), copied)
+    page = pipeline.run(dataclasses.replace(evaluation(), prices=Prices(per_hour=3.6)), copied)
     row = read_json(copied / "cost.json")["models"][0]
     assert row["dollars"] == pytest.approx(row["device_seconds"] / 1000)
     assert "<th>dollars a pass</th>" in page.read_text()
