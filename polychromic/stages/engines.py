@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding
 from polychromic.core.protocols import Sampler, Sourced
@@ -124,6 +126,10 @@ class Engines:
     def at_once(self) -> int | None:
         """Samples that are asked for together; None leaves that to an engine with a queue of its own."""
         return None if self.kind in ("vllm", "server") else self.section.batch_size
+
+    def finishing(self) -> AbstractContextManager[stopping.Stop]:
+        """Within it a signal waits for the part being drawn, where parts are small: vLLM draws all of it at once."""
+        return stopping.listening() if self.kind == "vllm" else stopping.finishing("this part of the samples")
 
     def load(self, folder: str | Path) -> None:
         """Loads the models, where that is ours to do, and writes to the folder's account what it took.

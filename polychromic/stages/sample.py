@@ -85,11 +85,13 @@ def run(
                 engines.load(folder.path)
                 engines.refuse_mixing(folder.samples, held)
             meter, done = costs.Meter(), before[place]
-            for sets in _draw(engines, part, plan.seed):
-                costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                log.append(row for stored in sets for row in sample_rows(stored))
-                done += sum(len(stored.indices) for stored in sets)
-                progress("sample", done, total)
+            with engines.finishing() as stop:
+                for sets in _draw(engines, part, plan.seed):
+                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                    log.append(row for stored in sets for row in sample_rows(stored))
+                    done += sum(len(stored.indices) for stored in sets)
+                    progress("sample", done, total)
+                    stop.check(f"{done} of {total} samples are kept")
     return folder.samples
 
 
