@@ -66,18 +66,14 @@ def run(
         bases, held = Bases(models, plan), folder.sets()
         bases.refuse_mixing(folder.samples, held)
         _say_reworded(folder.samples, held, prompts)
-        pieces = list(_missing(models, prompts, plan, held))
+        pieces = sorted(_missing(models, prompts, plan, held), key=lambda each: bases.place(each.model))
         total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
         done = total - sum(piece.samples for piece in pieces)
         progress("sample", done, total)
         if not pieces:
             return folder.samples
         bases.refuse_ranks(ranks)
-        parts = [
-            part
-            for piece in sorted(pieces, key=lambda each: bases.place(each.model))
-            for part in _parts(piece, bases.at_once)
-        ]
+        parts = [part for piece in pieces for part in _parts(piece, bases.at_once)]
         before = list(accumulate((part.samples for part in parts), initial=done))
         for place, part in log.share(parts):
             engines = bases.of(part.model)
