@@ -80,7 +80,7 @@ def test_of_equal_verdicts_the_largest_gain_stands_on_top(page):
 
 def test_a_base_that_beats_every_variant_stands_first(make_folder, tmp_path):
     make_folder(tmp_path, {"base": (0.1, 8), "sft": (0.3, 2), "moderate": (0.25, 4)}, (1.0,))
-    compare.run(tmp_path, "sft", "base", CompareSettings("sft", plan=Plan(resamples=200)))
+    compare.run(tmp_path, "sft", "base", CompareSettings("sft", plan=Plan(resamples=1000)))
     first, second = opening(read_comparison(tmp_path / "comparison.json"))
     assert first.startswith("The untrained base is better than every trained model: distinct and correct@16 ")
     assert second.startswith("moderate has many more different right answers than sft")
