@@ -114,7 +114,8 @@ class Engines:
             sampler = replace(sampler, served_model=self._own["model"])  # type: ignore[type-var]
         if self.kind == "vllm":
             adapter = "" if model.adapter is None else str(model.adapter)
-            sampler = replace(sampler, model_path=resolve(model.base).name_or_path, adapter=adapter)  # type: ignore[type-var]
+            where = {"model_path": resolve(model.base).name_or_path, "adapter": adapter}
+            sampler = replace(sampler, **where, tokenizer=self._tokenizer())  # type: ignore[type-var]
         return sampler
 
     @property
@@ -206,6 +207,12 @@ class Engines:
                 "engine vllm: the adapters were trained on a quantised base, which this engine would not draw from; "
                 "take engine transformers, or evaluate what `polychromic merge` makes of them"
             )
+
+    def _tokenizer(self) -> Any:
+        from polychromic.policy.load import load_tokenizer, tokenizer_of_runs
+
+        runs = {model.name: model.adapter for model in self.models if model.adapter is not None}
+        return tokenizer_of_runs(runs) or load_tokenizer(resolve(one_base(self.models)))
 
     def _sized(self) -> dict[str, Any]:
         kind, options = catalog.split(self.entry)

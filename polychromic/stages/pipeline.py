@@ -136,15 +136,19 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
     groups = by_base(evaluation.models)
+    bases = [one_base(several) for several in groups]
     precisions = [dict(one_precision(several) or {}) for several in groups]
-    names = [one_base(several).name_or_path for several in groups]
-    return ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {}) | {
-        "base": names if groups[1:] else names[0],
-        "task": section.task,
-        "split": section.split,
-        "max_new_tokens": section.max_new_tokens,
-        "seed": evaluation.seed,
-    }
+    return (
+        ({"format": bases[0].format} if bases[0].format else {})
+        | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
+        | {
+            "base": [base.name_or_path for base in bases] if groups[1:] else bases[0].name_or_path,
+            "task": section.task,
+            "split": section.split,
+            "max_new_tokens": section.max_new_tokens,
+            "seed": evaluation.seed,
+        }
+    )
 
 
 @dataclass(slots=True)

@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
+from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, drawn, silent
 from polychromic.core.seeds import child_seed
+from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings import catalog
+from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.engines import Bases, Engines, engine_of
 from polychromic.stages.engines import SamplePlan as SamplePlan
 from polychromic.stages.identity import adapter_digest
-from polychromic.stages.models import NamedModel, by_base
+from polychromic.stages.models import NamedModel, by_base, one_base, resolve
 from polychromic.stages.sharing import SharedLog
 from polychromic.training.ranks import joined
 
@@ -61,7 +64,7 @@ def run(
         InputError: another process writes the file, what it holds of a model was drawn by another engine, from another
             base or otherwise, or the engine cannot draw from these models.
     """
-    folder = opened(folder)
+    folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
     with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
         bases, held = Bases(models, plan), folder.sets()
         bases.refuse_mixing(folder.samples, held)
@@ -108,7 +111,7 @@ class Forecast:
 
 def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: Folder) -> Forecast:
     """The forecast of ``run`` with the same arguments; nothing is loaded or drawn."""
-    folder = opened(folder)
+    folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
     missing = sum(piece.samples for piece in _missing(models, prompts, plan, folder.sets()))
     total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
     taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
@@ -116,6 +119,29 @@ def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: Samp
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
     kind, _ = catalog.split(engine_of(plan.section, by_base(models)[0]))
     return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds, kind)
+
+
+def as_asked(models: Sequence[NamedModel], prompts: Sequence[Prompt], section: EvaluationSection) -> Sequence[Prompt]:
+    """The prompts in the form that the models were trained with, or that was chosen for them.
+
+    A server renders conversations by itself, so that there nothing is to choose for plain text.
+
+    Raises:
+        InputError: prompts are plain text, a model has a chat template, and nobody has chosen; or models of several
+            bases ask for different forms.
+        MissingResourceError: a tokenizer is not to be had.
+    """
+    bases, (kind, _) = [one_base(several) for several in by_base(models)], catalog.split(section.engine)
+    plain = any(isinstance(prompt.content, str) for prompt in prompts)
+    for base in bases:
+        if plain and base.format is None and kind in ("transformers", "vllm", "auto"):
+            from polychromic.policy.load import load_tokenizer
+
+            refuse_unchosen(load_tokenizer(resolve(base)), prompts, None)
+    if len({base.format for base in bases}) > 1:
+        named = ", ".join(f"{base.name_or_path} {base.format or 'none'}" for base in bases)
+        raise InputError(f"--models: the bases ask for prompts of different forms (model.format: {named})")
+    return in_format(prompts, bases[0].format)
 
 
 def _missing(
