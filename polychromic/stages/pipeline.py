@@ -137,9 +137,11 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     section = evaluation.section
     groups = by_base(evaluation.models)
     bases = [one_base(several) for several in groups]
+    options = [base.chat_template_kwargs for base in bases]
     precisions = [dict(one_precision(several) or {}) for several in groups]
     return (
         ({"format": bases[0].format} if bases[0].format else {})
+        | ({"chat_template_kwargs": options if groups[1:] else options[0]} if any(options) else {})
         | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
         | {
             "base": [base.name_or_path for base in bases] if groups[1:] else bases[0].name_or_path,

@@ -64,9 +64,10 @@ def run(
         InputError: another process writes the file, what it holds of a model was drawn by another engine, from another
             base or otherwise, or the engine cannot draw from these models.
     """
+    bases = Bases(models, plan)
     folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
     with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
-        bases, held = Bases(models, plan), folder.sets()
+        held = folder.sets()
         bases.refuse_mixing(folder.samples, held)
         _say_reworded(folder.samples, held, prompts)
         pieces = sorted(_missing(models, prompts, plan, held), key=lambda each: bases.place(each.model))
