@@ -33,15 +33,14 @@ from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
-from polychromic.stages import row_lengths
+from polychromic.stages import held_out, row_lengths
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
+from polychromic.stages.training_arguments import arguments
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-SAVE_STEPS = 200
-KEPT_CHECKPOINTS = 3
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -89,7 +88,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
-        data = load_data(settings.data)
+        data = held_out.with_demonstrations(settings, load_data(settings.data))
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
@@ -149,10 +148,7 @@ def refuse_early(settings: Settings) -> SoundTerm:
             what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
-    if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
-        raise InputError(
-            "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
-        )
+    held_out.refuse_early(settings)
     refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
@@ -239,6 +235,7 @@ def _train(run: _Run, progress: Progress) -> None:
         seconds=round(time.time() - began, 1),
         resumed_from=checkpoint.name if checkpoint else None,
         ranks=ranks.count,
+        **_best(trainer),
     )
 
 
@@ -253,7 +250,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
     disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
-        args=_arguments(settings, run.folder),
+        args=arguments(settings, run.folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
@@ -263,46 +260,17 @@ def _trainer(run: _Run, policy: Any) -> Any:
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
         health=settings.health,
+        held_out=held_out.build(settings, data),
     )
 
 
-def _arguments(settings: Settings, folder: RunFolder) -> Any:
-    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
-    import torch
-
-    from polychromic.training.trainer import SFTConfig
-
-    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
-    chosen: dict[str, Any] = {
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "use_cpu": not gpu,
-        "gradient_checkpointing": gpu,
-        "save_steps": SAVE_STEPS,
-        "save_total_limit": KEPT_CHECKPOINTS,
-        "completion_only_loss": settings.data.completion_only_loss,
-        "dataloader_pin_memory": gpu,
-        "ddp_find_unused_parameters": False,
-    }
-    if settings.data.eval_file is not None:
-        chosen["eval_strategy"] = "epoch"
-    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
-        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
-    owned = {
-        "output_dir": str(folder.checkpoints),
-        "run_name": settings.experiment.name,
-        "seed": settings.experiment.seed,
-        "data_seed": settings.experiment.seed,
-        "report_to": [],
-        "disable_tqdm": True,
-        "logging_nan_inf_filter": False,
-    }
-    return SFTConfig(**{**chosen, **settings.training, **owned})
-
-
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
+    from transformers import EarlyStoppingCallback
+
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
+    from polychromic.training.held_out import HeldOutLog
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
@@ -322,6 +290,10 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     ]
     if settings.tracking.log_samples and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    if trainer.held_out is not None:
+        found.append(HeldOutLog(folder.held_out_samples, trainer.held_out))
+    if settings.evaluation.during_training.patience is not None:
+        found.append(EarlyStoppingCallback(settings.evaluation.during_training.patience))
     trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
     trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
@@ -336,6 +308,14 @@ def _embedder(settings: Settings) -> Embedder | None:
     from polychromic.embedding.encoder import load_encoder
 
     return load_encoder(settings.evaluation.encoder)
+
+
+def _best(trainer: Any) -> dict[str, Any]:
+    """By which number the weights are the best of the run, if they are; for ``run.json``."""
+    if not trainer.args.load_best_model_at_end or trainer.state.best_metric is None:
+        return {}
+    state, metric = trainer.state, trainer.args.metric_for_best_model.removeprefix("eval_")
+    return {"best": {"metric": metric, "value": state.best_metric, "step": state.best_global_step}}
 
 
 def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:

@@ -106,10 +106,12 @@ def checkpoints(root: Path) -> list[Path]:
     return [path for _, path in sorted(named, reverse=True) if path.is_dir()]
 
 
-def rotate(root: Path, limit: int) -> None:
-    """Removes the oldest sealed checkpoints beyond ``limit`` valid ones, never the last ``KEPT``."""
+def rotate(root: Path, limit: int, best: str | None = None) -> None:
+    """Removes the oldest sealed checkpoints beyond ``limit`` valid ones, never the last ``KEPT`` nor the best."""
     kept = 0
     for folder in checkpoints(root):
+        if best is not None and folder.name == Path(best).name:
+            continue
         if kept >= max(limit, KEPT) and (folder / MANIFEST).is_file():
             shutil.rmtree(folder, ignore_errors=True)
         elif not corruption_reason(folder):
@@ -141,7 +143,7 @@ class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero and folder.is_dir():
             seal(folder, step=state.global_step, **self.facts)
             if self.limit:
-                rotate(root, self.limit)
+                rotate(root, self.limit, state.best_model_checkpoint)
 
 
 class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
