@@ -63,6 +63,19 @@ class StreamingSampler(Sampler, Protocol):
         ...
 
 
+@runtime_checkable
+class Sourced(Protocol):
+    """An engine whose texts rest on more than base, adapter and decoding, such as what a server serves."""
+
+    def source(self) -> Mapping[str, str]:
+        """What else decides its texts, by name; a server is asked for it.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        ...
+
+
 def drawn(
     sampler: Sampler, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
 ) -> Iterator[list[SampleSet]]:

@@ -96,11 +96,18 @@ class Client:
 
     def owners(self) -> set[str]:
         """Who the list of models says owns them; nobody where the server has no such list. One attempt."""
+        return {str(getattr(model, "owned_by", "")) for model in self._listed()}
+
+    def roots(self) -> dict[str, str]:
+        """What each model's id stands for, such as a folder, where the list of models says so, as a vLLM's does."""
+        said = ((model, getattr(model, "root", None)) for model in self._listed())
+        return {str(getattr(model, "id", "")): str(root) for model, root in said if root}
+
+    def _listed(self) -> list[Any]:
         try:
-            models = self.api.models.list().data
+            return list(self.api.models.list().data or ())
         except (self._openai.OpenAIError, ValueError, AttributeError, TypeError):
-            return set()
-        return {str(getattr(model, "owned_by", "")) for model in models or ()}
+            return []
 
     def close(self) -> None:
         """Ends the connection; a request under way ends with its time-out at the latest, and is not tried again."""

@@ -18,14 +18,14 @@ from polychromic.records.rows import log_nouns
 class StoredSet:
     """A SampleSet with what its rows know besides: the adapter's hash, the seed and each completion's index.
 
-    ``source`` says which engine drew it from which base, as ``records.samples.SampleRow`` does.
+    ``source`` says which engine drew it from which base, as in ``SampleRow``.
     """
 
     samples: SampleSet
     adapter: str
     seed: int
     indices: tuple[int, ...]
-    source: str = ""
+    source: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -70,8 +70,8 @@ def content_in(value: Any) -> str | tuple[Message, ...]:
 class SampleRow:
     """One row of ``samples.jsonl``: a completion, and all that it was drawn from.
 
-    ``source`` is what drew it: the engine, and the digests of base, tokenizer and LoRA's configuration, or the model
-    that a server serves; empty in rows of anyone's, or of an older version.
+    ``source`` is what drew it: the engine, and the digests of base, tokenizer and adapter's configuration, or the
+    model that a server serves; empty in rows of anyone's, or of an older version.
     """
 
     model: str
@@ -81,12 +81,13 @@ class SampleRow:
     payload: Mapping[str, Any] = field(default_factory=dict)
     decoding: Decoding
     seed: int
-    source: str = ""
+    source: Mapping[str, str] = field(default_factory=dict)
     sample_index: int
     text: str
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    thought: str = ""
 
 
 def sample_rows(stored: StoredSet) -> list[SampleRow]:
@@ -107,6 +108,7 @@ def sample_rows(stored: StoredSet) -> list[SampleRow]:
             token_ids=completion.token_ids,
             finished=completion.finished,
             logprob=completion.logprob,
+            thought=completion.thought,
         )
         for index, completion in zip(stored.indices, stored.samples.completions, strict=True)
     ]
@@ -118,7 +120,8 @@ def read_sets(path: str | Path) -> list[StoredSet]:
     A sample that is there twice counts once. Of a prompt that was reworded, only what answers its last wording counts.
 
     Raises:
-        RecordError: a row lacks a field, one model name stands for two adapters, or one sample for two seeds.
+        RecordError: a row lacks a field, one model name stands for two adapters, engines or bases, or one sample for
+            two seeds.
     """
     groups: dict[tuple[Any, ...], _Group] = {}
     adapters: dict[str, str] = {}
@@ -134,16 +137,16 @@ def read_sets(path: str | Path) -> list[StoredSet]:
             group = groups.setdefault(key, _Group(prompt, row.decoding, row.source))
             wording[row.prompt_id] = content
             ids = tuple(map(tokens.setdefault, row.token_ids, row.token_ids))
-            completion = Completion(row.text, ids, row.finished, row.logprob)
+            completion = Completion(row.text, ids, row.finished, row.logprob, row.thought)
+            if group.source != row.source:
+                raise ValueError("the samples of this prompt were drawn by two engines, or from two bases")
             if group.drawn.setdefault(row.sample_index, (completion, row.seed))[1] != row.seed:
                 raise ValueError(f"sample {row.sample_index} of this prompt was drawn with two different seeds")
         except ValueError as error:
             raise RecordError(f"{path}:{line}: {error}") from None
-    return [
-        _stored(key[0], adapters[key[0]], group)
-        for key, group in groups.items()
-        if wording[group.prompt.id] == group.prompt.content
-    ]
+    kept = {key: group for key, group in groups.items() if wording[group.prompt.id] == group.prompt.content}
+    _refuse_two_sources(path, kept)
+    return [_stored(key[0], adapters[key[0]], group) for key, group in kept.items()]
 
 
 @dataclass(slots=True)
@@ -152,8 +155,16 @@ class _Group:
 
     prompt: Prompt
     decoding: Decoding
-    source: str
+    source: Mapping[str, str]
     drawn: dict[int, tuple[Completion, int]] = field(default_factory=dict)
+
+
+def _refuse_two_sources(path: str | Path, groups: Mapping[tuple[Any, ...], _Group]) -> None:
+    """Raises RecordError when one model's sets were drawn by two engines, or from two bases."""
+    sources: dict[str, Mapping[str, str]] = {}
+    for (model, *_), group in groups.items():
+        if sources.setdefault(model, group.source) != group.source:
+            raise RecordError(f"{path}: the samples of {model} were drawn by two engines, or from two bases")
 
 
 def _stored(model: str, adapter: str, group: _Group) -> StoredSet:

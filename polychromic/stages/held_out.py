@@ -188,3 +188,11 @@ def _embedder(settings: Settings) -> Embedder | None:
     from polychromic.embedding.encoder import load_encoder
 
     return CachedEmbedder(load_encoder(settings.evaluation.encoder))
+
+
+def best(trainer: Any) -> dict[str, Any]:
+    """By which number the weights are the best of the run, if they are; for ``run.json``."""
+    if not trainer.args.load_best_model_at_end or trainer.state.best_metric is None:
+        return {}
+    state, metric = trainer.state, trainer.args.metric_for_best_model.removeprefix("eval_")
+    return {"best": {"metric": metric, "value": state.best_metric, "step": state.best_global_step}}

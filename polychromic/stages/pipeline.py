@@ -24,6 +24,7 @@ from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
+from polychromic.stages.identity import adapter_digest
 from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
-        weights=_weights(evaluation.models),
+        weights={model.name: adapter_digest(model) for model in evaluation.models},
         metric_files=digests(metrics),
         versions=versions(),
         git_revision=git_revision(),
@@ -135,29 +136,19 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
-    precision = one_precision(evaluation.models)
+    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
     return (
-        ({"files": files} if files else {})
+        ({"format": base.format} if base.format else {})
+        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
         | ({"quantization": dict(precision)} if precision else {})
         | {
-            "base": one_base(evaluation.models).name_or_path,
+            "base": base.name_or_path,
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
             "seed": evaluation.seed,
         }
     )
-
-
-def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
-    """The digest of each model's adapter, empty for the bare base."""
-    bare = {model.name: "" for model in models}
-    return bare | {
-        model.name: model.marked(file_digest(model.adapter / "adapter_model.safetensors"))
-        for model in models
-        if model.adapter is not None
-    }
 
 
 @dataclass(slots=True)
@@ -191,7 +182,8 @@ class _Manifest:
 
     def _same(self, stored: EvaluationRecord) -> None:
         place = self.folder.path
-        changed = differences(stored.pins, to_jsonable(self.present.pins))
+        pinned = {name: value for name, value in stored.pins.items() if name != "files"}  # verdicts know their code
+        changed = differences(pinned, to_jsonable(self.present.pins))
         if changed:
             named = ", ".join(changed)
             raise InputError(f"{place}: holds an evaluation of other settings ({named}); choose another --out")
@@ -224,7 +216,19 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
+
+
+def _refuse_vanished(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> None:
+    """Raises InputError when the folder holds samples of prompts that the task no longer has."""
+    there = {prompt.id for prompt in task.prompts(evaluation.section.split)}
+    gone = {stored.samples.prompt.id for stored in folder.sets()} - there
+    if gone:
+        raise InputError(
+            f"{folder.samples}: holds samples of {len(gone)} prompts that the task no longer has "
+            f"(such as {min(gone)}); choose another --out"
+        )
 
 
 def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:

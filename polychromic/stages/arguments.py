@@ -1,4 +1,4 @@
-"""TRL's arguments of a run: the section ``training`` over defaults that suit the machine and what is looked at."""
+"""The arguments of TRL's trainer that a configuration amounts to on this machine."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from polychromic.records.artefacts import RunFolder
 from polychromic.settings import catalog
-from polychromic.settings.schema import Settings
+from polychromic.settings.schema import SavingSection, Settings
 from polychromic.stages import held_out
 
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
 
 
-def arguments(settings: Settings, folder: RunFolder) -> Any:
-    """An SFTConfig."""
+def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
+    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
     import torch
 
     from polychromic.training.trainer import SFTConfig
@@ -32,6 +32,7 @@ def arguments(settings: Settings, folder: RunFolder) -> Any:
     }
     if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
         chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
+    theirs = {name: value for name, value in settings.training.items() if name not in SavingSection.model_fields}
     owned = {
         "output_dir": str(folder.checkpoints),
         "run_name": settings.experiment.name,
@@ -41,4 +42,10 @@ def arguments(settings: Settings, folder: RunFolder) -> Any:
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    return SFTConfig(**{**chosen, **held_out.defaults(settings), **settings.training, **owned})
+    return SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
+
+
+def save_minutes(settings: Settings) -> float | None:
+    """Minutes between two checkpoints by the clock; None: none."""
+    own = SavingSection.model_fields.keys() & settings.training.keys()
+    return SavingSection(**{name: settings.training[name] for name in own}).save_minutes
