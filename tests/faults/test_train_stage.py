@@ -301,8 +301,8 @@ def test_a_held_out_file_is_watched_and_not_learnt_from(whole, settings_of, tmp_
     seen = [row["eval_loss"] for _, row in read_rows(folder.metrics) if "eval_loss" in row]
     assert len(seen) == 2
     assert all(math.isfinite(loss) for loss in seen)
-    # an evaluation draws from the generator of the dropout, in SFTTrainer too: the steps before the first are the same
-    assert outcome(folder)[1][:3] == outcome(whole)[1][:3]
+    weights, log = outcome(folder)
+    assert (weights, [row for row in log if "eval_loss" not in row]) == outcome(whole)
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +314,8 @@ def looked_at(settings_of):
 
 
 def test_looking_at_held_out_prompts_leaves_curves_samples_and_the_same_weights(whole, looked_at):
-    assert outcome(looked_at) == outcome(whole)
+    weights, log = outcome(looked_at)
+    assert (weights, [row for row in log if "eval_pass@1" not in row]) == outcome(whole)
     rows = [row for _, row in read_rows(looked_at.metrics) if "eval_pass@1" in row]
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert {"eval_loss", "eval_pass@4", "eval_distinct_and_correct@4", "eval_length_in_tokens"} < set(rows[0])
