@@ -45,6 +45,15 @@ class ModelSection(Section):
     """transformers' name for it"""
     trust_remote_code: bool = False
     """runs code that comes with the model; needs a pinned revision"""
+    format: Literal["chat", "plain"] | None = Field(
+        default=None,
+        description="of prompts that are plain text: chat makes each a user's turn, plain lets the model continue it; "
+        "asked for where the model has a chat template",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the chat template's options, such as {enable_thinking: false}, for training and evaluation",
+    )
 
 
 class HarvestSection(Section):

@@ -102,7 +102,7 @@ def run(
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
-        data = load_data(settings.data)
+        data = load_data(settings.data, settings.model)
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
@@ -206,8 +206,7 @@ def _target_tokens(settings: Settings, data: Data) -> float:
     """About how many target tokens a demonstration has, its end token included."""
     from polychromic.policy.load import load_tokenizer
 
-    model = resolve(settings.model)
-    tokenizer = load_tokenizer(model.name_or_path, model.revision)
+    tokenizer = load_tokenizer(resolve(settings.model))
     texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
     return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
