@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from polychromic.objective.gradient_balance import GradientBalance, GradientWindow, cheap_subset
 from polychromic.policy.logprobs import completion_logprobs, meet
 from polychromic.policy.sampling_mode import scoring_mode
-from polychromic.policy.sharded import full, is_sharded, units
+from polychromic.policy.sharded import full, is_sharded, units, whole
+from polychromic.training.batch import Window
 from polychromic.training.ranks import present
 from polychromic.training.term import DiversityTerm, Rollouts
 
@@ -49,11 +50,17 @@ def gradient_window(model: nn.Module, add_ranks: Callable[[Tensor], Tensor]) -> 
     return kind(cheap_subset(model.parameters()), add_ranks)
 
 
-def meet_whole(model: nn.Module, rollouts: Rollouts | None) -> None:
-    """Finds out how ``model`` can be scored while a rank may try that alone."""
-    if rollouts is not None and units(model):
-        sets = [[one.token_ids for one in samples.completions] for samples in rollouts.sets]
-        meet(model, rollouts.prompts, sets)
+def draw(trainer: Any, model: Any, window: Window) -> Rollouts | None:
+    """The step's samples of this rank, from weights that are whole; each rank tries alone how they can be scored."""
+    place, step = trainer.accelerator, trainer.state.global_step
+    with trainer.compute_loss_context_manager(), whole(model):
+        rollouts: Rollouts | None = trainer.term.draw(
+            model, window, step, rank=place.process_index, ranks=place.num_processes
+        )
+        if rollouts is not None and units(model):
+            sets = [[one.token_ids for one in samples.completions] for samples in rollouts.sets]
+            meet(model, rollouts.prompts, sets)
+    return rollouts
 
 
 def add_gradients(term: DiversityTerm, model: Any, rollouts: Rollouts | None, weight: float, trainer: Any) -> None:

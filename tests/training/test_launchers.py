@@ -58,7 +58,6 @@ def test_what_the_shipped_launchers_ask_for_is_served(monkeypatch):
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("training.push_to_hub=true", "would upload the folder of checkpoints"),
         ("training.fsdp=full_shard", "is the launcher's"),
         ("training.deepspeed=zero2.json", "DeepSpeed's backward pass"),
     ],
