@@ -47,7 +47,7 @@ from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
-from polychromic.training.launchers import refuse_untested
+from polychromic.training.launchers import refuse_drawing, refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -92,8 +92,6 @@ def run(
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
     term = refuse_early(settings)
-    from polychromic.training.agreement import refuse_drawing
-
     seconds = float(settings.training.get("ddp_timeout", RANK_SECONDS))
     with joined(seconds, bool(settings.training.get("use_cpu"))) as ranks, ExitStack() as held:
         run_folder = RunFolder(path)

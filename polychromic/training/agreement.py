@@ -9,7 +9,6 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.core.errors import InputError
-from polychromic.settings.schema import HarvestSection
 from polychromic.training.checkpoints import newest_complete, ranks_of
 from polychromic.training.ranks import Ranks
 
@@ -27,15 +26,6 @@ class RanksAgree(TrainerCallback):  # type: ignore[misc]
         """Asks the others."""
         for name, wish in zip(WISHES, self.ranks.any_of([getattr(control, name) for name in WISHES]), strict=True):
             setattr(control, name, wish)
-
-
-def refuse_drawing(harvest: HarvestSection | None, ranks: Ranks) -> None:
-    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
-    if harvest is not None and harvest.path is None and ranks.count > 1:
-        raise InputError(
-            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
-            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
-        )
 
 
 def checkpoint_of_all(folder: Path, ranks: Ranks, rows: int) -> Path | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polychromic.core.errors import InputError
+from polychromic.settings.schema import HarvestSection
+from polychromic.training.ranks import Ranks
 
 SERVED = "one process, DDP (config/accelerate/ddp_2.yaml), and FSDP2 (config/accelerate/fsdp_2.yaml)"
 STRATEGIES = {
@@ -39,6 +41,15 @@ def refuse_untested(training: Mapping[str, Any], quantization: Mapping[str, Any]
     """
     for reason in _reasons(training, quantization, os.environ):
         raise InputError(reason)
+
+
+def refuse_drawing(harvest: HarvestSection | None, ranks: Ranks) -> None:
+    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
+    if harvest is not None and harvest.path is None and ranks.count > 1:
+        raise InputError(
+            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
+            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
+        )
 
 
 def _reasons(
