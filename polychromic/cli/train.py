@@ -56,6 +56,7 @@ def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[st
         raise InputError(f"{folder}: there is no run to continue")
     from polychromic.stages import following, train
 
+    before = RunFolder(folder).record().finished
     with progress_bars() as progress:
         train.run(settings, folder, progress)
     record = read_json(folder / "run.json")
@@ -64,6 +65,7 @@ def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[st
     said += [] if harvest is None else [mixture_line(harvest)]
     health = RunFolder(folder).record().health
     said += health.lines()
+    said += [f"finished on {before}, nothing to do"] if before else []
     next_step = following.after(folder)
     result = {"run": str(folder), "harvest": harvest, "data": data, "health": health, "next": next_step.command}
     return result, [*said, str(folder), *next_step.lines]

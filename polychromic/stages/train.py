@@ -36,6 +36,7 @@ from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import row_lengths
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
+from polychromic.stages.origin import hold_base, hold_origin, origin, refuse_edited
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
@@ -65,12 +66,12 @@ class _Run:
 def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 
-    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
+    A finished run is left; one that broke off continues from its newest whole checkpoint, if its data are the same.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
-        InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
-            that are all damaged.
+        InputError: bad data, a folder of another configuration, other data or another base, one that another process
+            trains into, or checkpoints that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
@@ -85,6 +86,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         run_folder = RunFolder(path)
         if ranks.first:
             refuse_other_run(path, identity(settings))
+            refuse_edited(run_folder, settings)
         if ranks.told(run_folder.finished):
             return run_folder
         _refuse_harvest(settings, ranks)
@@ -96,6 +98,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         if ranks.first:
             held.enter_context(only_process(path))
             open_run(path, identity(settings), {"experiment": experiment.seed})
+            hold_origin(run_folder, origin(settings, data))
             write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
             if data.read is not None:
                 update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
@@ -205,6 +208,8 @@ def _train(run: _Run, progress: Progress) -> None:
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
+    if run.ranks.first:
+        hold_base(folder, settings)  # one of the hub is known from here on
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
