@@ -20,7 +20,7 @@ from tests.faults.test_identity import attempted
 
 JUDGE = """
 def right(prompts, completions, answer, **columns):
-    return [len(text) > 0 for text in completions]
+    return [(len(text) > 0, str(len(text) % 2)) for text in completions]
 """
 
 
