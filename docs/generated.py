@@ -20,7 +20,8 @@ from polychromic.settings.schema import Section, Settings
 
 BORROWED = {
     "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
-    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged.",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and `save_minutes` (default 5): a "
+    "checkpoint at least this often, besides those of `save_steps`; null: those alone.",
     "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
 }
 HEAD = """# Configuration

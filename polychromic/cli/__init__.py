@@ -33,6 +33,8 @@ VERBS = {
     "plan": "Forecast tokens, memory, time and price of runs and their evaluation.",
     "cost": "Say what a folder of runs cost, and what is still to spend.",
     "launch": "Start runs in tmux, one a GPU or one after another.",
+    "bundle": "Pack all that another machine needs into one archive.",
+    "unbundle": "Unpack a bundle, check it and this machine, print the commands.",
     "kinds": "List rewards, gates, metrics, tasks ... with their options, yours included.",
     "new": "Write a reward, gate, metric or task of your own, and its test.",
     "doctor": "Say what this machine can do.",

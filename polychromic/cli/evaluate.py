@@ -23,6 +23,11 @@ MODELS_HELP = (
 )
 
 
+FORMAT_HELP = (
+    "Prompts that are plain text: as a user's turn, or continued as they stand.  [default: as trained, or --config's]"
+)
+
+
 def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
     """The numbers of a list such as ``0.7,1.0``; None when it was not given."""
     if value is None:
@@ -37,6 +42,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--models", required=True, help=MODELS_HELP)
 @click.option("--task", help=TASK_HELP)
 @click.option("--config", type=click.Path(), help="Take the section evaluation of this configuration.")
+@click.option("--format", "form", type=click.Choice(["chat", "plain"]), help=FORMAT_HELP)
 @click.option("--n", type=int, help="Samples for each prompt.  [default: 16]")
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
@@ -57,13 +63,14 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import parse_models
+    from polychromic.stages.models import in_form, parse_models
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
-        evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, prices)
+        named = in_form(parse_models(models), form_of(options))
+        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -78,6 +85,16 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
         show(result | {"forecast": asdict(forecast)}, as_json, lines)
+
+
+def form_of(options: dict[str, Any]) -> Any:
+    """How prompts are rendered where a run does not say it: by ``--format``, else by the model of ``--config``."""
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import ModelSection
+
+    given = options.pop("form")
+    base = load_settings(options["config"]).model if options["config"] else ModelSection(name_or_path="")
+    return base.model_copy(update={"format": given or base.format})
 
 
 def _prices(options: dict[str, Any]) -> Prices:

@@ -51,6 +51,7 @@ class Example:
 class Completion:
     """One sampled answer.
 
+    ``text`` is what is measured, judged and rewarded; ``thought`` is what a reasoning model wrote before it.
     ``token_ids`` includes the end-of-sequence token when one was drawn, and no padding; it is empty for foreign
     samples. ``finished`` is False when the answer was cut off at the token limit. ``logprob`` is the summed natural
     log-probability of ``token_ids`` under the distribution that drew them (``<= 0``), if the engine gave it.
@@ -61,6 +62,7 @@ class Completion:
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    thought: str = ""
     counted: int | None = field(default=None, compare=False)
 
 

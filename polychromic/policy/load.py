@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.policy.chat import pin
 from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
 SMALL = 20_000_000
@@ -91,23 +93,46 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
     else:
         model.to(_device())
     _suit_threads(model)
-    return Policy(model.eval(), load_tokenizer(name, section.revision))
+    return Policy(model.eval(), load_tokenizer(section))
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """The tokenizer of a model or run folder, with a padding token.
+def load_tokenizer(section: ModelSection) -> Any:
+    """The tokenizer of a model, with a padding token and the section's template options set.
 
     Raises:
         MissingResourceError: there is none.
+        InputError: its chat template has no such option.
     """
     from transformers import AutoTokenizer
 
+    name = section.name_or_path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
     except (OSError, ValueError) as error:
         raise MissingResourceError(f"tokenizer {name}: cannot be loaded: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    pin(tokenizer, section.chat_template_kwargs)
+    return tokenizer
+
+
+def tokenizer_of_runs(folders: Mapping[str, Path]) -> Any:
+    """The tokenizer that the runs were trained with and saved; None where none did.
+
+    Raises:
+        InputError: two runs were trained with different tokens or chat templates, so that no context would be the same.
+    """
+    found = {
+        name: load_tokenizer(ModelSection(name_or_path=str(folder)))
+        for name, folder in folders.items()
+        if (folder / TOKENIZER_CONFIG).is_file()
+    }
+    if not found:
+        return None
+    (first, tokenizer), *others = found.items()
+    for name, other in others:
+        if (other.chat_template, other.get_vocab()) != (tokenizer.chat_template, tokenizer.get_vocab()):
+            raise InputError(f"--models: {first} and {name} were trained with different tokens or chat templates")
     return tokenizer
 
 
@@ -116,13 +141,15 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base, or some of its weights are missing.
+        InputError: an adapter was trained on another base, or two with other tokens or chat templates, or some of an
+            adapter's weights are missing.
     """
     if not folders:
         return policy
     from peft import PeftModel
 
     model: Any = policy.model
+    tokenizer = tokenizer_of_runs(folders) or policy.tokenizer
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
         name = _number(place)
@@ -136,7 +163,7 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
         refuse_missing_keys(folder, model, name)
-    return Policy(model.eval(), policy.tokenizer, tuple(folders))
+    return Policy(model.eval(), tokenizer, tuple(folders))
 
 
 def adapter_config(folder: Path) -> dict[str, Any]:

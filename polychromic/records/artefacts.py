@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,6 +16,7 @@ from polychromic.core.digests import text_digest
 from polychromic.core.errors import InputError
 from polychromic.records.health import HealthRecord
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.logs import seconds_logged
 from polychromic.records.rows import read_noun
 
 PACKAGES = (
@@ -48,8 +49,9 @@ class WandbId:
 class RunRecord:
     """What is read of ``run.json``; the file holds more for people, such as the account of a harvest.
 
-    ``started`` and ``finished`` are UTC times, ``seconds`` those of training. ``made_of`` holds the digests of data,
-    judge, base and tokenizer; empty in a file of an older version.
+    ``started`` and ``finished`` are UTC times, ``seconds`` those of training in all ``parts``: a run has one more with
+    every time it was continued. ``made_of`` holds the digests of data, judge, base and tokenizer; empty in a file of an
+    older version.
     """
 
     settings_hash: str = ""
@@ -57,6 +59,7 @@ class RunRecord:
     started: str = ""
     finished: str | None = None
     seconds: float | None = None
+    parts: int = 0
     wandb: WandbId | None = None
     health: HealthRecord = field(default_factory=HealthRecord)
     made_of: Mapping[str, str] = field(default_factory=dict)
@@ -155,12 +158,46 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
     return folder
 
 
-def refuse_other_run(path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-    """The folder, nothing in it changed; raises what ``open_run`` raises."""
+def extend_run(folder: RunFolder, settings: Mapping[str, Any]) -> None:
+    """Makes ``settings`` those of a run that goes on by them; ``run.json`` keeps what was changed, and when."""
+    old, at = read_json(folder.run_json), datetime.now(UTC).isoformat(timespec="seconds")
+    changes = {name: [_at(old["settings"], name), _at(settings, name)] for name in changed_settings(folder, settings)}
+    update_run(
+        folder,
+        settings=to_jsonable(settings),
+        settings_hash=settings_hash(settings),
+        finished=None,
+        extended=[*old.get("extended", []), {"at": at, "finished": old["finished"], "changes": changes}],
+    )
+
+
+def begin_part(folder: RunFolder) -> float:
+    """Counts one more part of a run's training; the seconds of the parts before, also of those that were killed."""
+    known = folder.record()
+    before = max(known.seconds or 0.0, seconds_logged(folder.metrics))
+    update_run(folder, parts=known.parts + 1, seconds=before)
+    return before
+
+
+def changed_settings(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
+    """The dotted names of what ``settings`` change in what the run of the folder computes."""
+    stored = folder.record()
+    same = stored.settings_hash == settings_hash(settings)
+    return [] if same else differences(_decisive(stored.settings), _decisive(settings))
+
+
+def _at(settings: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        settings = (settings or {}).get(part)  # type: ignore[assignment]
+    return settings
+
+
+def refuse_other_run(path: str | Path, settings: Mapping[str, Any], extended: Sequence[str] = ()) -> RunFolder:
+    """The folder, nothing in it changed; what is named in ``extended`` may differ. Raises what ``open_run`` raises."""
     folder = RunFolder(Path(path))
     if folder.run_json.exists():
         if folder.begun:
-            _same_configuration(folder, settings)
+            _same_configuration(folder, settings, extended)
     elif folder.path.is_file() or (folder.path.is_dir() and any(_visible(folder.path))):
         raise InputError(f"{path}: is not empty and holds no run of ours; choose another folder")
     return folder
@@ -180,11 +217,8 @@ def finish_run(folder: RunFolder, **facts: Any) -> None:
     update_run(folder, finished=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
 
 
-def _same_configuration(folder: RunFolder, settings: Mapping[str, Any]) -> None:
-    stored = folder.record()
-    if stored.settings_hash == settings_hash(settings):
-        return
-    changed = differences(_decisive(stored.settings), _decisive(settings))
+def _same_configuration(folder: RunFolder, settings: Mapping[str, Any], extended: Sequence[str]) -> None:
+    changed = [name for name in changed_settings(folder, settings) if name not in extended]
     if not changed:
         return
     named = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")

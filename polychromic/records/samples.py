@@ -87,6 +87,7 @@ class SampleRow:
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    thought: str = ""
 
 
 def sample_rows(stored: StoredSet) -> list[SampleRow]:
@@ -107,6 +108,7 @@ def sample_rows(stored: StoredSet) -> list[SampleRow]:
             token_ids=completion.token_ids,
             finished=completion.finished,
             logprob=completion.logprob,
+            thought=completion.thought,
         )
         for index, completion in zip(stored.indices, stored.samples.completions, strict=True)
     ]
@@ -135,7 +137,7 @@ def read_sets(path: str | Path) -> list[StoredSet]:
             group = groups.setdefault(key, _Group(prompt, row.decoding, row.source))
             wording[row.prompt_id] = content
             ids = tuple(map(tokens.setdefault, row.token_ids, row.token_ids))
-            completion = Completion(row.text, ids, row.finished, row.logprob)
+            completion = Completion(row.text, ids, row.finished, row.logprob, row.thought)
             if group.source != row.source:
                 raise ValueError("the samples of this prompt were drawn by two engines, or from two bases")
             if group.drawn.setdefault(row.sample_index, (completion, row.seed))[1] != row.seed:

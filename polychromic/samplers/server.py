@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.core.thoughts import split_thought
 from polychromic.policy.served import MOST_TEXT, Client, Connection, GarbageAnswerError, RefusedError, chat_text
 
 SEED_RANGE = 2**31
@@ -47,6 +48,8 @@ class Server:
     api_key_env: str = "POLYCHROMIC_SERVER_KEY"
     schema: dict[str, Any] | None = None
     logprobs: Literal["none", "sum"] = "none"
+
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
 
     def __post_init__(self) -> None:
         if self.parallel is not None and self.parallel < 1:
@@ -265,7 +268,8 @@ class _Session:
         if not isinstance(text, str) or len(text) > MOST_TEXT:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
         tokens = tuple(getattr(choice, "token_ids", None) or ())
-        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
+        thought, text = split_thought(text)
+        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding), thought)
 
 
 def _counted(answer: Any) -> int | None:

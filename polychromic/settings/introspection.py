@@ -22,6 +22,7 @@ BORROWED = {
         ("transformers.training_args", "TrainingArguments"),
         ("trl.trainer.base_config", "_BaseConfig"),
         ("trl.trainer.sft_config", "SFTConfig"),
+        ("polychromic.settings.schema", "SavingSection"),
     ),
     "lora": (
         ("peft.config", "PeftConfigMixin"),

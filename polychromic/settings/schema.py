@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from polychromic.settings.section import Kind as Kind
 from polychromic.settings.section import Section as Section
@@ -43,6 +43,15 @@ class ModelSection(Section):
     """transformers' name for it"""
     trust_remote_code: bool = False
     """runs code that comes with the model; needs a pinned revision"""
+    format: Literal["chat", "plain"] | None = Field(
+        default=None,
+        description="of prompts that are plain text: chat makes each a user's turn, plain lets the model continue it; "
+        "asked for where the model has a chat template",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the chat template's options, such as {enable_thinking: false}, for training and evaluation",
+    )
 
 
 class HarvestSection(Section):
@@ -227,6 +236,13 @@ class PolychromicSection(Section):
     """how lambda moves"""
 
 
+class SavingSection(Section):
+    """What ``training`` has beside TRL's names."""
+
+    save_minutes: float | None = Field(default=5.0, gt=0.0)
+    """a checkpoint at least this often, besides those of save_steps; null: those alone"""
+
+
 class EvaluationSection(Section):
     """How the evaluator samples and what it measures."""
 
@@ -306,3 +322,11 @@ class Settings(Section):
     evaluation: EvaluationSection = EvaluationSection()
     tracking: TrackingSection = TrackingSection()
     health: HealthSection = HealthSection()
+
+    @field_validator("training")
+    @classmethod
+    def _saving(cls, training: dict[str, Any]) -> dict[str, Any]:
+        minutes = training.get("save_minutes")
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"save_minutes must be above 0 or null, got {minutes}")
+        return training

@@ -177,7 +177,7 @@ def _holes(folder: Path, task: Any) -> dict[str, int]:
 def _model(experiment: CodeExperiment) -> NamedModel:
     if experiment.adapter:
         return named_model(experiment.name, experiment.adapter)
-    return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served"))
+    return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served", format="plain"))
 
 
 def _engine(experiment: CodeExperiment, how: Strategy) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def prepared(settings: Settings) -> Harvest:
     from polychromic.embedding.encoder import load_encoder
 
     refuse_unsound_credit(settings, judged=is_judged(settings.data))
-    data = load_data(settings.data)
+    data = load_data(settings.data, settings.model)
     wanted = needs_encoder(settings.polychromic.reward) and settings.evaluation.encoder != NO_ENCODER
     return Harvest(settings, data, load_encoder(settings.evaluation.encoder) if wanted else None)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
 import inspect
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,12 +40,18 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _packages(settings: Settings) -> Iterator[Finding]:
     """The packages of extras that training, the kinds and the quantisation import."""
-    wanted = {*TRAINING, *_imported(settings)} | ({"bitsandbytes"} if settings.quantization else set())
+    wanted = packages_of(settings)
     missing = sorted(name for name in wanted if importlib.util.find_spec(name) is None)
     for name in missing:
         yield Finding("needs package", Level.MISSING, f"no {name}", str(absent(name)))
     if not missing:
         yield Finding("needs packages", Level.READY, f"all {len(wanted)} are installed")
+
+
+def packages_of(settings: Settings) -> set[str]:
+    """The packages, by the names that they are imported by, which are no part of the plain installation."""
+    encoder = {"sentence_transformers"} if settings.evaluation.encoder != "none" else set()
+    return {*TRAINING, *_imported(settings), *encoder} | ({"bitsandbytes"} if settings.quantization else set())
 
 
 def _kinds(settings: Settings) -> Iterator[Any]:
@@ -55,22 +60,16 @@ def _kinds(settings: Settings) -> Iterator[Any]:
 
 
 def _imported(settings: Settings) -> set[str]:
-    """What the files of the configuration's kinds, and ours that they import, import of the extras' packages."""
+    """The extras' packages that the files of the configuration's kinds import, or that a kind names in ``packages``."""
     found = set()
     for kind in _kinds(settings):
-        named = _modules(inspect.getmodule(kind) or inspect.getmodule(type(kind)))
-        for name in list(named):
-            if name.startswith("polychromic.") and importlib.util.find_spec(name) is not None:
-                named |= _modules(importlib.import_module(name))
-        found |= {top for name in named if brought_by_an_extra(top := name.partition(".")[0])}
+        module = inspect.getmodule(kind) or inspect.getmodule(type(kind))
+        nodes = list(ast.walk(ast.parse(inspect.getsource(module)))) if module is not None else []
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+        tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"polychromic"}
+        found |= {name for name in tops if brought_by_an_extra(name)} | set(getattr(kind, "packages", ()))
     return found
-
-
-def _modules(module: ModuleType | None) -> set[str]:
-    """The modules that a module's source imports, anywhere in it."""
-    nodes = list(ast.walk(ast.parse(inspect.getsource(module)))) if module is not None else []
-    found = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return found | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def _data(settings: Settings) -> Iterator[Finding]:

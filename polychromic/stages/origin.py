@@ -33,30 +33,28 @@ def origin(settings: Settings, data: Data) -> dict[str, str]:
     return found | base_facts(settings.model)
 
 
-def hold_origin(folder: RunFolder, now: Mapping[str, str]) -> None:
-    """Writes into ``run.json`` what the run is made of; a run that has begun must have begun with just that.
+def refuse_other_origin(folder: RunFolder, settings: Settings, data: Data) -> dict[str, str]:
+    """``origin``, and what else ``run.json`` knows of a run that has begun, which must have begun with just that.
 
     Raises:
         InputError: it began with something else; the first is named.
     """
-    held = folder.record().made_of
-    if folder.begun:
-        _refuse_other(folder, now)
-    update_run(folder, made_of={**now, **held} if folder.begun else {**held, **now})
+    now = origin(settings, data)
+    if not folder.begun:
+        return now
+    _refuse_other(folder, now)
+    return {**now, **folder.record().made_of}
 
 
-def hold_base(folder: RunFolder, settings: Settings) -> None:
-    """``hold_origin`` of the base and its tokenizer alone."""
-    now = base_facts(settings.model)
-    hold_origin(folder, {**folder.record().made_of, **now})
+def note_base(folder: RunFolder, settings: Settings) -> None:
+    """Adds base and tokenizer to ``run.json``, where they were not known before the base was loaded."""
+    update_run(folder, made_of={**base_facts(settings.model), **folder.record().made_of})
 
 
 def refuse_edited(folder: RunFolder, settings: Settings) -> None:
     """Raises InputError when a finished run was made of other data, or of another base, than there are now."""
-    if not folder.finished:
-        return
     try:
-        now = origin(settings, load_data(settings.data))
+        now = origin(settings, load_data(settings.data, settings.model))
     except MissingResourceError as error:
         warnings.warn(f"{folder.path}: what the run was made of is not to be had: {error}", stacklevel=2)
         return

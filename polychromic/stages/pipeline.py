@@ -139,14 +139,19 @@ def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Mani
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    precision = one_precision(evaluation.models)
-    return ({"quantization": dict(precision)} if precision else {}) | {
-        "base": one_base(evaluation.models).name_or_path,
-        "task": section.task,
-        "split": section.split,
-        "max_new_tokens": section.max_new_tokens,
-        "seed": evaluation.seed,
-    }
+    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
+    return (
+        ({"format": base.format} if base.format else {})
+        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
+        | ({"quantization": dict(precision)} if precision else {})
+        | {
+            "base": base.name_or_path,
+            "task": section.task,
+            "split": section.split,
+            "max_new_tokens": section.max_new_tokens,
+            "seed": evaluation.seed,
+        }
+    )
 
 
 @dataclass(slots=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Progress, Sampler, Sourced, drawn, silent
 from polychromic.core.seeds import child_seed
+from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
 from polychromic.records.artefacts import signature
 from polychromic.records.evaluation import Folder, opened
@@ -82,7 +85,7 @@ def run(
         InputError: the models have different bases, another process writes the file, or what it holds of a model was
             drawn by another engine, from another base or otherwise.
     """
-    folder = opened(folder)
+    folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
     with joined(PATIENCE, use_cpu=False) as ranks, SharedLog(folder.samples, ranks) as log:
         engines, held = _Engines(models, plan), folder.sets()
         engines.refuse_mixing(folder.samples, held)
@@ -101,11 +104,13 @@ def run(
                 engines.load(folder.path)
                 engines.refuse_mixing(folder.samples, held)
             meter, done = costs.Meter(), before[place]
-            for sets in _draw(engines, part, plan.seed):
-                costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
-                log.append(row for stored in sets for row in sample_rows(stored))
-                done += sum(len(stored.indices) for stored in sets)
-                progress("sample", done, total)
+            with engines.finishing() as stop:
+                for sets in _draw(engines, part, plan.seed):
+                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+                    log.append(row for stored in sets for row in sample_rows(stored))
+                    done += sum(len(stored.indices) for stored in sets)
+                    progress("sample", done, total)
+                    stop.check(f"{done} of {total} samples are kept")
     return folder.samples
 
 
@@ -126,7 +131,7 @@ class Forecast:
 
 def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: SamplePlan, folder: Folder) -> Forecast:
     """The forecast of ``run`` with the same arguments; nothing is loaded or drawn."""
-    folder = opened(folder)
+    folder, prompts = opened(folder), as_asked(models, prompts, plan.section)
     missing = sum(piece.samples for piece in _missing(models, prompts, plan, folder.sets()))
     total = len(models) * len(prompts) * plan.section.n * len(plan.section.temperatures)
     taken = [row for row in costs.read_costs(folder.path) if row.stage == "sample"]
@@ -134,6 +139,24 @@ def forecast(models: Sequence[NamedModel], prompts: Sequence[Prompt], plan: Samp
     seconds = sum(row.seconds for row in taken) / timed * missing if timed else None
     kind, _ = catalog.split(engine_of(plan.section, models))
     return Forecast(total, missing, missing * plan.section.max_new_tokens, seconds, kind)
+
+
+def as_asked(models: Sequence[NamedModel], prompts: Sequence[Prompt], section: EvaluationSection) -> Sequence[Prompt]:
+    """The prompts in the form that the models were trained with, or that was chosen for them.
+
+    A server renders conversations by itself, so that there nothing is to choose for plain text.
+
+    Raises:
+        InputError: prompts are plain text, the model has a chat template, and nobody has chosen.
+        MissingResourceError: the tokenizer is not to be had.
+    """
+    base, (kind, _) = one_base(models), catalog.split(section.engine)
+    plain = any(isinstance(prompt.content, str) for prompt in prompts)
+    if plain and base.format is None and kind in ("transformers", "vllm", "auto"):
+        from polychromic.policy.load import load_tokenizer
+
+        refuse_unchosen(load_tokenizer(resolve(base)), prompts, None)
+    return in_format(prompts, base.format)
 
 
 def engine_of(section: EvaluationSection, models: Sequence[NamedModel] = ()) -> Any:
@@ -219,7 +242,8 @@ class _Engines:
             sampler = replace(sampler, served_model=self._own["model"])  # type: ignore[type-var]
         if self.kind == "vllm":
             adapter = "" if model.adapter is None else str(model.adapter)
-            sampler = replace(sampler, model_path=resolve(model.base).name_or_path, adapter=adapter)  # type: ignore[type-var]
+            where = {"model_path": resolve(model.base).name_or_path, "adapter": adapter}
+            sampler = replace(sampler, **where, tokenizer=self._tokenizer())  # type: ignore[type-var]
         return sampler
 
     @property
@@ -231,6 +255,10 @@ class _Engines:
     def at_once(self) -> int | None:
         """Samples that are asked for together; None leaves that to an engine with a queue of its own."""
         return None if self.kind in ("vllm", "server") else self.section.batch_size
+
+    def finishing(self) -> AbstractContextManager[stopping.Stop]:
+        """Within it a signal waits for the part being drawn, where parts are small: vLLM draws all of it at once."""
+        return stopping.listening() if self.kind == "vllm" else stopping.finishing("this part of the samples")
 
     def load(self, folder: str | Path) -> None:
         """Loads the models, where that is ours to do, and writes to the folder's account what it took.
@@ -297,6 +325,12 @@ class _Engines:
                 "engine vllm: the adapters were trained on a quantised base, which this engine would not draw from; "
                 "take engine transformers, or evaluate what `polychromic merge` makes of them"
             )
+
+    def _tokenizer(self) -> Any:
+        from polychromic.policy.load import load_tokenizer, tokenizer_of_runs
+
+        runs = {model.name: model.adapter for model in self.models if model.adapter is not None}
+        return tokenizer_of_runs(runs) or load_tokenizer(resolve(one_base(self.models)))
 
     def _sized(self) -> dict[str, Any]:
         kind, options = catalog.split(self.entry)

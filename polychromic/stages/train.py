@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.spending import refuse_overspent
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
@@ -24,7 +25,15 @@ from polychromic.objective.soundness import (
     refuse_few_demonstrations,
     refuse_unsound,
 )
-from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.artefacts import (
+    RunFolder,
+    begin_part,
+    extend_run,
+    finish_run,
+    open_run,
+    refuse_other_run,
+    update_run,
+)
 from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
@@ -34,15 +43,15 @@ from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import row_lengths
+from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
+from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
-from polychromic.stages.origin import hold_base, hold_origin, origin, refuse_edited
+from polychromic.stages.origin import note_base, refuse_edited, refuse_other_origin
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-SAVE_STEPS = 200
-KEPT_CHECKPOINTS = 3
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -63,10 +72,13 @@ class _Run:
     ranks: Ranks
 
 
-def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
+def run(
+    settings: Settings, folder: str | Path | None = None, progress: Progress = silent, extended: Sequence[str] = ()
+) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 
-    A finished run is left; one that broke off continues from its newest whole checkpoint, if its data are the same.
+    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint. By the settings
+    named in ``extended`` the run goes on whatever they were before; the learning rate's schedule is then the new one.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
@@ -75,7 +87,7 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
-        StoppedError: the run was asked to stop and saved a checkpoint.
+        StoppedError: the run was asked to stop (``core.stopping``) and saved a checkpoint.
         BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
     experiment = settings.experiment
@@ -85,23 +97,23 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     with joined(seconds, bool(settings.training.get("use_cpu"))) as ranks, ExitStack() as held:
         run_folder = RunFolder(path)
         if ranks.first:
-            refuse_other_run(path, identity(settings))
+            refuse_other_run(path, identity(settings), extensible(extended))
+        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        if done:
             refuse_edited(run_folder, settings)
-        if ranks.told(run_folder.finished):
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
-        data = load_data(settings.data)
+        data = load_data(settings.data, settings.model)
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            open_run(path, identity(settings), {"experiment": experiment.seed})
-            hold_origin(run_folder, origin(settings, data))
-            write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
-            if data.read is not None:
-                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
+            made_of = refuse_other_origin(run_folder, settings, data)
+            if changed:
+                extend_run(run_folder, identity(settings))
+            _open(run_folder, settings, data, made_of)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -111,6 +123,13 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
+
+
+def _open(folder: RunFolder, settings: Settings, data: Data, made_of: Mapping[str, str]) -> None:
+    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
+    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
+    read = {} if data.read is None else {"data": {"forms": data.read.forms, "sources": data.read.sources}}
+    update_run(folder, made_of=made_of, **read)
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -190,8 +209,7 @@ def _target_tokens(settings: Settings, data: Data) -> float:
     """About how many target tokens a demonstration has, its end token included."""
     from polychromic.policy.load import load_tokenizer
 
-    model = resolve(settings.model)
-    tokenizer = load_tokenizer(model.name_or_path, model.revision)
+    tokenizer = load_tokenizer(resolve(settings.model))
     texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
     return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
@@ -200,51 +218,66 @@ def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
-    from polychromic.training.agreement import RanksAgree, checkpoint_of_all
-    from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
+    from polychromic.training.agreement import checkpoint_of_all
+    from polychromic.training.checkpoints import sweep
+    from polychromic.training.faults import refuse_bad_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
+    if ranks.first:
+        sweep(folder.checkpoints)
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
-    if run.ranks.first:
-        hold_base(folder, settings)  # one of the hub is known from here on
-    signals = StopOnSignal()
+    if ranks.first:
+        note_base(folder, settings)  # one of the hub is known from here on
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(run, progress, trainer)
-    trainer.health.speaks = ranks.first
-    said, rows_cut = row_lengths.sentence(data.rows, policy.tokenizer, trainer.args.max_length)
+    with stopping.finishing("this step") as stop:
+        seconds = _steps(run, trainer, (stop, progress), checkpoint)
+        if ranks.any_of([stop.heard])[0] and trainer.state.global_step < trainer.state.max_steps:
+            if ranks.first:
+                update_run(folder, seconds=seconds)
+            stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
+        refuse_bad_weights(trainer.model)
+        if not ranks.first:
+            return
+        _save(trainer, policy.tokenizer, folder)
+        finish_run(
+            folder,
+            steps=trainer.state.global_step,
+            examples=len(data.examples),
+            rows_left_out=data.skipped,
+            seconds=seconds,
+            resumed_from=checkpoint.name if checkpoint else None,
+            ranks=ranks.count,
+        )
+
+
+def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkpoint: Path | None) -> float:
+    """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
+    from polychromic.training.agreement import RanksAgree
+    from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.tracking import MetricsFile
+
+    stop, progress = told
+    numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
+    watchers = [numbers, *_watchers(run, progress, trainer)]
+    trainer.health.speaks = run.ranks.first
+    said, rows_cut = row_lengths.sentence(run.data.rows, trainer.processing_class, trainer.args.max_length)
     if said:
         trainer.health.found("rows cut", said, 0, rows_cut)
-    for callback in (signals, *watchers):
+    for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
-    if ranks.count > 1:
-        trainer.add_callback(RanksAgree(ranks))
-    began = time.time()
+    if run.ranks.count > 1:
+        trainer.add_callback(RanksAgree(run.ranks))
     with ExitStack() as stack:
-        stack.enter_context(signals.listening())
         stack.callback(trainer.health.store)
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if ranks.any_of([signals.stopped])[0] and trainer.state.global_step < trainer.state.max_steps:
-        raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
-    refuse_bad_weights(trainer.model)
-    if not ranks.first:
-        return
-    _save(trainer, policy.tokenizer, folder)
-    finish_run(
-        folder,
-        steps=trainer.state.global_step,
-        examples=len(data.examples),
-        rows_left_out=data.skipped,
-        seconds=round(time.time() - began, 1),
-        resumed_from=checkpoint.name if checkpoint else None,
-        ranks=ranks.count,
-    )
+    return numbers.seconds
 
 
 def _trainer(run: _Run, policy: Any) -> Any:
@@ -258,7 +291,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
     disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
-        args=_arguments(settings, run.folder),
+        args=sft_arguments(settings, run.folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
@@ -271,46 +304,13 @@ def _trainer(run: _Run, policy: Any) -> Any:
     )
 
 
-def _arguments(settings: Settings, folder: RunFolder) -> Any:
-    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
-    import torch
-
-    from polychromic.training.trainer import SFTConfig
-
-    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
-    chosen: dict[str, Any] = {
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "use_cpu": not gpu,
-        "gradient_checkpointing": gpu,
-        "save_steps": SAVE_STEPS,
-        "save_total_limit": KEPT_CHECKPOINTS,
-        "completion_only_loss": settings.data.completion_only_loss,
-        "dataloader_pin_memory": gpu,
-        "ddp_find_unused_parameters": False,
-    }
-    if settings.data.eval_file is not None:
-        chosen["eval_strategy"] = "epoch"
-    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
-        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
-    owned = {
-        "output_dir": str(folder.checkpoints),
-        "run_name": settings.experiment.name,
-        "seed": settings.experiment.seed,
-        "data_seed": settings.experiment.seed,
-        "report_to": [],
-        "disable_tqdm": True,
-        "logging_nan_inf_filter": False,
-    }
-    return SFTConfig(**{**chosen, **settings.training, **owned})
-
-
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
-    from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
+    from polychromic.training.tracking import ProgressReport, WandbRun
     from polychromic.training.watchdog import Watchdog
 
     settings, folder = run.settings, run.folder
@@ -320,7 +320,6 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     found = [
         FiniteSteps(trainer.health),
         Watchdog(trainer.health),
-        MetricsFile(folder.metrics),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
         Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),

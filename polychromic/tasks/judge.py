@@ -65,6 +65,7 @@ class Judge(Rows):
     state: _State = field(init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "judge"
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
 
     def __post_init__(self) -> None:
         for option in ("rubric", "served_model"):

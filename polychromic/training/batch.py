@@ -19,7 +19,8 @@ from torch import Tensor
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Message, Prompt
 from polychromic.core.seeds import child_seed
-from polychromic.policy.render import answer_opening, prompt_ids
+from polychromic.policy.chat import answer_opening
+from polychromic.policy.render import prompt_ids
 
 IGNORED = -100
 Tokens = tuple[int, ...]

@@ -30,7 +30,7 @@ from polychromic.objective.soundness import (
     refuse_few_demonstrations,
     refuse_unsound,
 )
-from polychromic.policy.generate import Generation
+from polychromic.policy.generate import Generation, StopTokens
 from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
@@ -44,6 +44,10 @@ THRESHOLD_ROWS = 256
 """Demonstrations the likelihood gate's threshold is made from."""
 CALIBRATION_ROWS = 4096
 """Demonstrations whose sets tell what the policy's sets are pulled towards."""
+LOOKED_AT_ROWS = 4096
+"""Demonstrations whose prompts and ends are looked at before the first step."""
+LOST_PROMPTS = 0.05
+"""The share of demonstrations whose prompts may be none of the task's, so that nobody can judge their samples."""
 KEYWORDS = ("reward", "gate", "task", "embedder", "prompts", "health")
 """What ``PolychromicTrainer`` takes beside the section and TRL's arguments."""
 
@@ -105,9 +109,44 @@ def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
     remembering = CachedEmbedder(embedder) if embedder is not None else None
     tokenizer, index = trainer.processing_class, ingredients.index(trainer)
     objective = build_objective(replace(ingredients, embedder=remembering), trainer, index)
-    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+    shown = list(demonstrations_of(islice(trainer.train_dataset, LOOKED_AT_ROWS), index))
+    if ingredients.task is not None:
+        refuse_lost_prompts(shown, index)
+    targets = [target for _, target in shown]
+    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer, targets)
+    warn_endless(targets, stop_tokens)
     embeds = remembering if needs_encoder(section.reward) else None
     return DiversityTerm(section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
+
+
+def refuse_lost_prompts(shown: Sequence[tuple[Tokens, Tokens]], index: PromptIndex) -> None:
+    """Warns of demonstrations whose prompts are none of those that are known: nothing can judge their samples.
+
+    Raises:
+        InputError: they are more than ``LOST_PROMPTS`` of all.
+    """
+    lost = sum(prompt not in index.known for prompt, _ in shown) if index.known else 0
+    if not lost:
+        return
+    said = (
+        f"{lost} of {len(shown)} demonstrations have a prompt that is none of the task's, token for token (a prompt's "
+        "end may merge with the answer's first letters), so their samples cannot be judged"
+    )
+    if lost > LOST_PROMPTS * len(shown):
+        raise InputError(f"{said}; `polychromic data show` shows where they part")
+    warnings.warn(said, UserWarning, stacklevel=3)
+
+
+def warn_endless(targets: Sequence[Tokens], stop_tokens: StopTokens) -> None:
+    """Warns when most demonstrations hold no token that would end a sample: samples will run to their limit too."""
+    endless = sum(not set(target) & set(stop_tokens.eos) for target in targets)
+    if endless > len(targets) / 2:
+        warnings.warn(
+            f"{endless} of {len(targets)} demonstrations hold no end token, so samples will not end either; a chat "
+            "template should end an answer with one (or training.max_length cuts them off)",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
@@ -136,7 +175,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
         shown[prompt].append(Generation(target[:end], end is not None, 0.0))
     refuse_few_demonstrations(term.section, max(map(len, shown.values()), default=0))
     return [
-        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
+        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws, prompt), Decoding())
         for prompt, draws in shown.items()
         if len(draws) >= least
     ]

@@ -1,30 +1,19 @@
-"""What a run does when things go wrong: numbers that are none, a machine that is taken away, a second process."""
+"""What a run does when its numbers are none."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from polychromic.core.errors import NumericalError, PolychromicError
+from polychromic.core.errors import NumericalError
 from polychromic.training.health import Health
 
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
-
-
-class StoppedError(PolychromicError):
-    """The run was asked to stop and did, after saving a checkpoint; the same command continues it."""
-
-    exit_code = 143
 
 
 class FiniteSteps(TrainerCallback):  # type: ignore[misc]
@@ -84,33 +73,3 @@ def refuse_bad_weights(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
             raise NumericalError(f"{name}: the trained weights are not numbers; nothing was saved")
-
-
-class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On SIGTERM the run saves a checkpoint at the end of its step and stops; a second SIGTERM stops it at once."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within it the signal is heard; in threads other than the main one nothing is changed."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGTERM, self._hear)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped:
-            raise StoppedError("stopped at once by a second SIGTERM; the last checkpoint is intact")
-        self.stopped = True
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Asks the trainer to save and stop, once the signal was heard."""
-        if self.stopped:
-            control.should_save = True
-            control.should_training_stop = True

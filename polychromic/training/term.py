@@ -156,6 +156,7 @@ class DiversityTerm:
                 "polychromic/entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
                 "polychromic/seconds_sampling": ended - began,
                 "polychromic/seconds_judging": time.perf_counter() - ended,
+                "polychromic/frac_thought": sum(bool(one.thought) for one in drawn) / max(1, len(drawn)),
             }
         )
         self.latest = step, Rollouts(prompts, sets, verdicts, found)
@@ -236,7 +237,10 @@ class DiversityTerm:
         groups = generate(model, prompts, GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed))
         return [
             SampleSet(
-                self.index.prompt_of(tokens, self.tokenizer), completions(self.tokenizer, draws), decoding, "policy"
+                self.index.prompt_of(tokens, self.tokenizer),
+                completions(self.tokenizer, draws, tokens),
+                decoding,
+                "policy",
             )
             for tokens, draws in zip(prompts, groups, strict=True)
         ]

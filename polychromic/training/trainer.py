@@ -31,11 +31,11 @@ from polychromic.training.build import (
     loss_on_demonstrations,
     share_of_window,
 )
-from polychromic.training.checkpoints import ObjectiveState
 from polychromic.training.demonstrations import Demonstrations
 from polychromic.training.health import Health
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
 from polychromic.training.optimizer_memory import OptimizerMemory
+from polychromic.training.resumption import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
 __all__ = ["PolychromicTrainer", "SFTConfig"]
@@ -70,10 +70,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.schedule = build_schedule(section, self, self.term)
         self.health = Health(ingredients.health, self.term)
         self.demonstrations = Demonstrations(self, self.health, self._names)
-        for callback in (self.health, OptimizerMemory(self.health)):
+        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
             self.add_callback(callback)
-        if self.term:
-            self.add_callback(ObjectiveState(self.term.objective, self.schedule))
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -180,4 +178,6 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
                 diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]
                 found["polychromic/combined_loss"] = logs["loss"] - diversity
             logs.update(found)
+        if "train_loss" in logs:  # of all parts of a run, where transformers takes the steps since it was resumed
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
         super().log(logs, start_time)

@@ -37,7 +37,7 @@ def raising(monkeypatch):
         (SettingsError("c.yaml:3: a.b: unknown\nkey"), 2, "polychromic: c.yaml:3: a.b: unknown key\n"),
         (InputError("x"), 2, "polychromic: x\n"),
         (EngineError("the server is down"), 1, "polychromic: the server is down\n"),
-        (KeyboardInterrupt(), 130, "polychromic: interrupted; finished results are kept"),
+        (KeyboardInterrupt(), 130, "polychromic: interrupted by SIGINT; finished results are kept"),
         (OSError(28, "No space left on device", "/v/x"), 1, "polychromic: no space left on device: /v/x\n"),
         (ZeroDivisionError("division\nby zero"), 1, "unexpected ZeroDivisionError: division by zero (--debug shows"),
     ],

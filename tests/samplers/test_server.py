@@ -90,11 +90,19 @@ def test_text_finish_and_logprobs_are_read(scripted_server):
     assert found.completions[0].logprob == -1.5
 
 
-def test_a_thought_kept_apart_is_put_back(scripted_server):
+@pytest.mark.parametrize(
+    ("answer", "thought", "text"),
+    [
+        (chat("x = 1", reasoning_content="hm"), "hm", "x = 1"),
+        (chat("<think>hm</think>\nx = 1"), "hm", "x = 1"),
+        (chat(None, reasoning_content="hm"), "hm", ""),
+    ],
+)
+def test_a_thought_stands_apart_from_the_answer(scripted_server, answer, thought, text):
     url, script = scripted_server
-    script.answers = [(200, chat("x = 1", reasoning_content="hm"))]
+    script.answers = [(200, answer)]
     (found,) = engine(url).sample([CHAT], 1, SHORT, 0)
-    assert found.texts == ("<think>\nhm\n</think>\nx = 1",)
+    assert [(one.thought, one.text) for one in found.completions] == [(thought, text)]
 
 
 @pytest.mark.parametrize(

@@ -367,9 +367,8 @@ def test_demonstrations_of_another_task_are_refused(make_trainer, task):
         def prompts(self, split):
             return [Prompt("x", "x=")]
 
-    trainer = make_trainer(own={"task": Elsewhere()})
-    with pytest.raises(InputError, match="no prompt of this step belongs to the task"):
-        trainer.train()
+    with pytest.raises(InputError, match=r"40 of 40 demonstrations have a prompt that is none of the task's"):
+        make_trainer(own={"task": Elsewhere()})
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):
@@ -391,10 +390,12 @@ def test_conversations(make_trainer, first_gradients, tiny_tokenizer_factory):
         }
         for d in range(8)
     ]
-    trainer = make_trainer(
-        rows=rows, section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"}
-    )
-    trainer.term.task = None
+    with pytest.warns(UserWarning, match="8 of 8 demonstrations hold no end token"):
+        trainer = make_trainer(
+            rows=rows,
+            section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"},
+            own={"task": None},
+        )
     _, drawn = first_gradients(trainer)
     tokenizer = tiny_tokenizer_factory()
     allowed = {tuple(tokenizer(f"u:{d}+1\na:")["input_ids"]) for d in range(8)}
@@ -413,8 +414,8 @@ def test_prompts_that_leave_no_room_are_left_out(make_trainer, first_gradients):
         rows=rows,
         per_device_train_batch_size=8,
         section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"},
+        own={"task": None},
     )
-    trainer.term.task = None
     _, drawn = first_gradients(trainer)
     assert {len(prompt) for prompt in drawn.prompts} == {3}
 
