@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -98,7 +98,7 @@ def run(
         run_folder = RunFolder(path)
         if ranks.first:
             refuse_other_run(path, identity(settings), extensible(extended))
-        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        _, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
         if done:
             refuse_edited(run_folder, settings)
             return run_folder
@@ -110,10 +110,7 @@ def run(
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            made_of = refuse_other_origin(run_folder, settings, data)
-            if changed:
-                extend_run(run_folder, identity(settings))
-            _open(run_folder, settings, data, made_of)
+            _open(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -125,7 +122,11 @@ def run(
     return run_folder
 
 
-def _open(folder: RunFolder, settings: Settings, data: Data, made_of: Mapping[str, str]) -> None:
+def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
+    made_of = refuse_other_origin(folder, settings, data)
+    changed, _ = changes(folder, settings)
+    if changed:
+        extend_run(folder, identity(settings))
     open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
     write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
     read = {} if data.read is None else {"data": {"forms": data.read.forms, "sources": data.read.sources}}

@@ -33,7 +33,7 @@ def rows(count, answer="5"):
 def settings_of(root, **sections):
     values = {
         "experiment": {"name": "run", "output_root": str(root)},
-        "model": {"name_or_path": str(root / "base"), "dtype": "float32"},
+        "model": {"name_or_path": str(root / "base"), "dtype": "float32", "format": "plain"},
         "data": {
             "train_file": str(root / "rows.jsonl"),
             "eval_file": str(root / "held.jsonl"),
