@@ -32,7 +32,14 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (
+    ("tracking",),
+    ("health",),
+    ("experiment", "notes"),
+    ("experiment", "group"),
+    ("experiment", "output_root"),
+    ("experiment", "license"),
+)
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 

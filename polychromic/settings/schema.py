@@ -28,6 +28,8 @@ class ExperimentSection(Section):
     """of training and sampling"""
     notes: str = ""
     """kept in run.json"""
+    license: str | None = None
+    """of the trained weights, for the model card, such as apache-2.0"""
 
 
 class ModelSection(Section):

@@ -40,6 +40,7 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "seed": settings.experiment.seed,
         "data_seed": settings.experiment.seed,
         "report_to": [],
+        "push_to_hub": False,
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
