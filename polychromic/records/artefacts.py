@@ -114,6 +114,11 @@ class RunFolder:
         return self.path / "training_samples.jsonl"
 
     @property
+    def held_out_samples(self) -> Path:
+        """Some completions of held-out prompts at each evaluation, one row each."""
+        return self.path / "held_out_samples.jsonl"
+
+    @property
     def trainer_state(self) -> Path:
         """The trainer's own record, with the log history."""
         return self.path / "trainer_state.json"
@@ -265,7 +270,11 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
             section = section.get(parent, {})
         section.pop(last, None)
     if "evaluation" in kept:
+        watched = kept["evaluation"].get("during_training") or {}
+        chooses = watched.get("prompts") and kept.get("training", {}).get("metric_for_best_model")
         kept["evaluation"] = {"encoder": kept["evaluation"].get("encoder")}
+        if chooses:  # else it only looks
+            kept["evaluation"]["during_training"] = watched
     return dict(kept)
 
 
