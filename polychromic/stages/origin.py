@@ -10,11 +10,14 @@ from polychromic.core.digests import text_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Example
 from polychromic.core.protocols import Grounded
-from polychromic.records.artefacts import RunFolder, signature, update_run
+from polychromic.records.artefacts import RunFolder, extend_run, open_run, signature, update_run
+from polychromic.records.jsonl import write_bytes
 from polychromic.records.samples import content_out
 from polychromic.settings.content import code_digest, options
+from polychromic.settings.load import identity, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, load_data
+from polychromic.stages.extension import changes
 from polychromic.stages.identity import base_facts
 
 CODE = "judge's code"
@@ -33,17 +36,23 @@ def origin(settings: Settings, data: Data) -> dict[str, str]:
     return found | base_facts(settings.model)
 
 
-def refuse_other_origin(folder: RunFolder, settings: Settings, data: Data) -> dict[str, str]:
-    """``origin``, and what else ``run.json`` knows of a run that has begun, which must have begun with just that.
+def begin(folder: RunFolder, settings: Settings, data: Data) -> None:
+    """Makes the run's folder, or takes it up again; ``run.json`` says what it is made of, as ``origin`` does.
 
     Raises:
-        InputError: it began with something else; the first is named.
+        InputError: the run has begun with something else; the first is named, and nothing is written.
     """
-    now = origin(settings, data)
-    if not folder.begun:
-        return now
-    _refuse_other(folder, now)
-    return {**now, **folder.record().made_of}
+    made_of = origin(settings, data)
+    if folder.begun:
+        _refuse_other(folder, made_of)
+        made_of |= folder.record().made_of
+    changed, _ = changes(folder, settings)
+    if changed:
+        extend_run(folder, identity(settings))
+    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
+    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
+    read = {} if data.read is None else {"data": {"forms": data.read.forms, "sources": data.read.sources}}
+    update_run(folder, made_of=made_of, **read)
 
 
 def note_base(folder: RunFolder, settings: Settings) -> None:

@@ -28,18 +28,16 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import (
     RunFolder,
     begin_part,
-    extend_run,
     finish_run,
-    open_run,
     refuse_other_run,
     update_run,
 )
 from polychromic.records.costs import timed
-from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.records.jsonl import read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
-from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
@@ -47,7 +45,7 @@ from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
-from polychromic.stages.origin import note_base, refuse_edited, refuse_other_origin
+from polychromic.stages.origin import begin, note_base, refuse_edited
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
@@ -110,7 +108,7 @@ def run(
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            _open(run_folder, settings, data)
+            begin(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -120,17 +118,6 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
-    made_of = refuse_other_origin(folder, settings, data)
-    changed, _ = changes(folder, settings)
-    if changed:
-        extend_run(folder, identity(settings))
-    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
-    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
-    read = {} if data.read is None else {"data": {"forms": data.read.forms, "sources": data.read.sources}}
-    update_run(folder, made_of=made_of, **read)
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
