@@ -40,6 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) --editable '.[dev]'
 	$(PIP) --no-deps xgrammar apache-tvm-ffi  # without its triton
+	$(PIP) --no-deps reasoning_gym  # without its pins
 	touch $(DEMO) $(STAMP)
 
 demo: $(DEMO)
