@@ -63,8 +63,10 @@ def _parsed(text: str, limit: int | None = None) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=65536)
 def _parsed_gold(text: str) -> tuple[Any, ...]:
-    """A column's own value, which stands alone where a completion would mark it."""
-    return _parsed(text) or _parsed(f"${text}$")
+    r"""A column's own value, which stands alone where a completion would mark it: bare, ``11\sqrt2`` is read as 11."""
+    marked = "$" in text or "\\boxed" in text
+    first, second = (text, f"${text}$") if marked else (f"${text}$", text)
+    return _parsed(first) or _parsed(second)
 
 
 def _equal(gold: tuple[Any, ...], given: tuple[Any, ...], limit: int | None) -> bool:

@@ -67,6 +67,13 @@ def test_what_was_cut_off_is_wrong():
         (r"$\boxed{7}$", "8", False),
         ("no idea", "8", False),
         (r"$\boxed{(1, 2]}$", "(1,2]", True),
+        (r"$\boxed{11\sqrt{2}}$", r"11\sqrt2", True),
+        (r"$\boxed{11}$", r"11\sqrt2", False),
+        (r"$\boxed{6-5i}$", "6 - 5i", True),
+        (r"$\boxed{5}$", "6 - 5i", False),
+        (r"$\boxed{3, 5, 7}$", "3, 5, 7", True),
+        (r"$\boxed{18.90}$", r"\$18.90", True),
+        (r"$\boxed{4}$", r"so $2+2$ is $\boxed{4}$", True),
     ],
 )
 def test_mathematics_is_judged_by_equivalence(text, gold, right):
