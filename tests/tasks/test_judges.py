@@ -80,6 +80,14 @@ def test_mathematics_is_judged_by_equivalence(text, gold, right):
     assert judge("math", text, {"answer": gold}).passed is right
 
 
+def test_a_repeated_question_is_no_answer_where_a_box_is_asked_for():
+    question, payload = r"What is $\frac{1}{3} + \frac{1}{6}$?", {"answer": r"\frac12"}
+    assert judge("math", question, payload).passed
+    boxed = {"kind": "math", "after": "boxed"}
+    assert judge(boxed, question, payload).status is Status.FAILED
+    assert judge(boxed, question + r" It is \boxed{\frac{3}{6}}.", payload).passed
+
+
 def test_equivalent_answers_are_one_and_another_thread_can_judge():
     texts = (r"$\boxed{\frac12}$", r"$\boxed{0.5}$", r"$\frac{2}{4}$")
     assert len({judge("math", text, {"answer": "1/2"}).answer for text in texts}) == 1
