@@ -86,6 +86,8 @@ def parse_models(text: str) -> list[NamedModel]:
 def named_model(name: str, where: str) -> NamedModel:
     """The model at ``where``; a run folder may be followed by ``*`` and the scale of its adapter.
 
+    ``RUN_FOLDER/checkpoint-100`` is the run after 100 steps, where that checkpoint was kept.
+
     Raises:
         InputError: the scale is no number in [0, 2], or there is no adapter that it could be the scale of.
         MissingResourceError: it is a run folder without an adapter.
@@ -93,9 +95,9 @@ def named_model(name: str, where: str) -> NamedModel:
     folder, star, factor = where.rpartition("*")
     if star and not Path(where).expanduser().exists():
         return _scaled(named_model(name, folder.strip()), factor.strip())
-    path = Path(where).expanduser()
+    path = _found(Path(where).expanduser())
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
-        base, precision = _base_of(path), RunFolder(path).record().settings.get("quantization")
+        base, precision = _base_of(path), _run_of(path).record().settings.get("quantization")
         return NamedModel(name, base, path, quantization=precision)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
@@ -213,11 +215,23 @@ def one_precision(models: Sequence[NamedModel]) -> Mapping[str, Any] | None:
     return (adapted[0].quantization or None) if adapted else None
 
 
+def _found(path: Path) -> Path:
+    """The path; a checkpoint of a run may be named without the folder in which checkpoints are."""
+    inside = RunFolder(path.parent).checkpoints / path.name
+    return inside if not path.exists() and inside.is_dir() else path
+
+
+def _run_of(path: Path) -> RunFolder:
+    """The run that an adapter's folder, or that of one of its checkpoints, belongs to."""
+    run = RunFolder(path.parent.parent)
+    return run if run.checkpoints == path.parent and run.run_json.is_file() else RunFolder(path)
+
+
 def _base_of(path: Path) -> ModelSection:
     folder = RunFolder(path)
     if not folder.adapter.is_file():
         raise MissingResourceError(f"{path}: the run has no adapter yet; finish it with `polychromic train`")
-    section = folder.record().settings.get("model")
+    section = _run_of(path).record().settings.get("model")
     if section:
         return ModelSection.model_validate(section)
     config = read_json(path / "adapter_config.json")
