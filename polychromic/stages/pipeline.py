@@ -294,11 +294,12 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
 def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> Path:
     from polychromic.stages import report
 
-    page = folder.path / "report.html"
+    page, routing = folder.path / "report.html", folder.path / "routing.json"
     trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
         "comparison": file_digest(folder.comparison),
+        **({"routing": file_digest(routing)} if routing.exists() else {}),
         "runs": runs,
         "price_per_hour": folder.record().price_per_hour,
         "price_per_million_tokens": folder.record().price_per_million_tokens,
