@@ -10,6 +10,7 @@ from pathlib import Path
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
 from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
+from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import AppendLog
@@ -79,7 +80,8 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
         today = task.prompts(split)
     except InputError:  # a judge whose rows come from elsewhere
         return found
-    return found | {prompt.id: prompt for prompt in today if found.get(prompt.id) == prompt}
+    forms = (*today, *in_format(today, "chat"))  # a plain prompt may have been asked as a user's turn
+    return found | {prompt.id: prompt for prompt in forms if found.get(prompt.id) == prompt}
 
 
 def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:

@@ -44,6 +44,11 @@ class Math(Rows):
                 return self.right(completion, _canonical(parsed, str(right)))
         return Verdict(Status.FAILED, f"answers {str(given[-1])[:80]!r}")
 
+    def gold(self, prompt: Prompt) -> str | None:
+        """The column's first right answer in a box."""
+        known = right_answers(column(prompt, self.column))
+        return None if not known or known[0] is None else f"$\\boxed{{{str(known[0]).strip('$')}}}$"
+
     def _limit(self) -> int | None:
         return self.seconds if threading.current_thread() is threading.main_thread() else None
 
