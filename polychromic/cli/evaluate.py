@@ -65,13 +65,13 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
     from polychromic.analysis.controls import Trust
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import in_form, parse_models
+    from polychromic.stages.models import in_form, parse_models, with_bases
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
-        named = in_form(parse_models(models), form_of(options))
+        named = with_bases(in_form(parse_models(models), form_of(options)))
         evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge))
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)

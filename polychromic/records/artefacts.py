@@ -32,7 +32,14 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (
+    ("tracking",),
+    ("health",),
+    ("experiment", "notes"),
+    ("experiment", "group"),
+    ("experiment", "output_root"),
+    ("experiment", "license"),
+)
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -103,6 +110,11 @@ class RunFolder:
     def training_samples(self) -> Path:
         """Some samples of diversity steps, one row each; only when ``tracking.log_samples`` asks."""
         return self.path / "training_samples.jsonl"
+
+    @property
+    def held_out_samples(self) -> Path:
+        """Some completions of held-out prompts at each evaluation, one row each."""
+        return self.path / "held_out_samples.jsonl"
 
     @property
     def trainer_state(self) -> Path:
@@ -256,7 +268,11 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
             section = section.get(parent, {})
         section.pop(last, None)
     if "evaluation" in kept:
+        watched = kept["evaluation"].get("during_training") or {}
+        chooses = watched.get("prompts") and kept.get("training", {}).get("metric_for_best_model")
         kept["evaluation"] = {"encoder": kept["evaluation"].get("encoder")}
+        if chooses:  # else it only looks
+            kept["evaluation"]["during_training"] = watched
     return dict(kept)
 
 

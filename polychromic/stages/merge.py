@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, NumericalError
-from polychromic.records.artefacts import versions
+from polychromic.records.artefacts import RunFolder, versions
 from polychromic.records.jsonl import write_json
+from polychromic.reporting.card import Shown, write_card
 from polychromic.stages.models import named_model, resolve
 
 
@@ -51,7 +53,18 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     }
     digest = file_digest(model.adapter / "adapter_model.safetensors")
     write_json(folder / "merge.json", facts | {"adapter_digest": digest, "dtype": str(stored).removeprefix("torch.")})
+    _open_to_read(folder)
+    if RunFolder(model.adapter).run_json.is_file():
+        write_card(model.adapter, None, Shown(folder, str(out), "merged"))
     return folder
+
+
+def _open_to_read(folder: Path) -> None:
+    """Gives the weights the rights that any new file has here: safetensors lets its owner alone read them."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o666 & ~mask)
 
 
 def _stored_dtype(model: object) -> object:

@@ -26,7 +26,7 @@ from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.identity import adapter_digest, checkers
-from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
     from polychromic.stages import sample
@@ -118,7 +118,6 @@ def _task(evaluation: Evaluation) -> Task:
 
 
 def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
-    resolve(one_base(evaluation.models))
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
@@ -137,13 +136,16 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
+    groups = by_base(evaluation.models)
+    bases = [one_base(several) for several in groups]
+    options = [base.chat_template_kwargs for base in bases]
+    precisions = [dict(one_precision(several) or {}) for several in groups]
     return (
-        ({"format": base.format} if base.format else {})
-        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
-        | ({"quantization": dict(precision)} if precision else {})
+        ({"format": bases[0].format} if bases[0].format else {})
+        | ({"chat_template_kwargs": options if groups[1:] else options[0]} if any(options) else {})
+        | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
         | {
-            "base": base.name_or_path,
+            "base": [base.name_or_path for base in bases] if groups[1:] else bases[0].name_or_path,
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
@@ -220,7 +222,7 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     section, path = evaluation.section, manifest.folder.path / AUDIT
     if not task.judges:
         return
-    form = one_base(evaluation.models).format
+    form = one_base(by_base(evaluation.models)[0]).format
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed, format=form)
     inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
     inputs |= {"checker": checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS])}
@@ -292,11 +294,14 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "form": COMPARISON_FORM,
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
+        "bases": bases_of(evaluation.models),
         "resamples": evaluation.section.bootstrap_resamples,
         "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
+    bases = bases_of(evaluation.models)
+    own = next((base for base in bases.values() if base != evaluation.baseline), None)
+    settings = CompareSettings("", own, plan, evaluation.section.thresholds, bases=bases)
 
     def work() -> None:
         progress("compare", 0, 1)

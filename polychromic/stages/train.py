@@ -42,7 +42,7 @@ from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
-from polychromic.stages import row_lengths
+from polychromic.stages import held_out, row_lengths
 from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
@@ -102,7 +102,7 @@ def run(
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
-        data = load_data(settings.data, settings.model)
+        data = held_out.with_demonstrations(settings, load_data(settings.data, settings.model))
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
@@ -168,10 +168,7 @@ def refuse_early(settings: Settings) -> SoundTerm:
             what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
-    if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
-        raise InputError(
-            "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
-        )
+    held_out.refuse_early(settings)
     refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
@@ -246,6 +243,7 @@ def _train(run: _Run, progress: Progress) -> None:
             seconds=seconds,
             resumed_from=checkpoint.name if checkpoint else None,
             ranks=ranks.count,
+            **held_out.best(trainer),
         )
 
 
@@ -259,9 +257,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
     watchers = [numbers, *_watchers(run, progress, trainer)]
     trainer.health.speaks = run.ranks.first
-    said, rows_cut = row_lengths.sentence(run.data.rows, trainer.processing_class, trainer.args.max_length)
-    if said:
-        trainer.health.found("rows cut", said, 0, rows_cut)
+    row_lengths.tell(trainer, run.data.rows)
     for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
     if run.ranks.count > 1:
@@ -296,13 +292,17 @@ def _trainer(run: _Run, policy: Any) -> Any:
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
         health=settings.health,
+        held_out=held_out.build(settings, data),
     )
 
 
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
+    from transformers import EarlyStoppingCallback
+
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
+    from polychromic.training.held_out import HeldOutLog
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
     from polychromic.training.tracking import ProgressReport, WandbRun
@@ -321,6 +321,10 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     ]
     if settings.tracking.log_samples and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    if trainer.held_out is not None:
+        found.append(HeldOutLog(folder.held_out_samples, trainer.held_out))
+    if settings.evaluation.during_training.patience is not None:
+        found.append(EarlyStoppingCallback(settings.evaluation.during_training.patience))
     trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
     trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))

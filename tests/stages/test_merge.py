@@ -50,6 +50,11 @@ def test_the_merged_model_alone_says_what_base_and_adapter_say_together(run, tmp
     assert json.loads((folder / "merge.json").read_text())["base"] == "embedded:countdown"
     assert not list(folder.glob("adapter*"))
     assert not list(folder.glob("*.bin"))
+    rights = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert len(rights) == 1  # the weights as well as what lies beside them
+    card = (folder / "README.md").read_text()
+    assert "library_name: transformers" in card
+    assert f"vllm serve {folder}" in card
 
 
 def test_half_an_adapter_is_merged(run, tmp_path):
