@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show, table
+from polychromic.cli.console import json_option, progress_bars, say, show, table
 from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
             return
         troubles = pipeline.audit(evaluation, folder)
         for trouble in troubles:
-            click.echo(f"warning: {trouble}", err=True)
+            say(f"warning: {trouble}", err=True)
         if troubles and strict:
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
-        click.echo(planned(forecast, prices.per_hour), err=True)
+        say(planned(forecast, prices.per_hour), err=True)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
@@ -146,7 +146,10 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     from polychromic.core.errors import SettingsError
+    from polychromic.core.secrets import secrets_in
 
+    for path, why in secrets_in(given):
+        raise SettingsError(f"command line: --{'.'.join(map(str, path)).replace('_', '-')}: {why}")
     try:
         return type(section).model_validate(section.model_dump() | given)
     except ValidationError as error:

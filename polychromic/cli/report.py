@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from polychromic.cli.console import say
+
 
 def _pairs(values: tuple[str, ...]) -> dict[str, str]:
     wrong = [value for value in values if "=" not in value]
@@ -36,7 +38,7 @@ def command(folder: Path, runs: tuple[str, ...], forms: tuple[str, ...], wandb: 
 
     for form in forms or ("html",):
         for path in report.export(folder, form, _pairs(runs)):
-            click.echo(path)
+            say(str(path))
     if wandb is not None:
         section = TrackingSection.model_validate({"wandb": wandb, "project": project})
-        click.echo(f"W&B: {report.publish(folder, section)}")
+        say(f"W&B: {report.publish(folder, section)}")

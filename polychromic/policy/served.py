@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.extras import absent
+from polychromic.core.secrets import secrets_in
 
 MOST_TEXT = 4 * 2**20
 """A longer answer than this many characters is no completion."""
@@ -42,6 +43,8 @@ class Connection:
     api_key_env: str = "POLYCHROMIC_SERVER_KEY"
 
     def __post_init__(self) -> None:
+        for _, reason in secrets_in(self.base_url):
+            raise InputError(f"server: base_url {reason} (here: {self.api_key_env})")
         if self.attempts < 1 or self.timeout_s <= 0 or self.longest_pause_s < 0:
             raise InputError("server: attempts is at least 1, timeout_s is above 0, longest_pause_s is not negative")
 

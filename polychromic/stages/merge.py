@@ -8,7 +8,7 @@ from pathlib import Path
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.records.artefacts import RunFolder, versions
-from polychromic.records.jsonl import write_json
+from polychromic.records.jsonl import give_usual_mode, write_json
 from polychromic.reporting.card import Shown, write_card
 from polychromic.stages.models import named_model, resolve
 
@@ -45,6 +45,7 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
         raise NumericalError(f"{adapter}: cannot be merged: {error}") from None
     whole.to(stored).save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
+    give_usual_mode(folder)
     facts = {
         "base": model.base.name_or_path,
         "adapter": str(model.adapter),

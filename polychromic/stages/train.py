@@ -35,7 +35,7 @@ from polychromic.records.artefacts import (
     update_run,
 )
 from polychromic.records.costs import timed
-from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.records.jsonl import give_usual_mode, read_json, write_bytes
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
@@ -346,3 +346,4 @@ def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
     tokenizer.save_pretrained(folder.path)
     trainer.state.save_to_json(str(folder.trainer_state))
     trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))
+    give_usual_mode(folder.adapter)

@@ -22,7 +22,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.stopping import Stop
-from polychromic.records.jsonl import read_json, sync_folder, write_json
+from polychromic.records.jsonl import give_usual_mode, read_json, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
 SEALED = "newest.json"
@@ -50,6 +50,7 @@ def seal(folder: Path, **facts: Any) -> None:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
         files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    give_usual_mode(folder)
     sync_folder(folder)
     write_json(folder / MANIFEST, {"files": files, **facts})
     sync_folder(folder.parent)

@@ -63,6 +63,12 @@ def test_the_run_folder(whole, settings_of, tmp_path):
         "checkpoints",
     }
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    mask = os.umask(0o022)
+    os.umask(mask)
+    kept = [
+        path for path in whole.path.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock"
+    ]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o666 & ~mask}
     facts = read_json(whole.run_json)
     assert facts["finished"]
     assert facts["steps"] == 6

@@ -40,6 +40,8 @@ def test_the_merged_model_alone_says_what_base_and_adapter_say_together(run, tmp
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = merge.run(run, tmp_path / "merged")
+    (tmp_path / "new").touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {(tmp_path / "new").stat().st_mode}
     together = attach_adapters(load_base(resolve(BASE)), {"a": run})
     together.use("a")
     alone = AutoModelForCausalLM.from_pretrained(folder).eval()
