@@ -17,12 +17,14 @@ from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, git_revision, signature, versions
+from polychromic.records.artefacts import RunFolder, differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
+from polychromic.records.measurements import facts_path
 from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
+from polychromic.settings.content import code_digest
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.identity import adapter_digest, checkers
@@ -64,7 +66,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     folder = opened(out)
     task = _task(evaluation)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder)
+    manifest = _open(evaluation, task, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -80,7 +82,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     Raises what ``run`` raises.
     """
     task, folder = _task(evaluation), opened(out)
-    _audit(evaluation, task, _open(evaluation, folder))
+    _audit(evaluation, task, _open(evaluation, task, folder))
     path = folder.path / AUDIT
     return list(read_noun(path, controls.Audit).warnings) if path.exists() else []
 
@@ -88,7 +90,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
     task, folder = _task(evaluation), opened(out)
-    _open(evaluation, folder)
+    _open(evaluation, task, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
 
@@ -117,7 +119,8 @@ def _task(evaluation: Evaluation) -> Task:
     return task
 
 
-def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
+def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Manifest:
+    _refuse_vanished(evaluation, task, folder)
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
@@ -202,13 +205,22 @@ class _Manifest:
             self._write(replace(stored, **facts))
 
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
-        """Does the work unless its outputs exist and were made from the same inputs."""
-        wanted = signature(inputs)
-        if self.folder.record().stages.get(stage) == wanted and all(path.exists() for path in outputs):
+        """Does the work unless its outputs were made from the same inputs, and are as they were made."""
+        wanted, present = signature(inputs), all(path.exists() for path in outputs)
+        if present and self.folder.record().stages.get(stage) == _made(wanted, outputs):
             return
         work()
         stored = self.folder.record()
-        self._write(replace(stored, stages={**stored.stages, stage: wanted}))
+        self._write(replace(stored, stages={**stored.stages, stage: _made(wanted, outputs)}))
+
+
+def _made(inputs: str, outputs: Sequence[Path]) -> str:
+    return f"{inputs}-{signature([file_digest(path) for path in outputs])}"
+
+
+def _digest_of(path: Path) -> str:
+    """The digest of a file that may not be there, empty then."""
+    return file_digest(path) if path.exists() else ""
 
 
 def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
@@ -224,8 +236,8 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
         return
     form = one_base(by_base(evaluation.models)[0]).format
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed, format=form)
-    inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
-    inputs |= {"checker": checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS])}
+    judge = signature(checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS]))
+    inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions(), "format": form}
     if path.exists() and controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust):
         path.unlink()  # what was at fault may have been put right
     manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
@@ -239,7 +251,6 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
-    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
@@ -292,7 +303,9 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
         "form": COMPARISON_FORM,
-        "measurements": file_digest(folder.measurements),
+        "measurements": [file_digest(folder.measurements), file_digest(facts_path(folder.measurements))],
+        "verdicts": _digest_of(folder.verdicts),
+        "code": code_digest(compare.run),
         "baseline": evaluation.baseline,
         "bases": bases_of(evaluation.models),
         "resamples": evaluation.section.bootstrap_resamples,
@@ -320,7 +333,10 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
         "comparison": file_digest(folder.comparison),
-        "runs": runs,
+        "samples": [_digest_of(folder.samples), _digest_of(folder.verdicts), _digest_of(folder.path / AUDIT)],
+        "runs": {name: [run, _digest_of(RunFolder(Path(run)).metrics)] for name, run in runs.items()},
+        "code": code_digest(report.run),
+        "routing": _digest_of(folder.path / "routing.json"),
         "price_per_hour": folder.record().price_per_hour,
         "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),

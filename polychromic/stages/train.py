@@ -28,18 +28,16 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import (
     RunFolder,
     begin_part,
-    extend_run,
     finish_run,
-    open_run,
     refuse_other_run,
     update_run,
 )
 from polychromic.records.costs import timed
-from polychromic.records.jsonl import give_usual_mode, read_json, write_bytes
+from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
-from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
@@ -47,6 +45,7 @@ from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.stages.origin import begin, note_base, refuse_edited
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
@@ -81,8 +80,8 @@ def run(
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
-        InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
-            that are all damaged.
+        InputError: bad data, a folder of another configuration, other data or another base, one that another process
+            trains into, or checkpoints that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
@@ -97,8 +96,9 @@ def run(
         run_folder = RunFolder(path)
         if ranks.first:
             refuse_other_run(path, identity(settings), extensible(extended))
-        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        _, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
         if done:
+            refuse_edited(run_folder, settings)
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
@@ -108,9 +108,7 @@ def run(
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            if changed:
-                extend_run(run_folder, identity(settings))
-            _open(run_folder, settings, data)
+            begin(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -120,13 +118,6 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
-    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
-    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
-    if data.read is not None:
-        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -223,6 +214,8 @@ def _train(run: _Run, progress: Progress) -> None:
         sweep(folder.checkpoints)
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
+    if ranks.first:
+        note_base(folder, settings)  # one of the hub is known from here on
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
@@ -80,8 +80,11 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
         today = task.prompts(split)
     except InputError:  # a judge whose rows come from elsewhere
         return found
-    forms = (*today, *in_format(today, "chat"))  # a plain prompt may have been asked as a user's turn
-    return found | {prompt.id: prompt for prompt in forms if found.get(prompt.id) == prompt}
+    for prompt, turn in zip(today, in_format(today, "chat"), strict=True):
+        sampled = found.get(prompt.id)
+        if sampled is not None and sampled.content in (prompt.content, turn.content):
+            found[prompt.id] = replace(sampled, payload=prompt.payload)
+    return found
 
 
 def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
