@@ -12,7 +12,7 @@ import warnings
 import click
 
 from polychromic.cli import commands
-from polychromic.core.errors import PolychromicError
+from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
 from polychromic.core.escaping import one_line
 from polychromic.core.extras import absent, brought_by_an_extra
 
@@ -64,6 +64,8 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 def _explained(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and error.name and brought_by_an_extra(error.name):
         error = absent(error.name)
+    if isinstance(error, SaidByAnotherRankError):
+        return error.exit_code
     if isinstance(error, PolychromicError):
         return _failed(str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:

@@ -12,11 +12,11 @@ import multiprocessing
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 HEAVY = (
@@ -83,24 +83,42 @@ def run(*arguments: object, environment: dict[str, str], folder: str | Path | No
     return subprocess.CompletedProcess(list(map(str, arguments)), program.returncode, *said)
 
 
-def two_ranks(script: Path, *arguments: object, timeout: float = 400) -> None:
-    """Runs ``script`` as torchrun runs it on two ranks of this machine; both must end well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    each = [os.environ | place | {"RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
-    ranks = [Program(script, *arguments, environment=environment) for environment in each]
-    deadline = time.monotonic() + timeout
+@contextmanager
+def ranks(*arguments: object, count: int = 2, folder: str | Path | None = None):
+    """``count`` programs with these arguments, started as torchrun starts them; whoever is left is killed.
+
+    The store in which they meet is this process's, as it is that of torchrun's agent.
+    """
+    from torch.distributed import TCPStore
+
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    place = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    each = [os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    started = [Program(*arguments, environment=environment, folder=folder) for environment in each]
     try:
-        while any(rank.poll() is None for rank in ranks) and time.monotonic() < deadline:
-            assert not any(rank.poll() for rank in ranks)  # one that failed leaves the other waiting
-            time.sleep(0.05)
+        yield started
     finally:
-        for rank in ranks:
+        for rank in started:
             rank.kill()
-        said = [rank.communicate() for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
+
+
+def two_ranks(*arguments: object, timeout: float = 400) -> list[tuple[str, str]]:
+    """What two ranks said that both ended well."""
+    with ranks(*arguments) as both:
+        deadline = time.monotonic() + timeout
+        while any(rank.poll() is None for rank in both) and time.monotonic() < deadline:
+            if any(rank.poll() for rank in both):  # one that failed may leave the other waiting
+                break
+            time.sleep(0.05)
+    said = [rank.communicate() for rank in both]
+    assert [rank.returncode for rank in both] == [0, 0], said
+    return said
 
 
 def _become(arguments, environment, folder, streams):

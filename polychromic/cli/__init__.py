@@ -12,6 +12,7 @@ import click
 import polychromic
 
 VERBS = {
+    "init": "Write a first configuration, from a few questions.",
     "demo": "Train and compare on the embedded task, from nothing to a report.",
     "train": "Fine-tune one adapter from a configuration file.",
     "harvest": "Draw a pool of right and different samples to learn from.",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from polychromic.core.escaping import LONGEST, visible
 from polychromic.core.protocols import Progress
@@ -19,6 +20,23 @@ QUIET_SECONDS = 15.0
 """Without a terminal, a line of progress at most this often."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
+
+
+def complete_setting(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``section.key=`` for a shell that completes: sections first, then the keys of the one that is written."""
+    from polychromic.settings.names import keys_of_sections
+
+    known = keys_of_sections()
+    section, dot, _ = incomplete.partition(".")
+    if not dot:
+        return [CompletionItem(f"{name}.") for name in known if name.startswith(section)]
+    wanted = (f"{section}.{key}=" for key in known.get(section, ()))
+    return [CompletionItem(name) for name in wanted if name.startswith(incomplete)]
+
+
+setting_argument = click.argument(
+    "overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...", shell_complete=complete_setting
+)
 
 
 def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:

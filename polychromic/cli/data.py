@@ -24,7 +24,7 @@ def command() -> None:
 @click.argument("file", type=click.Path())
 @json_option
 def check(file: str, as_json: bool) -> None:
-    """Count what FILE holds and name every row that training would refuse.
+    """Count what FILE (or a configuration's data) holds and name every row that training would refuse.
 
     Exit status 2 when there is a bad row, 0 otherwise.
     """
@@ -46,6 +46,13 @@ def _lines(report: DataReport) -> list[str]:
         f"words per completion: {_words(report.completion_words)}",
         f"rows dropped with data.skip_bad_rows: {len(report.bad)}",
     ]
+    if 0 < report.plain < report.rows - len(report.bad):
+        lines.append(f"plain prompts among conversations: {report.plain}; training refuses the mixture")
+    if report.lacking:
+        shown = ", ".join(f"{name} ({count})" for name, count in report.lacking.items())
+        lines.append(f"columns that some rows lack (how many): {shown}")
+    if report.differing:
+        lines.append(f"prompts whose rows differ in other columns: {report.differing}; a judge sees the first row's")
     lines += [f"  {reason}" for reason in report.bad[:SHOWN]]
     if len(report.bad) > SHOWN:
         lines.append(f"  and {len(report.bad) - SHOWN} more")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 from polychromic.cli.evaluate import summary
 
 
 @click.command()
-@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@setting_argument
 @click.option("--seed", default=0, show_default=True, help="Seed of training and sampling.")
 @click.option("--out", type=click.Path(), help="Where everything goes.  [default: runs/demo, or runs/demo-seedN]")
 @click.option("--config", "folder", type=click.Path(), help="Folder of configurations.  [default: config/demo]")

@@ -6,18 +6,30 @@ from dataclasses import asdict
 
 import click
 
-from polychromic.cli.console import json_option, show
+from polychromic.cli.console import json_option, setting_argument, show
 
 MARKS = {"ready": "ok", "limited": "--", "missing": "no"}
 
 
 @click.command()
+@click.argument("config", type=click.Path(), required=False)
+@setting_argument
 @json_option
-def command(as_json: bool) -> None:
-    """Say what this machine can do, one line a finding, with advice where something is missing."""
-    from polychromic.stages.doctor import examine
+def command(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine can do, one line a finding, with advice where something is missing.
 
-    findings = examine()
+    With CONFIG also what that configuration needs: packages, data, model, memory, disk, keys; exit status 1 if
+    something of it is missing.
+    """
+    from polychromic.stages.doctor import Level, examine
+
+    findings, needed = examine(), []
+    if config is not None:
+        from polychromic.settings.load import load_settings
+        from polychromic.stages import needs
+
+        needed = needs.examine(load_settings(config, overrides))
+        findings += needed
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
@@ -25,3 +37,5 @@ def command(as_json: bool) -> None:
         if finding.advice:
             lines.append(f"    {''.ljust(width)}  {finding.advice}")
     show({"findings": [asdict(finding) for finding in findings]}, as_json, lines)
+    if any(finding.level is Level.MISSING for finding in needed):
+        click.get_current_context().exit(1)

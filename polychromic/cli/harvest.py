@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 
 
 @click.command()
 @click.argument("config", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@setting_argument
 @click.option("--out", type=click.Path(), help="The pool's folder.  [default: RUN_FOLDER.harvest]")
 @json_option
 def command(config: str, overrides: tuple[str, ...], out: str | None, as_json: bool) -> None:

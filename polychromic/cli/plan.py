@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
-from polychromic.cli.console import json_option, show
+from polychromic.cli.console import json_option, setting_argument, show
 
 
 @click.command()
 @click.argument("config", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@setting_argument
 @click.option("--device", default="h100", show_default=True, help="cpu, rtx4090, l40s, a100, h100 or h200.")
 @json_option
 def command(config: str, overrides: tuple[str, ...], device: str, as_json: bool) -> None:

@@ -8,46 +8,68 @@ from typing import Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import read_json
 
 
 @click.command()
 @click.argument("config", type=click.Path())
-@click.argument("overrides", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@setting_argument
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the forecast; train nothing.")
 @click.option("--resume", is_flag=True, help="Fail unless there is an interrupted run to continue.")
 @json_option
 def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool, as_json: bool) -> None:
     """Fine-tune one adapter from CONFIG, into experiment.output_root/experiment.name.
 
-    A run that was interrupted continues from its newest whole checkpoint; a finished one is left as it is.
+    A run that was interrupted continues from its newest whole checkpoint; a finished one is left as it is. On several
+    GPUs: torchrun --nproc_per_node 2 -m polychromic train CONFIG, or accelerate launch.
     """
+    from polychromic.training.ranks import one_voice
+
+    with one_voice() as ranks:
+        result, lines = _dry_run(config, overrides) if dry_run else _run(config, overrides, resume)
+        if ranks.first:
+            show(result, as_json, lines)
+
+
+def _dry_run(config: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
+    from dataclasses import asdict
+
     from polychromic.settings.load import load_settings, resolved, resolved_yaml
+    from polychromic.stages import plan, train
 
     settings = load_settings(config, overrides)
-    if dry_run:
-        from dataclasses import asdict
+    train.refuse_early(settings)
+    forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
+    result = {"settings": resolved(settings), "plan": asdict(forecast)}
+    return result, [*resolved_yaml(settings).splitlines(), *plan.lines(forecast)]
 
-        from polychromic.stages import plan, train
 
-        train.refuse_early(settings)
-        forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
-        show({"settings": resolved(settings), "plan": asdict(forecast)}, as_json, [resolved_yaml(settings)])
-        if not as_json:
-            show({}, False, plan.lines(forecast))
-        return
+def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[str, Any], list[str]]:
+    from polychromic.settings.load import load_settings
+
+    settings = load_settings(config, overrides)
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
-    from polychromic.stages import train
+    from polychromic.stages import following, train
 
     with progress_bars() as progress:
         train.run(settings, folder, progress)
-    harvest = read_json(folder / "run.json").get("harvest")
-    said = [] if harvest is None else [mixture_line(harvest)]
-    show({"run": str(folder), "harvest": harvest}, as_json, [*said, str(folder)])
+    record = read_json(folder / "run.json")
+    harvest, data = record.get("harvest"), record.get("data")
+    said = [rows_line(data)] if data and data["sources"] else []
+    said += [] if harvest is None else [mixture_line(harvest)]
+    next_step = following.after(folder)
+    result = {"run": str(folder), "harvest": harvest, "data": data, "next": next_step.command}
+    return result, [*said, str(folder), *next_step.lines]
+
+
+def rows_line(data: Mapping[str, Any]) -> str:
+    """Where a run's demonstrations came from, and in which form they were read."""
+    places = ", ".join(f"{count} of {name}" for name, count in data["sources"])
+    return f"data: {places}, read as {' and '.join(data['forms'])}"
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:

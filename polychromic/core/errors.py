@@ -44,3 +44,11 @@ class SandboxError(PolychromicError, RuntimeError):
 
 class NumericalError(PolychromicError, ArithmeticError):
     """A loss, gradient or logit stopped being a finite number too often."""
+
+
+class SaidByAnotherRankError(PolychromicError):
+    """This rank ends after another that has shown its error: with a like status, and nothing to say."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.exit_code = getattr(error, "exit_code", 1)

@@ -1,7 +1,8 @@
 """How strong the diversity term is at a step.
 
-lambda keeps the users' meaning; what moves it is stated here: a warm-up, a cap on the strength per sequence, a
-controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
+lambda keeps the users' meaning, a weight against the demonstrations' mean loss a token, or with ``unit: sequence``
+against the loss of a whole demonstration. What moves it is stated here: a warm-up, a cap on the strength per sequence,
+a controller that holds the diversity gradient at a share of the total, and the calibrated mode that pulls the sets'
 diversity up to a target, such as the demonstrations' own, instead of maximising it. Only past batches enter.
 """
 
@@ -40,7 +41,7 @@ class WeightSchedule:
         """The weight at ``step`` (from 0), never negative; 0 when calibrated and the sets have reached the target."""
         if self.weight == 0:
             return 0.0
-        weight = self._steady()
+        weight = self._steady(tokens_per_demonstration)
         if step < self.options.warmup_steps:
             weight *= (step + 1) / (self.options.warmup_steps + 1)
         cap = self.options.max_lambda_eff
@@ -48,13 +49,16 @@ class WeightSchedule:
             weight = min(cap / tokens_per_demonstration, weight)
         return weight
 
-    def _steady(self) -> float:
+    def _steady(self, tokens: float) -> float:
         share, target = self.options.target_share, self.target
         if share is not None and self.log_ratio is not None:
             return share / (1.0 - share) * math.exp(self.log_ratio)
+        weight = self.weight
+        if self.options.unit == "sequence":
+            weight = weight / tokens if tokens > 0 else 0.0
         if target is not None and self.diversity is not None:
-            return 2.0 * self.weight * max(0.0, target - self.diversity)
-        return self.weight
+            return 2.0 * weight * max(0.0, target - self.diversity)
+        return weight
 
     def observe_norms(self, demonstration: float, diversity: float) -> None:
         """Takes the norms of the demonstration gradient and of the **unweighted** diversity gradient of a step."""

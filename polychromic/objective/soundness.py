@@ -160,7 +160,8 @@ def junk_warning(section: PolychromicSection, tokens: float) -> str:
     adapts = schedule.target_share is not None or schedule.calibrated is not None
     if split(section.gate)[0] != "none" or not section.diversity_weight or adapts:
         return ""
-    strength = min(section.diversity_weight * tokens, schedule.max_lambda_eff or math.inf)
+    strength = section.diversity_weight * (1.0 if schedule.unit == "sequence" else tokens)
+    strength = min(strength, schedule.max_lambda_eff or math.inf)
     if strength <= 0.5:  # 2 * lambda_eff * C cannot exceed 1, as C is at most 1
         return ""
     return (

@@ -1,1 +1,1 @@
-"""Floor 2: the language model: loading, rendering, log-probabilities, and the state in which it may generate."""
+"""Floor 2: the language model, ours or served: loading, rendering, log-probabilities, when it may generate."""

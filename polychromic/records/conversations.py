@@ -1,23 +1,23 @@
 """Users' rows to Examples and Prompts, with ids that stay the same from run to run.
 
-A row is ``prompt`` + ``completion`` (strings, or lists of messages), ``messages`` (ending with the assistant), or
-``prompt`` alone. ``id`` is optional: without it the id is a hash of the prompt. Other columns become the prompt's
-payload.
+A row is ``prompt`` + ``completion`` (strings, or lists of messages), ``messages`` (ending with the assistant),
+``prompt`` alone, Alpaca's (``instruction``, ``input``, ``output``) or ShareGPT's (``conversations`` of ``from`` and
+``value``). ``id`` is optional: without it the id is a hash of the prompt. Other columns become the prompt's payload.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Example, Message, Prompt
-from polychromic.records.jsonl import scan_rows
 from polychromic.records.samples import content_in, content_out
+from polychromic.records.sources import Source, scan, source_of
 
 OnBadRow = Callable[[RecordError], None]
 
@@ -42,62 +42,77 @@ class Row:
 
 
 PROMPT_ONLY = "prompt only"
+SPEAKERS = {"human": "user", "gpt": "assistant"}
+"""ShareGPT's names of roles; it has the usual ones too."""
+
+Where = Source | str | Path
+Met = dict[str, tuple[str, Any]]
+"""The place and the content of the prompt that each id belongs to."""
 
 
-def read_examples(path: str | Path, on_bad_row: OnBadRow = refuse) -> list[Example]:
-    """The demonstrations of a file, in order.
+def read_examples(where: Where, on_bad_row: OnBadRow = refuse) -> list[Example]:
+    """The demonstrations of a source, in order.
 
     Raises:
         RecordError: ``file:line: reason`` for a row that is no demonstration (unless ``on_bad_row`` lets it pass), or
-            the file holds none at all.
+            the source holds none at all.
     """
-    found = []
-    for row in read_conversations(path, on_bad_row):
-        if row.demonstrated:
-            found.append(row.example)
-        else:
-            on_bad_row(RecordError(f"{path}:{row.line}: there is nothing to learn: the row has no completion"))
+    found = [row.example for row in demonstrations(where, on_bad_row)]
     if not found:
-        raise RecordError(f"{path}: holds no demonstration; a row needs prompt and completion, or messages")
+        name = source_of(where).name
+        raise RecordError(f"{name}: holds no demonstration; a row needs prompt and completion, or messages")
     return found
 
 
-def read_prompts(path: str | Path, on_bad_row: OnBadRow = refuse) -> list[Prompt]:
-    """The prompts of a file without repetitions, in order; demonstrations are passed over.
+def demonstrations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[Row]:
+    """Every good row with something to learn, as it is read; the others go to ``on_bad_row``."""
+    source = source_of(where)
+    for row in conversations(source, on_bad_row, met):
+        if row.demonstrated:
+            yield row
+        else:
+            on_bad_row(RecordError(f"{source.name}:{row.line}: there is nothing to learn: the row has no completion"))
+
+
+def read_prompts(where: Where, on_bad_row: OnBadRow = refuse) -> list[Prompt]:
+    """The prompts of a source without repetitions, in order; demonstrations are passed over.
 
     Raises:
-        RecordError: ``file:line: reason`` for a bad row, or the file holds no prompt.
+        RecordError: ``file:line: reason`` for a bad row, or the source holds no prompt.
     """
-    found = {row.example.prompt.id: row.example.prompt for row in read_conversations(path, on_bad_row)}
+    found: dict[str, Prompt] = {}
+    for row in conversations(where, on_bad_row):
+        found.setdefault(row.example.prompt.id, row.example.prompt)
     if not found:
-        raise RecordError(f"{path}: holds no prompt")
+        raise RecordError(f"{source_of(where).name}: holds no prompt")
     return list(found.values())
 
 
-def read_conversations(path: str | Path, on_bad_row: OnBadRow = refuse) -> list[Row]:
-    """Every good row of a file, in order; bad ones go to ``on_bad_row``.
+def conversations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[Row]:
+    """Every good row of a source as it is read; bad ones go to ``on_bad_row``.
+
+    ``met`` are the ids of sources read before, which this one may not give to other prompts; its own are added.
 
     Raises:
         RecordError: raised by ``on_bad_row`` (``refuse``, the default, raises the first).
     """
-    found: list[Row] = []
-    first_with: dict[str, tuple[int, Any]] = {}
-    for line, values in scan_rows(path):
+    source, met = source_of(where), {} if met is None else met
+    for line, values in scan(source):
         if isinstance(values, RecordError):
             on_bad_row(values)
             continue
+        place = f"{source.name}:{line}"
         try:
             row = conversation(values, line)
         except ValueError as error:
-            on_bad_row(RecordError(f"{path}:{line}: {error}"))
+            on_bad_row(RecordError(f"{place}: {error}"))
             continue
         prompt = row.example.prompt
-        earlier, content = first_with.setdefault(prompt.id, (line, prompt.content))
+        earlier, content = met.setdefault(prompt.id, (place, prompt.content))
         if content != prompt.content:
-            on_bad_row(RecordError(f"{path}:{line}: the id is that of line {earlier}, which has another prompt"))
+            on_bad_row(RecordError(f"{place}: the id is that of {earlier}, which has another prompt"))
             continue
-        found.append(row)
-    return found
+        yield row
 
 
 def conversation(values: Mapping[str, Any], line: int = 0) -> Row:
@@ -106,18 +121,62 @@ def conversation(values: Mapping[str, Any], line: int = 0) -> Row:
     Raises:
         ValueError: what is wrong with the row, without its content.
     """
-    rest = {key: value for key, value in values.items() if key not in ("prompt", "completion", "messages", "id")}
-    if "messages" in values and "prompt" not in values:
-        form, content, demonstration = "messages", *_from_messages(values["messages"])
-    elif "prompt" not in values:
-        raise ValueError("expected prompt and completion, messages, or prompt")
-    elif values.get("completion") is None:
-        form, content, demonstration = PROMPT_ONLY, _prompt(values["prompt"]), ""
-    else:
-        form, content = "prompt + completion", _prompt(values["prompt"])
-        demonstration = _completion(values["completion"])
+    read = next((read for name, read in FORMS.items() if name in values), None)
+    if read is None:
+        raise ValueError(
+            "expected prompt and completion, messages, or prompt (or instruction, or conversations); "
+            "data.columns gives columns these names"
+        )
+    form, taken, content, demonstration = read(values)
+    rest = {key: value for key, value in values.items() if key not in (*taken, "completion", "messages", "id")}
     prompt = Prompt(_identity(values.get("id"), content), content, rest)
     return Row(line, form, Example(prompt, demonstration))
+
+
+Content = str | tuple[Message, ...]
+Read = tuple[str, tuple[str, ...], Content, str]
+"""A row's form, the columns it was made from, the prompt's content and the demonstration."""
+
+
+def _from_prompt(values: Mapping[str, Any]) -> Read:
+    content, completion = _prompt(values["prompt"]), values.get("completion")
+    if completion is None:
+        return PROMPT_ONLY, ("prompt",), content, ""
+    return "prompt + completion", ("prompt",), content, _completion(completion)
+
+
+def _from_messages(values: Mapping[str, Any]) -> Read:
+    return "messages", ("messages",), *_turns(values["messages"], "messages")
+
+
+def _from_sharegpt(values: Mapping[str, Any]) -> Read:
+    """``conversations`` with ``from`` and ``value``, or with role and content as ``messages`` have them."""
+    turns = values["conversations"]
+    if isinstance(turns, list) and all(isinstance(turn, dict) for turn in turns):
+        turns = [
+            {"role": SPEAKERS.get(turn["from"], turn["from"]), "content": turn.get("value")} if "from" in turn else turn
+            for turn in turns
+        ]
+    return "ShareGPT (conversations)", ("conversations",), *_turns(turns, "conversations")
+
+
+def _from_alpaca(values: Mapping[str, Any]) -> Read:
+    asked, more, answer = values["instruction"], values.get("input") or "", values.get("output")
+    if not isinstance(asked, str) or not isinstance(more, str):
+        raise ValueError("instruction and input must be strings")
+    content, taken = _prompt(f"{asked}\n\n{more}" if more.strip() else asked), ("instruction", "input", "output")
+    if answer is None:
+        return PROMPT_ONLY, taken, content, ""
+    return "Alpaca (instruction, input, output)", taken, content, _completion(answer)
+
+
+FORMS: Mapping[str, Callable[[Mapping[str, Any]], Read]] = {
+    "prompt": _from_prompt,
+    "messages": _from_messages,
+    "conversations": _from_sharegpt,
+    "instruction": _from_alpaca,
+}
+"""How a row is read, by the column that it has; the first that is there counts."""
 
 
 def _identity(given: Any, content: str | tuple[Message, ...]) -> str:
@@ -128,12 +187,12 @@ def _identity(given: Any, content: str | tuple[Message, ...]) -> str:
     return hashlib.sha256(json.dumps(content_out(Prompt("", content))).encode()).hexdigest()[:12]
 
 
-def _from_messages(value: Any) -> tuple[str | tuple[Message, ...], str]:
+def _turns(value: Any, column: str) -> tuple[Content, str]:
     turns = content_in(value)
     if isinstance(turns, str) or len(turns) < 2:
-        raise ValueError("messages must be a list of at least two turns")
+        raise ValueError(f"{column} must be a list of at least two turns")
     if turns[-1].role != "assistant":
-        raise ValueError("the last of messages must be the assistant's")
+        raise ValueError(f"the last of {column} must be the assistant's")
     return _prompt(value[:-1]), _completion(turns[-1].content)
 
 
@@ -148,6 +207,8 @@ def _prompt(value: Any) -> str | tuple[Message, ...]:
 
 
 def _completion(value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        raise ValueError(f"the completion is a list of {len(value)} texts; give each a row of its own")
     turns = content_in(value)
     if not isinstance(turns, str):
         if len(turns) != 1 or turns[0].role != "assistant":

@@ -77,11 +77,16 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
         yield None
 
 
-def _parse(raw: bytes) -> Row:
+def parse_json(raw: bytes) -> Any:
+    """The value of UTF-8 JSON, NaN and infinities as None.
+
+    Raises:
+        ValueError: what is wrong, without the content.
+    """
     if b"\x00" in raw:
         raise ValueError(f"NUL byte at column {raw.index(0) + 1}")
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=lambda _: None, object_pairs_hook=_object)
+        return json.loads(raw.decode("utf-8"), parse_constant=lambda _: None, object_pairs_hook=_object)
     except _TwiceError:
         raise ValueError("an object gives a key twice") from None
     except UnicodeDecodeError as error:
@@ -93,6 +98,10 @@ def _parse(raw: bytes) -> Row:
         raise ValueError("not usable JSON: nested too deeply") from None
     except ValueError:
         raise ValueError("not usable JSON: a number with too many digits") from None
+
+
+def _parse(raw: bytes) -> Row:
+    value = parse_json(raw)
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {_KINDS.get(type(value), 'something else')}")
     return value

@@ -1,14 +1,12 @@
-"""Completions from any OpenAI-compatible server: vLLM, ``transformers serve``, llama.cpp. The only door to openai.
+"""Completions from any OpenAI-compatible server: vLLM, ``transformers serve``, llama.cpp.
 
 A vLLM is asked for all completions of a prompt in one request, for their token ids, and for a distribution free of its
-model's own defaults; any other server for one completion a request, with a seed of its own. What fails for a passing
-reason (no connection, time-out, 429, 5xx, an answer that is no completion) is tried again with growing pauses; what
-the server refuses for good (401, 404, 400) stops the run at once and says so.
+model's own defaults; any other server for one completion a request, with a seed of its own. What the server refuses
+for good stops the run at once and says so.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,25 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from polychromic.core.errors import EngineError, InputError
-from polychromic.core.extras import absent
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.policy.served import MOST_TEXT, Client, Connection, GarbageAnswerError, RefusedError, chat_text
 
 SEED_RANGE = 2**31
 COMPLETIONS_OF_A_VLLM = 256
 """Completions that are asked for at once where nothing is said: as many as a vLLM decodes together."""
 REQUESTS = 8
 """Requests under way at once at any other server where nothing is said."""
-MOST_TEXT = 4 * 2**20
-"""A longer answer than this many characters is no completion."""
-
-
-class GarbageAnswerError(EngineError):
-    """The server answered, but not with a completion."""
-
-
-class RefusedError(EngineError):
-    """The server refused the request for good; trying again would not help."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +49,14 @@ class Server:
     logprobs: Literal["none", "sum"] = "none"
 
     def __post_init__(self) -> None:
-        if (
-            (self.parallel is not None and self.parallel < 1)
-            or self.attempts < 1
-            or self.timeout_s <= 0
-            or self.longest_pause_s < 0
-        ):
-            raise InputError("server: parallel and attempts are at least 1, timeout_s is above 0")
+        if self.parallel is not None and self.parallel < 1:
+            raise InputError("server: parallel is at least 1")
+        _ = self.connection
+
+    @property
+    def connection(self) -> Connection:
+        """Where the server is and how long to try it; raises InputError for times that make no sense."""
+        return Connection(self.base_url, self.timeout_s, self.attempts, self.longest_pause_s, self.api_key_env)
 
     def sample(self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int) -> list[SampleSet]:
         """One set of ``n`` completions for each prompt, in order.
@@ -120,11 +109,11 @@ class Server:
         Raises:
             EngineError: the server does not answer.
         """
-        session = _Session(self)
+        client = Client(self.connection)
         try:
-            return session.listed()
+            return client.models()
         finally:
-            session.client.close()
+            client.close()
 
 
 class _Gathering:
@@ -194,43 +183,18 @@ class _Asked:
     seed: int
 
 
-def _worth_retrying(error: BaseException) -> bool:
-    return isinstance(error, EngineError) and not isinstance(error, RefusedError)
-
-
 class _Session:
-    """One client with its retries; threads share it."""
+    """What is asked of one client; threads share it."""
 
     def __init__(self, options: Server) -> None:
-        try:
-            import openai
-        except ImportError:
-            raise absent("openai") from None
-        self.openai = openai
         self.options = options
-        key = os.environ.get(options.api_key_env) or "none"
-        self.client = openai.OpenAI(base_url=options.base_url, api_key=key, timeout=options.timeout_s, max_retries=0)
+        self.client = Client(options.connection)
         self.model = options.served_model or self._first_model()
-        self.is_vllm = options.dialect == "vllm" or (options.dialect == "auto" and self._owned_by_vllm())
-
-    def _owned_by_vllm(self) -> bool:
-        """Whether the list of models says so; a server that has none is no vLLM."""
-        try:
-            models = self.client.models.list().data
-        except (self.openai.OpenAIError, ValueError, AttributeError, TypeError):
-            return False
-        return any(getattr(model, "owned_by", "") == "vllm" for model in models or ())
-
-    def listed(self) -> list[str]:
-        try:
-            listed = self._retried(lambda: self.client.models.list().data)
-            return [str(item.id) for item in listed]
-        except (AttributeError, TypeError):
-            raise GarbageAnswerError(f"{self.options.base_url}: the list of models is not one") from None
+        self.is_vllm = options.dialect == "vllm" or (options.dialect == "auto" and "vllm" in self.client.owners())
 
     def _first_model(self) -> str:
         try:
-            models = self.listed()
+            models = self.client.models()
         except EngineError as error:
             raise type(error)(f"{error} (when asked which model it serves; served_model names one)") from None
         if not models:
@@ -239,34 +203,7 @@ class _Session:
 
     def draw(self, asked: _Asked) -> list[Completion]:
         """The request's completions, after as many attempts as allowed."""
-        return self._retried(lambda: self._request(asked))  # type: ignore[no-any-return]
-
-    def _retried(self, call: Any) -> Any:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-        policy = Retrying(
-            stop=stop_after_attempt(self.options.attempts),
-            wait=wait_random_exponential(multiplier=1, max=self.options.longest_pause_s),
-            retry=retry_if_exception(_worth_retrying),
-            reraise=True,
-        )
-        return policy(self._translated, call)
-
-    def _translated(self, call: Any) -> Any:
-        """The call's result, with the client's exceptions as ours: one line, and whether trying again may help."""
-        openai, where = self.openai, self.options.base_url
-        try:
-            return call()
-        except openai.APITimeoutError:
-            raise EngineError(f"{where}: no answer within {self.options.timeout_s:g} s") from None
-        except openai.APIConnectionError:
-            raise EngineError(f"{where}: no connection; is the server running?") from None
-        except openai.APIStatusError as error:
-            busy = error.status_code in (408, 409, 425, 429) or error.status_code >= 500
-            kind = EngineError if busy else RefusedError
-            raise kind(f"{where}: refused with status {error.status_code}{_own_words(error)}") from None
-        except (openai.OpenAIError, ValueError, AttributeError, TypeError, LookupError) as error:
-            raise GarbageAnswerError(f"{where}: an answer that is no completion ({type(error).__name__})") from None
+        return self.client.asked(lambda: self._request(asked))
 
     def _request(self, asked: _Asked) -> list[Completion]:
         prompt, decoding, options = asked.prompt, asked.decoding, self.options
@@ -286,14 +223,14 @@ class _Session:
         if isinstance(prompt.content, str):
             if options.logprobs == "sum":
                 common["logprobs"] = 0
-            choices = self.client.completions.create(prompt=prompt.content, **common).choices
+            choices = self.client.api.completions.create(prompt=prompt.content, **common).choices
             found = [self._completion(choice, choice.text, decoding) for choice in choices]
         else:
             if options.logprobs == "sum":
                 common["logprobs"] = True
             messages = [{"role": message.role, "content": message.content} for message in prompt.content]
-            choices = self.client.chat.completions.create(messages=messages, **common).choices
-            found = [self._completion(choice, _chat_text(choice.message), decoding) for choice in choices]
+            choices = self.client.api.chat.completions.create(messages=messages, **common).choices
+            found = [self._completion(choice, chat_text(choice.message), decoding) for choice in choices]
         if len(found) != drawn:
             few = f"{len(found)} where {drawn} were asked for"
             raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
@@ -315,23 +252,6 @@ class _Session:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
         tokens = tuple(getattr(choice, "token_ids", None) or ())
         return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
-
-
-def _own_words(error: Any) -> str:
-    """The first line of what the server says about its refusal, in front of it a colon; empty when it says nothing."""
-    body: dict[str, Any] = error.body if isinstance(error.body, dict) else {}
-    nested = body.get("error")
-    inner = nested if isinstance(nested, dict) else body
-    said = str(inner.get("message") or inner.get("detail") or "").strip().splitlines()
-    return f": {said[0][:300]}" if said else ""
-
-
-def _chat_text(message: Any) -> Any:
-    """The answer; a thought that the server keeps apart is put back in front of it."""
-    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    if not isinstance(thought, str) or not thought:
-        return message.content
-    return f"<think>\n{thought}\n" + (f"</think>\n{message.content}" if message.content else "")
 
 
 def _logprob(choice: Any, decoding: Decoding) -> float | None:

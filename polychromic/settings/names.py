@@ -66,6 +66,14 @@ def _sections() -> dict[str, type[BaseModel] | None]:
     }
 
 
+def keys_of_sections() -> dict[str, list[str]]:
+    """The keys that a configuration may set, by section."""
+    return {
+        name: sorted(borrowed_fields(name) if model is None else set(_names(model).values()))
+        for name, model in _sections().items()
+    }
+
+
 def canonical(section: str, key: str) -> str:
     """The name a key is kept by: the alias where there is one, such as ``lambda`` for ``diversity_weight``."""
     model = _sections().get(section)

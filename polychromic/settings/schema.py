@@ -101,18 +101,51 @@ class HarvestSection(Section):
         return self
 
 
+class SourceSection(Section):
+    """One of several sources of demonstrations."""
+
+    file: str | None = None
+    """JSONL, JSON, CSV or Parquet"""
+    dataset: str | None = None
+    """a hub dataset, or a local folder of one"""
+    subset: str | None = None
+    """of the dataset"""
+    split: str = "train"
+    """of the dataset"""
+    columns: dict[str, str] = Field(default_factory=dict, description="as data.columns")
+    weight: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="its rows' share of the mixture, relative to the other weights; None: all",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceSection:
+        if (self.file is None) == (self.dataset is None):
+            raise ValueError("give file or dataset, one of them")
+        return self
+
+
 class DataSection(Section):
-    """Demonstrations: a task of the shelf, or JSONL files (or a hub dataset) of the user's."""
+    """Demonstrations: a task of the shelf, or files and hub datasets of the user's."""
 
     task: Kind | None = None
     """a kind of the shelf tasks: a checker, and demonstrations where no file or dataset gives them"""
     train_file: str | None = None
-    """JSONL of demonstrations"""
+    """demonstrations: JSONL, JSON, CSV or Parquet"""
     eval_file: str | None = Field(default=None, description="demonstrations whose loss is watched while training")
     dataset: str | None = None
-    """a hub dataset of demonstrations"""
+    """a hub dataset of demonstrations, or a local folder of one"""
+    subset: str | None = None
+    """of the dataset"""
     split: str = "train"
     """of the task or the dataset"""
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="other names for columns, {prompt: question, completion: answer}; the old ones stay for a judge",
+    )
+    sources: tuple[SourceSection, ...] = ()
+    """several files and datasets in the place of one, mixed by their weights"""
     max_examples: int | None = Field(default=None, ge=1)
     """the first so many only"""
     skip_bad_rows: bool = False
@@ -126,22 +159,33 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSection:
-        rows = [source for source in (self.train_file, self.dataset) if source is not None]
+        rows = [source for source in (self.train_file, self.dataset, self.sources or None) if source is not None]
         if len(rows) > 1 or (not rows and self.task is None):
-            raise ValueError("give train_file or dataset, one of them, with or without a task that judges; or a task")
+            raise ValueError(
+                "give train_file or dataset or sources, one of them, with or without a task that judges; or a task"
+            )
+        if self.sources and (self.columns or self.subset):
+            raise ValueError("columns and subset stand with each of the sources")
+        weighted = [source.weight is not None for source in self.sources]
+        if any(weighted) and not all(weighted):
+            raise ValueError("sources: give each a weight, or none")
         return self
 
 
 class ScheduleSection(Section):
-    """How lambda moves over a run.
+    """What lambda is measured in, and how it moves over a run.
 
-    ``warmup_steps``: lambda grows linearly from 0. ``max_lambda_eff``: cap on lambda times the tokens per
-    demonstration. ``target_share`` in (0, 1): lambda is set so that ``|w g_diversity| / (|w g_diversity| +
-    |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise ``lambda max(0, target - E f)^2``;
-    with ``demonstrations`` the target is what sets of the demonstrations are worth (see ``objective.set_value``).
-    ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
+    ``unit``: lambda counts against the demonstrations' mean loss a target token, as TRL's loss does, or with
+    ``sequence`` against the loss of a whole demonstration (it is then ``lambda_eff``, and the same number is the same
+    strength on tasks with answers of other lengths). ``warmup_steps``: lambda grows linearly from 0.
+    ``max_lambda_eff``: cap on lambda times the tokens per demonstration. ``target_share`` in (0, 1): lambda is set so
+    that ``|w g_diversity| / (|w g_diversity| + |g_demonstration|)`` is this share. ``calibrated`` in [0, 1]: minimise
+    ``lambda max(0, target - E f)^2``; with ``demonstrations`` the target is what sets of the demonstrations are worth
+    (see ``objective.set_value``). ``monitor_every``: steps between two looks at the gradients' norms, 0 for never.
     """
 
+    unit: Literal["token", "sequence"] = "token"
+    """what lambda counts against: the loss a target token, or that of a whole demonstration, which carries over"""
     warmup_steps: int = Field(default=0, ge=0)
     """lambda grows linearly from 0 over these steps"""
     max_lambda_eff: float | None = Field(default=None, gt=0)
@@ -173,7 +217,7 @@ class PolychromicSection(Section):
     max_examples_for_diversity: int = Field(default=8, ge=1)
     """prompts a diversity step samples for"""
     compute_every_n_steps: int = Field(default=1, ge=1)
-    """steps between two diversity steps"""
+    """steps between two diversity steps, each of which counts as often: lambda is the mean strength"""
     temperature: float = Field(default=1.0, gt=0.0)
     """of the training samples, which are never truncated"""
     max_new_tokens: int = Field(default=128, ge=1)

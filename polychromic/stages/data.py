@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from polychromic.core.errors import RecordError
+from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Prompt
-from polychromic.records.conversations import Row, read_conversations
+from polychromic.records.conversations import Met, Row, conversations
+from polychromic.records.sources import Source
+from polychromic.settings.load import load_settings
+from polychromic.stages.rows import differing_columns, sources_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,11 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What a data file holds; ``bad`` has one ``file:line: reason`` for each row that training would refuse."""
+    """What a data file holds; ``bad`` has one ``file:line: reason`` for each row that training would refuse.
+
+    ``lacking`` are columns that only some rows have, with how many have not; ``differing`` counts the prompts whose
+    rows differ in other columns than the completion, of which a judge sees the first.
+    """
 
     path: str
     rows: int
@@ -33,19 +41,24 @@ class DataReport:
     prompt_words: Lengths | None
     completion_words: Lengths | None
     bad: tuple[str, ...]
+    plain: int = 0
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    differing: int = 0
 
 
 def examine(path: str | Path) -> DataReport:
-    """Counts and lengths of a file, bad rows included.
+    """Counts and lengths of a file, or of the rows that a configuration (YAML) learns from; bad rows included.
 
     Raises:
         MissingResourceError: there is no such file.
         RecordError: the file holds no row at all.
     """
     bad: list[RecordError] = []
-    rows = read_conversations(path, bad.append)
+    met: Met = {}
+    rows = [row for source in _sources(Path(path)) for row in conversations(source, bad.append, met)]
     if not rows and not bad:
         raise RecordError(f"{path}: is empty")
+    columns = Counter(name for row in rows for name in row.example.prompt.payload)
     prompts = Counter(row.example.prompt.content for row in rows)
     pairs = Counter((row.example.prompt.content, row.example.demonstration) for row in rows)
     return DataReport(
@@ -58,7 +71,24 @@ def examine(path: str | Path) -> DataReport:
         prompt_words=_lengths([_words(row.example.prompt) for row in rows]),
         completion_words=_lengths([_demonstration_words(row) for row in rows if row.demonstrated]),
         bad=tuple(str(error) for error in bad),
+        plain=sum(isinstance(row.example.prompt.content, str) for row in rows),
+        lacking={name: len(rows) - count for name, count in sorted(columns.items()) if count < len(rows)},
+        differing=differing_columns([row.example for row in rows])[0],
     )
+
+
+def _sources(path: Path) -> list[Source]:
+    """The file itself, or the sources of a configuration.
+
+    Raises:
+        InputError: the configuration's rows come from a task.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        return [Source(path)]
+    found = sources_of(load_settings(path).data)
+    if not found:
+        raise InputError(f"{path}: data: its rows are a task's; give train_file, dataset or sources")
+    return found
 
 
 def _words(prompt: Prompt) -> int:

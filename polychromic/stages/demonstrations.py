@@ -12,10 +12,12 @@ from polychromic.core.nouns import Example, Prompt, Status
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.harvest import Mixture, mixture, share_of, weight_of
-from polychromic.records.conversations import conversation, read_examples, refuse
+from polychromic.records.conversations import read_examples, refuse
 from polychromic.records.harvest import Pool
+from polychromic.records.sources import Source
 from polychromic.settings import catalog
 from polychromic.settings.schema import DataSection, HarvestSection
+from polychromic.stages.rows import Demonstrations, differing_columns, read_demonstrations
 
 DEFAULT_SHARE = 0.8
 """Of the rows, where neither share nor lambda is given: that of the first trials, not yet compared over seeds."""
@@ -46,7 +48,7 @@ class Data:
 
     ``prompts`` are all that a harvest may ask: those of the task's split, also without a demonstration that is learnt
     from, or the demonstrations'. ``held_out`` are the demonstrations whose loss is only watched; ``lesson`` mixes a
-    harvest in, once there is one.
+    harvest in, once there is one. ``read`` says where the demonstrations come from, and in which form.
     """
 
     examples: Sequence[Example]
@@ -55,6 +57,7 @@ class Data:
     prompts: Sequence[Prompt] = ()
     held_out: Sequence[Example] = ()
     lesson: Lesson | None = None
+    read: Demonstrations | None = None
 
     @property
     def rows(self) -> Sequence[Example]:
@@ -72,26 +75,29 @@ def load_data(section: DataSection) -> Data:
     bad: list[RecordError] = []
     collect = bad.append if section.skip_bad_rows else refuse
     task: Task | None = None if section.task is None else catalog.build("tasks", section.task)
-    if section.train_file is not None:
-        examples: Sequence[Example] = read_examples(section.train_file, collect)
-    elif section.dataset is not None:
-        examples = _from_hub(section, bad)
-    else:
+    own = not (section.train_file or section.dataset or section.sources)
+    if own:
         assert task is not None
-        examples = task.examples(section.split)
-    own = section.train_file is None and section.dataset is None
-    examples = list(examples)[: section.max_examples]
+        read = Demonstrations(list(task.examples(section.split))[: section.max_examples], {}, ())
+    else:
+        read = read_demonstrations(section, collect)
+    examples = read.examples
     if not examples:
         raise InputError("data: there is no demonstration to learn from")
-    held_out = list(read_examples(section.eval_file, collect)) if section.eval_file else []
-    if section.eval_file and not held_out:
-        raise InputError(f"data.eval_file: {section.eval_file} holds no demonstration")
+    held_out = read_examples(Source(section.eval_file, columns=section.columns), collect) if section.eval_file else []
     if bad:
         warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
     if task is not None and task.judges and not own:
+        differing, column = differing_columns(examples)
+        if differing:
+            warnings.warn(
+                f"{differing} prompts have rows that differ in columns such as {column!r}; {task.name} sees those of "
+                "each prompt's first row",
+                stacklevel=2,
+            )
         prove_judge(task, examples, Trust(section.trust_judge))
     prompts = task.prompts(section.split) if own and task is not None else [example.prompt for example in examples]
-    return Data(examples, task, len(bad), prompts, held_out)
+    return Data(examples, task, len(bad), prompts, held_out, read=read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +154,6 @@ def _cases(rate: controls.Rate) -> str:
     """The first cases, by prompt and text."""
     shown = ", ".join(f"{name}: {text[:40]!r}" for name, text in rate.examples[:2])
     return f" (such as {shown})" if shown else ""
-
-
-def _from_hub(section: DataSection, bad: list[RecordError]) -> list[Example]:
-    from datasets import load_dataset
-
-    found = []
-    for line, values in enumerate(load_dataset(section.dataset, split=section.split)):
-        try:
-            found.append(conversation(values, line).example)
-        except ValueError as error:
-            wrong = RecordError(f"{section.dataset}:{line}: {error}")
-            if not section.skip_bad_rows:
-                raise wrong from None
-            bad.append(wrong)
-    return found
 
 
 def mixed(examples: Sequence[Example], pool: Pool, section: HarvestSection, tokens: float, seed: int) -> Lesson:

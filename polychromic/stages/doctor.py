@@ -145,13 +145,18 @@ def _sandbox() -> Finding:
     return Finding("sandbox", level, f"{report.get('level')} ({layers or 'no layer'})", str(report.get("advice") or ""))
 
 
-def _wandb() -> Finding:
+def has_wandb_key() -> bool:
+    """Whether this machine can log in to W&B without asking; wandb itself is not imported."""
     netrc = Path.home() / ".netrc"
     try:
         known = netrc.is_file() and "api.wandb.ai" in netrc.read_text(encoding="utf-8", errors="replace")
     except OSError:
         known = False
-    if os.environ.get("WANDB_API_KEY") or known:
+    return known or bool(os.environ.get("WANDB_API_KEY"))
+
+
+def _wandb() -> Finding:
+    if has_wandb_key():
         return Finding("tracking", Level.READY, "W&B: a key is present")
     return Finding("tracking", Level.LIMITED, "W&B offline: no key", "runs are kept in metrics.jsonl; or: wandb login")
 

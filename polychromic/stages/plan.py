@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.records.conversations import read_conversations
 from polychromic.records.jsonl import read_json
 from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
+from polychromic.stages.rows import read_demonstrations, sources_of
 
 TOKENS_PER_WORD = 1.4
 TRAINING_EFFICIENCY = 0.35
@@ -93,10 +93,8 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
     if device not in DEVICES:
         raise InputError(f"--device: there is no {device!r}{nearest(device, DEVICES)}")
     shape = shape_of(settings)
-    rows, length, notes = _data(settings)
-    batch = _number(settings, "per_device_train_batch_size", 8) * _number(settings, "gradient_accumulation_steps", 1)
-    limit = _number(settings, "max_length", 1024)
-    length = min(length, limit) if limit else length
+    rows, length, notes = _rows(settings)
+    batch = _batch(settings)
     steps = int(_number(settings, "max_steps", -1))
     if steps < 1:
         steps = math.ceil(rows / batch) * math.ceil(_number(settings, "num_train_epochs", 3))
@@ -123,6 +121,15 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
     )
 
 
+def memory_of(settings: Settings) -> dict[str, float]:
+    """GiB by part that training needs, as in the plan; a file that is not here is assumed to hold long rows."""
+    return _memory(settings, shape_of(settings), _batch(settings), _rows(settings)[1])
+
+
+def _batch(settings: Settings) -> float:
+    return _number(settings, "per_device_train_batch_size", 8) * _number(settings, "gradient_accumulation_steps", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     demonstration: float
@@ -137,7 +144,7 @@ def shape_of(settings: Settings) -> Shape:
     name = resolve(settings.model).name_or_path
     path = Path(name).expanduser() / "config.json"
     if not path.is_file():
-        cached = _cached_config(name)
+        cached = cached_config(name)
         if cached is None:
             return _guessed(name)
         path = cached
@@ -166,7 +173,8 @@ def _guessed(name: str) -> Shape:
     return Shape(parameters, layers, hidden, hidden // 4, 150_000, source)
 
 
-def _cached_config(name: str) -> Path | None:
+def cached_config(name: str) -> Path | None:
+    """The configuration of a hub's model, where it is on this machine."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -177,19 +185,26 @@ def _cached_config(name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
+def _rows(settings: Settings) -> tuple[int, float, list[str]]:
+    """Rows, tokens per row as far as they are kept, and what had to be assumed."""
+    rows, length, notes = _data(settings)
+    limit = _number(settings, "max_length", 1024)
+    return rows, min(length, limit) if limit else length, notes
+
+
 def _data(settings: Settings) -> tuple[int, float, list[str]]:
     """Rows, tokens per row, and what had to be assumed."""
     data = settings.data
-    if data.task is not None:
-        examples = list(catalog.build("tasks", data.task).examples("train"))
-    elif data.train_file is not None:
-        try:
-            examples = [row.example for row in read_conversations(data.train_file, lambda _: None)]
-        except MissingResourceError:
-            return 1000, 512.0, [f"{data.train_file} is not here: assumed 1,000 rows of 512 tokens"]
-    else:
-        return 1000, 512.0, [f"the dataset {data.dataset} is not looked at: assumed 1,000 rows of 512 tokens"]
-    examples = examples[: data.max_examples]
+    sources = sources_of(data)
+    if data.dataset is not None or any(source.dataset for source in sources):
+        return 1000, 512.0, ["datasets of the hub are not looked at: assumed 1,000 rows of 512 tokens"]
+    try:
+        if sources:
+            examples = list(read_demonstrations(data, lambda _: None).examples)
+        else:
+            examples = list(catalog.build("tasks", data.task).examples(data.split))[: data.max_examples]
+    except MissingResourceError as error:
+        return 1000, 512.0, [f"{error}: assumed 1,000 rows of 512 tokens"]
     words = 0
     for example in examples:
         content = example.prompt.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections import Counter
@@ -30,10 +31,15 @@ from polychromic.settings.load import identity, resolved, resolved_yaml
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.models import resolve
+from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
+RANK_SECONDS = 1800.0
+"""How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
+ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
+"""The settings whose product is the demonstrations of a rank's step, with transformers' defaults."""
 LOOKED_AT = 256
 """Demonstrations whose length is looked at before a model is loaded."""
 
@@ -47,6 +53,7 @@ class _Run:
     term: SoundTerm
     data: Data
     embedder: Embedder | None
+    ranks: Ranks
 
 
 def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
@@ -65,24 +72,49 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
     term = refuse_early(settings)
-    run_folder = refuse_other_run(path, identity(settings))
-    if run_folder.finished:
-        return run_folder
-    data = load_data(settings.data)
-    for warning in _warnings(settings, term, data):
-        warnings.warn(warning, stacklevel=2)
-    embedder = _embedder(settings)
-    with only_process(path):
-        open_run(path, identity(settings), {"experiment": experiment.seed})
-        write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+    seconds = float(settings.training.get("ddp_timeout", RANK_SECONDS))
+    with joined(seconds, bool(settings.training.get("use_cpu"))) as ranks, ExitStack() as held:
+        run_folder = RunFolder(path)
+        if ranks.first:
+            refuse_other_run(path, identity(settings))
+        if ranks.told(run_folder.finished):
+            return run_folder
+        _refuse_harvest(settings, ranks)
+        data = load_data(settings.data)
+        for warning in _warnings(settings, term, data):
+            warnings.warn(warning, stacklevel=2)
+        embedder = _embedder(settings)
+        if ranks.first:
+            held.enter_context(only_process(path))
+            open_run(path, identity(settings), {"experiment": experiment.seed})
+            write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
+            if data.read is not None:
+                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
+        ranks.wait()
         if settings.data.harvest is not None:
-            data = replace(data, lesson=_lesson(settings, run_folder, data, embedder, progress))
-        _train(_Run(settings, run_folder, term, data, embedder), progress)
+            lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
+            data = replace(data, lesson=lesson)
+            if ranks.first:
+                update_run(run_folder, harvest=facts)
+        _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+        ranks.wait()
     return run_folder
 
 
-def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress) -> Lesson:
-    """The run's mixture of demonstrations and harvest, with what it is in ``run.json``.
+def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
+    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
+    harvest = settings.data.harvest
+    if harvest is not None and harvest.path is None and ranks.count > 1:
+        raise InputError(
+            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
+            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
+        )
+
+
+def _lesson(
+    settings: Settings, folder: RunFolder, data: Data, embedder: Embedder | None, progress: Progress
+) -> tuple[Lesson, dict[str, Any]]:
+    """The run's mixture of demonstrations and harvest, and what it is for ``run.json``.
 
     Raises:
         InputError: the pool is another than the one this run began with.
@@ -96,8 +128,7 @@ def _lesson(settings: Settings, folder: RunFolder, data: Data, embedder: Embedde
     if began_with != pool.digest:
         raise InputError(f"{folder.path}: its pool is not the one it began with; choose another experiment.name")
     lesson = mixed(data.examples, pool, section, _target_tokens(settings, data), settings.experiment.seed)
-    update_run(folder, harvest={"digest": pool.digest, **asdict(pool.account), **lesson.facts})
-    return lesson
+    return lesson, {"digest": pool.digest, **asdict(pool.account), **lesson.facts}
 
 
 def refuse_early(settings: Settings) -> SoundTerm:
@@ -155,32 +186,33 @@ def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
-    from polychromic.training.checkpoints import newest_complete
+    from polychromic.training.agreement import RanksAgree, checkpoint_of_all
     from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
 
-    settings, folder, data = run.settings, run.folder, run.data
-    checkpoint = newest_complete(folder.checkpoints)
-    for reason in checkpoint.rejected:
-        warnings.warn(f"checkpoint passed over: {reason}", stacklevel=2)
+    settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
+    rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
+    checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     policy = load_base(resolve(settings.model), settings.quantization)
     signals = StopOnSignal()
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(settings, folder, progress, trainer.term)
+    watchers = _watchers(run, progress, trainer.term)
     for callback in (signals, *watchers):
         trainer.add_callback(callback)
+    if ranks.count > 1:
+        trainer.add_callback(RanksAgree(ranks))
     began = time.time()
     with ExitStack() as stack:
         stack.enter_context(signals.listening())
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
-        trainer.train(resume_from_checkpoint=str(checkpoint.newest) if checkpoint.newest else None)
-    if signals.stopped and trainer.state.global_step < trainer.state.max_steps:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if ranks.any_of([signals.stopped])[0] and trainer.state.global_step < trainer.state.max_steps:
         raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
-    if not trainer.is_world_process_zero():
-        return
     refuse_bad_weights(trainer.model)
+    if not ranks.first:
+        return
     _save(trainer, policy.tokenizer, folder)
     finish_run(
         folder,
@@ -188,7 +220,8 @@ def _train(run: _Run, progress: Progress) -> None:
         examples=len(data.examples),
         rows_left_out=data.skipped,
         seconds=round(time.time() - began, 1),
-        resumed_from=checkpoint.newest.name if checkpoint.newest else None,
+        resumed_from=checkpoint.name if checkpoint else None,
+        ranks=ranks.count,
     )
 
 
@@ -230,6 +263,7 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
         "save_total_limit": KEPT_CHECKPOINTS,
         "completion_only_loss": settings.data.completion_only_loss,
         "dataloader_pin_memory": gpu,
+        "ddp_find_unused_parameters": False,
     }
     if settings.data.eval_file is not None:
         chosen["eval_strategy"] = "epoch"
@@ -247,13 +281,14 @@ def _arguments(settings: Settings, folder: RunFolder) -> Any:
     return SFTConfig(**{**chosen, **settings.training, **owned})
 
 
-def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
 
+    settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
@@ -265,7 +300,8 @@ def _watchers(settings: Settings, folder: RunFolder, progress: Progress, term: A
     ]
     if settings.tracking.log_samples and term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
-    return [*found, ChecksummedCheckpoints(settings_hash=settings_hash(identity(settings)))]
+    made = settings_hash(identity(settings))
+    return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 
 
 def _embedder(settings: Settings) -> Embedder | None:

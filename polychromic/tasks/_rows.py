@@ -6,53 +6,59 @@ their columns, which travel with every prompt; in evaluation ``path`` names the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.records.conversations import read_examples, read_prompts
+from polychromic.records.sources import Source
 
 DistinctBy = Literal["answer", "text"]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """``path``: the rows of an evaluation (JSONL), whatever the split; none is needed where ``data`` gives the rows.
+    """``path``: the rows of an evaluation (JSONL, JSON, CSV, Parquet); none is needed where ``data`` gives the rows.
 
+    ``dataset`` and ``subset``: a hub's data set in its place, whose split is the evaluation's. ``columns`` gives
+    columns other names, as ``data.columns`` does.
     ``distinct_by`` says what makes two right completions different: their canonical ``answer``, or their ``text``
     (white space and case aside), for free text where one answer has many forms.
     """
 
     path: str = ""
+    dataset: str = ""
+    subset: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
     distinct_by: DistinctBy = "answer"
 
     name: ClassVar[str]
     judges: ClassVar[bool] = True
 
     def prompts(self, split: str) -> Sequence[Prompt]:
-        """The file's different prompts, in order.
+        """The source's different prompts, in order.
 
         Raises:
             RecordError: a bad row.
-            InputError: no path is given.
+            InputError: no source is given.
         """
-        return read_prompts(self._path())
+        return read_prompts(self._source(split))
 
     def examples(self, split: str) -> Sequence[Example]:
-        """The file's demonstrations, in order.
+        """The source's demonstrations, in order.
 
         Raises:
             RecordError: a bad row, or there is none.
-            InputError: no path is given.
+            InputError: no source is given.
         """
-        return read_examples(self._path())
+        return read_examples(self._source(split))
 
-    def _path(self) -> str:
-        if not self.path:
-            raise InputError(f"{self.name}: path must name a JSONL file, where data.train_file gives no rows")
-        return self.path
+    def _source(self, split: str) -> Source:
+        if bool(self.path) == bool(self.dataset):
+            raise InputError(f"{self.name}: path must name a file of rows (or dataset one of the hub)")
+        return Source(self.path, self.dataset, self.subset or None, split, self.columns)
 
     def right(self, completion: Completion, answer: str | None) -> Verdict:
         """PASSED with what tells this completion from other right ones."""

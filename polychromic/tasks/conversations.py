@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from polychromic.core.errors import InputError
-from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
-from polychromic.records.conversations import read_examples, read_prompts
+from polychromic.core.nouns import Completion, Prompt, Status, Verdict
+from polychromic.tasks._rows import Rows
 
 
 @dataclass(frozen=True)
-class Conversations:
-    """The prompts of a JSONL file (``prompt``, ``prompt`` + ``completion``, or ``messages``), whatever the split."""
-
-    path: str = ""
+class Conversations(Rows):
+    """The prompts of a file or of a hub's data set, with or without demonstrations; nobody judges."""
 
     name: ClassVar[str] = "conversations"
     judges: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.path:
-            raise InputError("conversations: path must name a JSONL file")
-
-    def prompts(self, split: str) -> Sequence[Prompt]:
-        """The file's different prompts, in order; raises RecordError for a bad row."""
-        return read_prompts(self.path)
-
-    def examples(self, split: str) -> Sequence[Example]:
-        """The file's demonstrations; raises RecordError for a bad row, or when there is none."""
-        return read_examples(self.path)
+        if not self.path and not self.dataset:
+            raise InputError("conversations: path must name a file of rows, or dataset one of the hub")
 
     def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
         """ABSENT: a free answer has no checker."""

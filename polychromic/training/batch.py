@@ -57,8 +57,10 @@ class PromptIndex:
 
     @classmethod
     def of(cls, tokenizer: Any, prompts: Iterable[Prompt]) -> PromptIndex:
-        """The index of these prompts."""
-        known = {tuple(prompt_ids(tokenizer, prompt)): prompt for prompt in prompts}
+        """The index of these prompts; of several with the same tokens the first counts, with its columns."""
+        known: dict[Tokens, Prompt] = {}
+        for prompt in prompts:
+            known.setdefault(tuple(prompt_ids(tokenizer, prompt)), prompt)
         return cls(known, opening=answer_opening(tokenizer))
 
     def with_columns(self, rows: Any, tokenizer: Any) -> PromptIndex:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def corruption_reason(folder: Path) -> str:
     return ""
 
 
+def ranks_of(folder: Path) -> int:
+    """How many ranks wrote a sealed checkpoint."""
+    return int(read_json(folder / MANIFEST).get("ranks", 1))
+
+
 def newest_complete(root: Path) -> Found:
     """The checkpoint to resume from.
 
@@ -111,9 +117,13 @@ def rotate(root: Path, limit: int) -> None:
 
 
 class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
-    """Seals each checkpoint the trainer saves and takes over rotation (``save_total_limit``) from transformers."""
+    """Seals each checkpoint the trainer saves and takes over rotation (``save_total_limit``) from transformers.
 
-    def __init__(self, **facts: Any) -> None:
+    Every rank writes its part, so ``wait`` returns when all have; rank 0 seals.
+    """
+
+    def __init__(self, wait: Callable[[], None] = lambda: None, **facts: Any) -> None:
+        self.wait = wait
         self.facts = facts
         self.limit: int | None = None
 
@@ -125,6 +135,7 @@ class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Seals the newest checkpoint, then rotates."""
+        self.wait()
         root = Path(args.output_dir)
         folder = root / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():

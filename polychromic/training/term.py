@@ -168,7 +168,9 @@ class DiversityTerm:
     ) -> None:
         """Adds ``-weight * grad E[f]``, as estimated from the samples, to the gradients of ``model``.
 
-        A chunk for which the device has too little memory is scored in halves, and so are all that follow.
+        A diversity step stands for the ``compute_every_n_steps`` steps up to the next one, so its gradients count as
+        often and the mean over these steps has ``weight``; the monitor sees that mean. A chunk for which the device
+        has too little memory is scored in halves, and so are all that follow.
 
         Raises:
             UnsoundObjectiveError: the log-probabilities are not those of the distribution that drew the samples.
@@ -180,7 +182,7 @@ class DiversityTerm:
                 surrogate, gap = self._surrogate(model, rollouts, chunk)
                 term = -weight * surrogate
                 seen = None if monitor is None else gradient(term, monitor.parameters)
-                backward(term)
+                backward(self.section.compute_every_n_steps * term)
             if monitor is not None:
                 monitor.add_gradients(None, seen)  # only now, as a chunk that failed is scored again
             return gap * chunk.samples_of(rollouts)

@@ -31,6 +31,16 @@ def test_the_cap_is_on_the_strength_per_sequence():
     assert made.at(0, 0) == 2.0
 
 
+def test_lambda_a_sequence_is_the_same_strength_at_every_length():
+    made = schedule(unit="sequence")
+    assert [made.at(0, tokens) * tokens for tokens in (2, 10, 160)] == [2.0] * 3
+    assert made.at(0, 0) == 0.0
+    assert schedule(unit="sequence", max_lambda_eff=1.0).at(0, 10) == 0.1
+    shared = schedule(unit="sequence", target_share=0.5)
+    shared.observe_norms(3.0, 1.0)
+    assert shared.at(0, 10) == pytest.approx(3.0)  # a share of the norms has no unit
+
+
 def test_zero_stays_zero():
     made = schedule(weight=0.0, target_share=0.5)
     made.observe_norms(1.0, 1.0)

@@ -116,6 +116,7 @@ def test_junk_is_warned_of_in_numbers_before_anything_is_sampled():
         section(gate="none"), 10.0
     )
     assert junk_warning(section(gate="none"), 0.5) == ""
+    assert "lambda_eff of 1:" in junk_warning(section(gate="none", schedule={"unit": "sequence"}), 10.0)
     assert junk_warning(section(gate="verifier"), 10.0) == ""
     assert junk_warning(section(gate="none", schedule={"max_lambda_eff": 0.5}), 10.0) == ""
     assert "lambda_eff of 2:" in junk_warning(section(gate="none", schedule={"max_lambda_eff": 2.0}), 10.0)

@@ -6,7 +6,7 @@ import pytest
 
 from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Message
-from polychromic.records.conversations import read_conversations, read_examples, read_prompts
+from polychromic.records.conversations import conversations, read_examples, read_prompts
 
 USER = {"role": "user", "content": "hi"}
 ANSWER = {"role": "assistant", "content": "hello"}
@@ -93,5 +93,5 @@ def test_prompts_are_taken_once_each(tmp_path):
 
 def test_an_id_for_two_prompts_is_refused(tmp_path):
     path = put(tmp_path, {"prompt": "a", "id": "1", "completion": "x"}, {"prompt": "b", "id": "1", "completion": "x"})
-    with pytest.raises(RecordError, match=r":2: the id is that of line 1"):
-        read_conversations(path)
+    with pytest.raises(RecordError, match=r":2: the id is that of .*:1, which"):
+        list(conversations(path))

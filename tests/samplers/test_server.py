@@ -10,7 +10,8 @@ import pytest
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
-from polychromic.samplers.server import RefusedError, Server, _Gathering, _Session
+from polychromic.policy.served import RefusedError
+from polychromic.samplers.server import Server, _Gathering, _Session
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
 TEXT = Prompt("text", "def f(x):\n")

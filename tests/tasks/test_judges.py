@@ -182,7 +182,7 @@ def test_a_function_that_misbehaves_is_one_line(function, name, match):
 
 
 def test_rows_without_a_path_are_asked_for():
-    with pytest.raises(InputError, match=r"answer: path must name a JSONL file"):
+    with pytest.raises(InputError, match=r"answer: path must name a file of rows"):
         build("tasks", "answer").prompts("test")
     with pytest.raises(InputError, match="functions must name one"):
         build("tasks", "function")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import TrainerCallback
 from trl import SFTTrainer
 
 from polychromic.core.errors import InputError, NumericalError, UnsoundObjectiveError
@@ -241,6 +242,7 @@ def test_the_monitor_weighs_a_micro_batch_as_the_optimizer_does(make_trainer):
         ({"warmup_steps": 3}, "polychromic/lambda", [0.5, 1.0, 1.5, 2.0, 2.0]),
         ({"max_lambda_eff": 1.0}, "polychromic/lambda_eff", [1.0] * 5),
         ({"max_lambda_eff": 100.0}, "polychromic/lambda", [2.0] * 5),
+        ({"unit": "sequence"}, "polychromic/lambda_eff", [2.0] * 5),
     ],
 )
 def test_the_schedule_sets_the_strength_that_is_trained_with(make_trainer, schedule, key, expected):
@@ -280,6 +282,39 @@ def test_every_nth_step_only(make_trainer):
     trainer.term.draw = lambda *args, **kwargs: drawn.append(args[2]) or draw(*args, **kwargs)
     trainer.train()
     assert drawn == [0, 3, 6]
+
+
+def test_the_mean_gradient_over_n_steps_has_the_strength_that_lambda_says(make_trainer):
+    """Lambda 2 on every third step: the three gradients add up to three times the term's at lambda 2."""
+    sums, logs = [], []
+    for weight, every in ((0.0, 3), (2.0, 3), (2.0, 1)):
+        section = {"compute_every_n_steps": every, "schedule": {"monitor_every": 3}}
+        trainer = make_trainer(weight, section=section, learning_rate=0.0, max_grad_norm=0.0, max_steps=3)
+        total = {}
+
+        class Add(TrainerCallback):
+            def on_pre_optimizer_step(self, args, state, control, model=None, total=total, **kwargs):
+                for name, parameter in model.named_parameters():
+                    if parameter.grad is not None:
+                        total[name] = total.get(name, 0.0) + parameter.grad
+
+        trainer.add_callback(Add())
+        drawn, draw = [], trainer.term.draw if trainer.term else None
+
+        def record(*args, draw=draw, drawn=drawn, **kwargs):
+            drawn.append(draw(*args, **kwargs))
+            return drawn[-1]
+
+        if draw:
+            trainer.term.draw = record
+        trainer.train()
+        sums.append(total)
+        logs.append(trainer.state.log_history[0])
+        if every == 3 and drawn:
+            wanted = {n: 3 * g for n, g in expected_diversity_gradient(trainer, drawn[0], 2.0).items()}
+    assert closest({name: sums[1][name] - sums[0][name] for name in wanted}, wanted) < 1e-4
+    for name in ("lambda", "lambda_eff", "off_support_gain", "diversity_gradient", "gradient_share"):
+        assert logs[1][f"polychromic/{name}"] == pytest.approx(logs[2][f"polychromic/{name}"], rel=1e-5)
 
 
 def test_at_most_so_many_prompts_of_the_whole_window(make_trainer, first_gradients):

@@ -1,0 +1,166 @@
+"""Several ranks as one run: started by torchrun, accelerate or Ray, they have one folder, one voice and one end.
+
+Rank 0 writes; the others wait for it where they read what it wrote. The first rank that fails says why, and the others
+end with it in silence. A program of one rank notices nothing of this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
+
+
+class RankLostError(PolychromicError):
+    """Another rank is gone, so this one cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """This process among the ranks of its run: the ``index``-th of ``count``."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that writes."""
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Returns when every rank has come to this line."""
+        self.any_of([False])
+
+    def any_of(self, wishes: list[bool]) -> list[bool]:
+        """Each wish: whether any rank has it."""
+        if self.count == 1:
+            return wishes
+        import torch
+
+        told = torch.tensor(wishes, dtype=torch.uint8)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        return [bool(wish) for wish in told]
+
+    def told(self, value: Any) -> Any:
+        """Rank 0's value, plain JSON, on every rank."""
+        if self.count == 1:
+            return value
+        import torch
+
+        text = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8)
+        size = torch.tensor([len(text)])
+        torch.distributed.broadcast(size, 0)
+        text = text if self.first else torch.zeros(int(size), dtype=torch.uint8)
+        torch.distributed.broadcast(text, 0)
+        return json.loads(bytes(text.tolist()))
+
+
+def launched() -> Ranks:
+    """This process's place, as its launcher says in the environment."""
+    return Ranks(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+_store: Any = None
+"""What the ranks share before they are a group; the launcher's own where it has one, and so outlives a rank."""
+
+
+def _shared() -> Any:
+    global _store
+    if _store is None:
+        import torch
+
+        _store, _, _ = next(torch.distributed.rendezvous("env://"))
+    return _store
+
+
+def _first_to(deed: str) -> bool:
+    """Whether no other rank has done the deed before; also where nobody can be asked, as nothing may go unsaid."""
+    try:
+        return int(_shared().add(f"polychromic {deed}", 1)) == 1
+    except (RuntimeError, OSError):
+        return True
+
+
+@contextmanager
+def one_voice() -> Iterator[Ranks]:
+    """Within it every warning is shown by one rank, and of all errors that of the first rank to fail.
+
+    Raises:
+        SaidByAnotherRankError: in the place of an error, where another rank has failed before.
+        RankLostError: in the place of the error of a connection, where no rank has said why it ended.
+    """
+    ranks = launched()
+    if ranks.count == 1:
+        yield ranks
+        return
+    before = warnings.showwarning
+    warnings.showwarning = _once(before)
+    try:
+        yield ranks
+    except BaseException as error:
+        if not _first_to("end"):
+            raise SaidByAnotherRankError(error) from error
+        if _lost(error):
+            raise RankLostError(
+                f"rank {ranks.index}: another rank of this run is gone, so this one ends; what was saved is whole, "
+                "and the same command continues"
+            ) from error
+        raise
+    finally:
+        warnings.showwarning = before
+
+
+def _once(show: Callable[..., None]) -> Callable[..., None]:
+    def once(message: Warning | str, *rest: Any, **named: Any) -> None:
+        if _first_to(f"warning {message}"):
+            show(message, *rest, **named)
+
+    return once
+
+
+def _lost(error: BaseException) -> bool:
+    """Whether this is what a rank sees when another one goes away."""
+    import torch
+
+    return isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+@contextmanager
+def joined(seconds: float, use_cpu: bool) -> Iterator[Ranks]:
+    """This rank in the group of all, which it joins unless its launcher has made one.
+
+    A rank that waits longer than ``seconds`` for another gives up.
+    """
+    if launched().count == 1:
+        yield Ranks()
+        return
+    import torch
+
+    made = not torch.distributed.is_initialized()
+    if made:
+        _join(timedelta(seconds=seconds), use_cpu)
+    yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    if made:  # after an error it stays: the others must not see it gone before they can hear why
+        torch.distributed.destroy_process_group()
+
+
+def _join(timeout: timedelta, use_cpu: bool) -> None:
+    import torch
+
+    place, gpu = launched(), torch.cuda.is_available() and not use_cpu
+    if gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpu else "gloo",
+        store=_shared(),
+        rank=place.index,
+        world_size=place.count,
+        timeout=timeout,
+    )
