@@ -47,7 +47,7 @@ def run(
     every = sorted((load_settings(path, placed) for path in configs), key=_reach)
     if [_reach(settings) == (0, 0.0) for settings in every[:2]] != [True, False]:
         raise InputError(
-            "the demo needs one baseline and variants: one configuration with polychromic.lambda 0 and without data.harvest"
+            "the demo needs one baseline (polychromic.lambda 0, no data.harvest) and variants among its configurations"
         )
     base = NamedModel("base", every[0].model)
     models = [base, *(_trained(settings, progress) for settings in every)]
