@@ -20,7 +20,8 @@ from polychromic.settings.schema import Section, Settings
 
 BORROWED = {
     "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
-    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged.",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and `save_minutes` (default 5): a "
+    "checkpoint at least this often, besides those of `save_steps`; null: those alone.",
     "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
 }
 HEAD = """# Configuration
@@ -111,6 +112,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or isinstance(value, Section) or value in ("", {}, ()):
         return ""
+    if isinstance(value, tuple) and isinstance(value[0], Section):
+        return f"{len(value)} rows"
     return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
 
 

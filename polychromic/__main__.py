@@ -1,27 +1,29 @@
 """The program: runs a verb and turns every expected error into one line and an exit status.
 
-0: done. 1: failed. 2: the user's input. 130: interrupted.
+0: done. 1: failed. 2: the user's input. 128 + n: stopped by signal n (130: Ctrl-C).
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
 import warnings
 
 import click
 
 from polychromic.cli import commands
+from polychromic.core import stopping
 from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
-from polychromic.core.escaping import one_line
+from polychromic.core.escaping import one_line, visible
 from polychromic.core.extras import absent, brought_by_an_extra
-
-INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its status; ``--debug`` anywhere shows the traceback of an error."""
     given = sys.argv[1:] if arguments is None else arguments
+    _speak()
     _quiet_libraries()
     debug = "--debug" in given or bool(os.environ.get("POLYCHROMIC_DEBUG"))
     sys.exit(run([argument for argument in given if argument != "--debug"], debug))
@@ -33,15 +35,18 @@ def run(arguments: list[str], debug: bool) -> int:
         warnings.simplefilter("ignore", FutureWarning)  # between the libraries, nothing a person here can act on
         warnings.showwarning = _warn
     try:
-        status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
+        with stopping.listening():
+            status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.UsageError as error:
         error.show()
         return 2
     except click.ClickException as error:
         return _failed(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return _failed("interrupted; finished results are kept, and the same command continues", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        number = getattr(error.__cause__ if isinstance(error, click.Abort) else error, "number", signal.SIGINT)
+        reason = f"interrupted by {signal.Signals(number).name}"
+        return _failed(f"{reason}; finished results are kept, and the same command continues", 128 + number)
     except Exception as error:
         if debug:
             raise
@@ -54,6 +59,22 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+class _Screen(logging.Handler):
+    """What the package says as it goes, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Shows one line."""
+        click.echo(visible(record.getMessage()).replace("\n", " "), err=True)
+
+
+def _speak() -> None:
+    logger = logging.getLogger("polychromic")
+    if not any(isinstance(handler, _Screen) for handler in logger.handlers):
+        logger.addHandler(_Screen())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:

@@ -84,7 +84,7 @@ def run(*arguments: object, environment: dict[str, str], folder: str | Path | No
 
 
 @contextmanager
-def ranks(*arguments: object, count: int = 2, folder: str | Path | None = None):
+def ranks(*arguments: object, count: int = 2, **environment: str):
     """``count`` programs with these arguments, started as torchrun starts them; whoever is left is killed.
 
     The store in which they meet is this process's, as it is that of torchrun's agent.
@@ -98,9 +98,9 @@ def ranks(*arguments: object, count: int = 2, folder: str | Path | None = None):
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
-    }
+    } | environment
     each = [os.environ | place | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
-    started = [Program(*arguments, environment=environment, folder=folder) for environment in each]
+    started = [Program(*arguments, environment=place) for place in each]
     try:
         yield started
     finally:

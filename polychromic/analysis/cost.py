@@ -8,9 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from polychromic.core.errors import InputError
+from polychromic.core.nouns import Bill
 from polychromic.records.rows import FloatOrNaN
 
 SECONDS_PER_HOUR = 3600.0
+TOKENS_PRICED = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Dollars of a device's hour, and of a million tokens that a server draws; None where nobody knows."""
+
+    per_hour: float | None = None
+    per_million_tokens: float | None = None
+
+
+UNKNOWN = Prices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,7 @@ class Cost:
     seconds: float
     devices: int = 1
     price_per_hour: float | None = None
+    price_per_million_tokens: float | None = None
 
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.seconds < 0 or self.devices < 0:
@@ -37,7 +51,9 @@ class Cost:
 
     @property
     def dollars(self) -> float:
-        """Device hours times the price of one; NaN when no price is known."""
+        """Tokens times their price where they have one, else device hours times that of one; NaN without a price."""
+        if self.price_per_million_tokens is not None:
+            return self.tokens / TOKENS_PRICED * self.price_per_million_tokens
         if self.price_per_hour is None:
             return math.nan
         return self.device_seconds / SECONDS_PER_HOUR * self.price_per_hour
@@ -132,13 +148,14 @@ class SamplingRow(AccountRow):
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """What all pieces of one stage took, and on what device."""
+    """What all pieces of one stage took, and on what device; ``dollars`` are those of a ``bill``, if any."""
 
     stage: str
     device: str
     seconds: float
     processor_seconds: float
     dollars: FloatOrNaN
+    bill: Bill | None = None
 
 
 @dataclass(frozen=True, slots=True)

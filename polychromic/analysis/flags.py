@@ -69,6 +69,13 @@ def ceiling_flags(table: MeasurementTable, baseline: str, bounds: Bounds = Bound
     return found
 
 
+def room(table: MeasurementTable, baseline: str, temperature: float, bounds: Bounds = Bounds()) -> str:
+    """What to do where every pass@k of the baseline leaves no room, in the words of ``proposal``; empty otherwise."""
+    curve = pass_curve(table, baseline, temperature)
+    inside = [score for score in curve.values() if bounds.floor <= score <= bounds.ceiling]
+    return "" if inside or not curve else f"{proposal(curve, bounds)}."
+
+
 def _few_flags(table: MeasurementTable, bounds: Bounds) -> list[Flag]:
     """Bootstrap intervals from few prompts are too narrow (simulated: 5 prompts cover 82 %, 10 cover 89 %)."""
     common = len(frozenset.intersection(*table.asked.values()))

@@ -6,6 +6,7 @@ the small ``scale * Rb Ra^T``. Cost is O((out + in) r^2) a module, so adapters o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from polychromic.records.jsonl import read_json
 
 Matrix = NDArray[np.float64]
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+SAME = 1e-10
+"""Squared distance of two updates over their squared norm, below which they are the same."""
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
@@ -128,6 +131,34 @@ def describe(factors: Mapping[str, Factors]) -> list[ModuleRow]:
     ]
 
 
+def remarks(adapters: Mapping[str, Mapping[str, Factors]]) -> list[str]:
+    """A sentence for each adapter that adds nothing to its base, and for each pair that adds the same."""
+    sizes = {
+        name: math.hypot(*(np.linalg.norm(each.singular) for each in own.values())) for name, own in adapters.items()
+    }
+    found = [f"{name} adds nothing: all its updates are 0" for name, size in sizes.items() if size == 0.0]
+    for a, b in itertools.combinations([name for name in adapters if sizes[name]], 2):
+        if set(adapters[a]) == set(adapters[b]) and all(
+            _equal(adapters[a][each], adapters[b][each]) for each in adapters[a]
+        ):
+            found.append(f"{a} and {b} are the same adapter")
+    return found
+
+
+def _equal(a: Factors, b: Factors) -> bool:
+    """Whether two updates are the same but for rounding."""
+    if (len(a.left), len(a.right)) != (len(b.left), len(b.right)):
+        return False
+    gap = np.linalg.norm(a.singular) ** 2 + np.linalg.norm(b.singular) ** 2 - 2.0 * _product(a, b)
+    return bool(gap <= SAME * max(np.linalg.norm(a.singular) ** 2, np.linalg.norm(b.singular) ** 2))
+
+
+def _product(a: Factors, b: Factors) -> float:
+    """The scalar product of two updates as vectors."""
+    outputs, inputs = a.left.T @ b.left, a.right.T @ b.right
+    return float((outputs * inputs * a.singular[:, None] * b.singular[None, :]).sum())
+
+
 def contrast(a: Mapping[str, Factors], b: Mapping[str, Factors]) -> list[PairRow]:
     """Cosine and principal angles of the modules both adapters have.
 
@@ -144,7 +175,7 @@ def _pair(module: str, a: Factors, b: Factors) -> PairRow:
     if len(a.left) != len(b.left) or len(a.right) != len(b.right):
         raise InputError(f"{module}: the adapters belong to different models (shapes differ)")
     outputs, inputs = a.left.T @ b.left, a.right.T @ b.right
-    product = float((outputs * inputs * a.singular[:, None] * b.singular[None, :]).sum())
+    product = _product(a, b)
     size = float(np.linalg.norm(a.singular) * np.linalg.norm(b.singular))
     return PairRow(
         module,

@@ -12,8 +12,8 @@ from polychromic.records.rows import FloatOrNaN
 Interval = tuple[FloatOrNaN, FloatOrNaN]
 """The ends of a 95 % confidence interval; both NaN when there is none."""
 STRONG, MODERATE, WEAK = "strong", "moderate", "weak"
-WORSE, UNRESOLVED = "worse", "not resolvable"
-LEVELS = (STRONG, MODERATE, WEAK, WORSE, UNRESOLVED)
+NO_GAIN, UNRESOLVED, WORSE = "no useful gain", "not resolvable", "worse"
+LEVELS = (STRONG, MODERATE, WEAK, NO_GAIN, UNRESOLVED, WORSE)
 """What a verdict can be, the best first."""
 NO_INTERVAL: Interval = (float("nan"), float("nan"))
 
@@ -46,8 +46,10 @@ class Difference:
 
     ``p`` is two-sided, ``p_holm`` corrected for the ``family`` of differences tested together;
     ``minimum_detectable_effect`` is the smallest true difference that this many prompts would have shown with 80 %
-    power. ``relative`` is the difference as a share of a's score, positive when b is better. ``title``, ``role``,
-    ``direction`` and ``headline`` are the metric's facts.
+    power in such a family, from a ``standard_error`` with ``freedom`` degrees. ``relative`` is the difference as a
+    share of a's score, positive when b is better. ``title``, ``role``, ``direction`` and ``headline`` are the metric's
+    facts; ``asked`` are the prompts both models were asked, of which ``prompts`` could be compared. Between methods,
+    each trained with several seeds, ``seeds`` says how many of a and of b; ``a`` and ``b`` are then their names.
     """
 
     metric: str
@@ -63,6 +65,7 @@ class Difference:
     difference: FloatOrNaN
     interval: Interval
     standard_error: FloatOrNaN = float("nan")
+    freedom: FloatOrNaN = float("nan")
     relative: FloatOrNaN = float("nan")
     p: FloatOrNaN = float("nan")
     p_holm: FloatOrNaN = float("nan")
@@ -70,17 +73,61 @@ class Difference:
     smallest_p: float = 0.0
     minimum_detectable_effect: FloatOrNaN = float("nan")
     prompts: int = 0
+    asked: int = 0
     discordant: int = 0
     test: str = ""
     equivalence: Equivalence | None = None
+    seeds: tuple[int, int] | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixLine:
+    """A row of the decision matrix and what was found, all as shares of the score of ``a``, more being better for b.
+
+    ``metric`` is the signature that stands in the row, empty where none was measured. ``level`` is that of a row which
+    asks for a gain, ``kept`` that of one which tolerates a loss: met, not met or not resolvable. ``prompts_needed`` is
+    about how many prompts would show a moderate gain.
+    """
+
+    metric: str
+    title: str
+    direction: int
+    strong: float | None
+    moderate: float | None
+    strong_loss: float | None
+    tolerated_loss: float | None
+    gain: FloatOrNaN = float("nan")
+    interval: Interval = NO_INTERVAL
+    level: str = ""
+    kept: str = ""
+    found: str = ""
+    said: str = ""
+    prompts_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstBase:
+    """What a trained model is beside its untrained base: ``better`` is "base", "model" or "" where neither clearly is.
+
+    It speaks of the metric that leads the verdict, ``metric``; the sentence also of the others.
+    """
+
+    model: str
+    base: str
+    metric: str
+    better: str
+    sentence: str
+    score: FloatOrNaN
+    base_score: FloatOrNaN
 
 
 @dataclass(frozen=True, slots=True)
 class VariantVerdict:
     """What the differences say about one variant: a level, one sentence, and the reasoning, a sentence each.
 
-    ``metrics`` are the signatures it rests on, the decisive diversity metric first.
+    ``metrics`` are the signatures it rests on, the decisive diversity metric first; ``matrix`` is the table it was
+    read from, ``following`` what to do next, in one line.
     """
 
     model: str
@@ -90,6 +137,8 @@ class VariantVerdict:
     sentence: str
     reasoning: tuple[str, ...]
     metrics: tuple[str, ...]
+    matrix: tuple[MatrixLine, ...] = ()
+    following: str = ""
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -200,19 +249,6 @@ class SampleSplit:
     samples: int
     within_share: FloatOrNaN
     advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeedDifference:
-    """A difference between methods, each trained with several seeds (``seeds`` of a and of b)."""
-
-    metric: str
-    a: str
-    b: str
-    seeds: tuple[int, int]
-    difference: FloatOrNaN
-    interval: Interval
-    temperature: float
 
 
 @dataclass(frozen=True, slots=True)

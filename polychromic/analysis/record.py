@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from polychromic.analysis.nouns import (
+    AgainstBase,
     Difference,
     Flag,
     Frontier,
     Returns,
     SampleSplit,
     ScoreRow,
-    SeedDifference,
     VariantVerdict,
 )
 from polychromic.analysis.resampling import Plan
-from polychromic.analysis.verdict import Thresholds
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.facts import MetricFacts
 from polychromic.records.rows import read_noun
+from polychromic.settings.thresholds import Thresholds
 
 BASELINE_PAIRS, ALL_PAIRS = "baseline", "all"
 
@@ -29,8 +29,9 @@ BASELINE_PAIRS, ALL_PAIRS = "baseline", "all"
 class CompareSettings:
     """What is compared with what, and how.
 
-    ``temperature`` is the one verdicts speak about; None asks for 1.0, or the middle one. ``pairs`` is "baseline" for
-    differences from baseline and base, "all" for those of every two models, which are then one family for Holm.
+    ``base`` is the untrained model, ``bases`` the one of each model that has another. ``temperature`` is the one
+    verdicts speak about; None asks for 1.0, or the middle one. ``pairs`` is "baseline" for differences from baseline
+    and base, "all" for those of every two models, which are then one family for Holm.
     """
 
     baseline: str
@@ -39,10 +40,24 @@ class CompareSettings:
     thresholds: Thresholds = field(default_factory=Thresholds)
     temperature: float | None = None
     pairs: str = BASELINE_PAIRS
+    bases: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pairs not in (BASELINE_PAIRS, ALL_PAIRS):
             raise InputError(f"pairs: {BASELINE_PAIRS} and {ALL_PAIRS} are allowed")
+
+    @property
+    def untrained(self) -> frozenset[str]:
+        """The models that are a base."""
+        return frozenset(filter(None, (self.base, *self.bases.values())))
+
+    def base_of(self, model: str) -> str | None:
+        """The untrained model that a model was trained from, as far as it is known; a base has none."""
+        return None if model in self.untrained else self.bases.get(model, self.base)
+
+    def variants(self, models: Iterable[str]) -> list[str]:
+        """The models that are neither the baseline nor a base."""
+        return [model for model in models if model != self.baseline and model not in self.untrained]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +65,8 @@ class Comparison:
     """The content of ``comparison.json``.
 
     ``temperature`` is the one verdicts speak about; ``metrics`` says what each signature means, under a title that no
-    other has; ``prompts`` counts those of all models together.
+    other has; ``prompts`` counts those of all models together. ``verdicts`` speak of models, ``methods`` of variants
+    that were trained with several seeds, on the differences in ``seeds``.
     """
 
     settings: CompareSettings
@@ -64,7 +80,9 @@ class Comparison:
     verdicts: tuple[VariantVerdict, ...]
     returns: Returns
     spread: tuple[SampleSplit, ...] = ()
-    seeds: tuple[SeedDifference, ...] = ()
+    bases: tuple[AgainstBase, ...] = ()
+    seeds: tuple[Difference, ...] = ()
+    methods: tuple[VariantVerdict, ...] = ()
     flags: tuple[Flag, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,7 +111,7 @@ class Comparison:
 
     def variants(self) -> list[str]:
         """The models that are neither baseline nor base."""
-        return [model for model in self.models if model not in (self.baseline, self.settings.base)]
+        return self.settings.variants(self.models)
 
     def from_baseline(self) -> list[Difference]:
         """The differences from the baseline at the temperature that verdicts speak about."""

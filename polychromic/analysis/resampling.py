@@ -165,29 +165,3 @@ def permutation_p(pairs: Pairs, plan: Plan) -> Array:
         extreme += (np.abs(other - one) >= observed - slack).sum(axis=0)
     found = (1.0 + extreme) / (1.0 + plan.resamples)
     return np.where(np.isfinite(observed), found, np.nan)
-
-
-def hierarchical_bootstrap(a: tuple[Array, Array], b: tuple[Array, Array], plan: Plan) -> tuple[float, Array]:
-    """Difference b minus a over several training seeds, and its draws ``[r]``: seeds are resampled, then prompts.
-
-    ``a`` and ``b`` are (numerator, denominator), each ``[seeds, p]``; the seeds of a and b are independent, the prompts
-    are shared by all of them and resampled jointly.
-
-    Raises:
-        InputError: a side has fewer than two seeds, or the prompts differ.
-    """
-    if min(len(a[0]), len(b[0])) < 2 or a[0].shape[1] != b[0].shape[1]:
-        raise InputError("hierarchical bootstrap: at least two training seeds a side and the same prompts are needed")
-    generator = np.random.default_rng(child_seed(plan.seed, "seeds", len(a[0]), len(b[0])))
-    picks = [generator.integers(0, len(side[0]), size=(plan.resamples, len(side[0]))) for side in (a, b)]
-    parts, start = [], 0
-    for weights in bootstrap_weights(a[0].shape[1], plan.resamples, plan.seed):
-        stop = start + len(weights)
-        score = []
-        for (top, bottom), pick in zip((a, b), picks, strict=True):
-            each = ratio(weights @ top.T, weights @ bottom.T)
-            score.append(np.take_along_axis(each, pick[start:stop], axis=1).mean(axis=1))
-        parts.append(score[1] - score[0])
-        start = stop
-    means = [float(np.mean(ratio(top.sum(axis=1), bottom.sum(axis=1)))) for top, bottom in (a, b)]
-    return means[1] - means[0], np.concatenate(parts)

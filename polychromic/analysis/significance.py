@@ -54,17 +54,31 @@ def standard_errors(pairs: Pairs) -> Array:
 
 
 def minimum_detectable_effect(
-    standard_error: ArrayLike, units: int, power: float = 0.8, confidence: float = 0.95
+    standard_error: ArrayLike, freedom: float, power: float = 0.8, confidence: float = 0.95, family: int = 1
 ) -> Array:
     """The smallest true difference a two-sided test would show with ``power``: ``(t_conf + t_power) * se``.
 
-    NaN where the standard error is 0: without one differing prompt the spread is unknown, not absent.
+    ``freedom`` is the error's degrees of freedom, for prompts one less than there are. In a ``family`` of tests it is
+    that of Holm's first step, ``1 - (1 - confidence) / family``, which a single true effect has to pass. NaN where the
+    standard error is 0: without one differing prompt the spread is unknown, not absent.
     """
     error = np.asarray(standard_error, float)
-    if units < 2:
+    if not freedom > 0:
         return np.full(error.shape, np.nan)
-    factor = stats.t.ppf(0.5 + confidence / 2.0, units - 1) + stats.t.ppf(power, units - 1)
+    tail = (1.0 - confidence) / max(1, family) / 2.0
+    factor = stats.t.isf(tail, freedom) + stats.t.ppf(power, freedom)
     return np.asarray(np.where(error > 0, factor * error, np.nan))
+
+
+def foreseen_effect(prompts: int, samples: int, spread: float = 0.0) -> float:
+    """The minimum detectable difference of two pass rates, before anything is sampled.
+
+    The standard error is that of the mean over ``prompts`` of a paired difference whose two sides are shares of
+    ``samples`` at the worst rate, 1/2, and whose truth varies between prompts with standard deviation ``spread``.
+    NaN with fewer than two prompts.
+    """
+    variance = spread**2 + 2 * 0.25 / samples
+    return float(minimum_detectable_effect(math.sqrt(variance / max(1, prompts)), prompts))
 
 
 def equivalence(difference: float, standard_error: float, units: int, margin: float) -> Equivalence:

@@ -1,4 +1,4 @@
-"""Where the uncertainty of a comparison comes from: prompts, samples a prompt, or training seeds."""
+"""Where the uncertainty of a comparison comes from: prompts, or samples a prompt."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from dataclasses import asdict
 
 import numpy as np
 
-from polychromic.analysis.nouns import Interval, SampleSplit, SeedDifference
-from polychromic.analysis.resampling import Array, Plan, hierarchical_bootstrap, intervals
+from polychromic.analysis.nouns import SampleSplit
+from polychromic.analysis.resampling import Array
 from polychromic.analysis.significance import variance_split
-from polychromic.analysis.table import MeasurementTable
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.verdicts import VerdictKey
 
-SEED_MARK = "@"  # moderate@1, moderate@2: two training seeds of the variant "moderate"
 Outcomes = Mapping[tuple[str, str], Mapping[int, float]]
-
-
-def family(model: str) -> str:
-    """The variant a model is a training seed of: its name before the last ``@``."""
-    return model.rpartition(SEED_MARK)[0] or model
 
 
 def sample_split(
@@ -53,43 +46,3 @@ def _paired(outcomes: Outcomes, baseline: str, model: str) -> Array:
     ]
     fewest = min(map(len, shared), default=0)
     return np.array([row[:fewest] for row in shared], dtype=float).reshape(len(shared), fewest)
-
-
-def over_seeds(table: MeasurementTable, baseline: str, temperature: float, plan: Plan) -> list[SeedDifference]:
-    """Headline differences of variants that were trained with several seeds, resampled over seeds, then prompts.
-
-    A row for each variant and headline metric of which both sides have at least two seeds; the verdict can then speak
-    about the method and not only about one set of weights.
-    """
-    families: dict[str, list[str]] = {}
-    for model in table.models:
-        families.setdefault(family(model), []).append(model)
-    own = families.get(family(baseline), [])
-    rows = []
-    for name, members in families.items():
-        if name == family(baseline) or min(len(own), len(members)) < 2:
-            continue
-        for signature in (each.signature for each in table.facts.values() if each.headline):
-            sides = [_stack(table, side, temperature, signature) for side in (own, members)]
-            if sides[0] is not None and sides[1] is not None:
-                found = _difference(sides[0], sides[1], plan)
-                seeds = (len(own), len(members))
-                rows.append(SeedDifference(signature, family(baseline), name, seeds, *found, temperature))
-    return rows
-
-
-def _stack(
-    table: MeasurementTable, models: Sequence[str], temperature: float, signature: str
-) -> tuple[Array, Array] | None:
-    cells = [table.cell(model, temperature, signature) for model in models]
-    found = [cell for cell in cells if cell is not None and cell.valid.all()]
-    if len(found) < len(models):
-        return None
-    return np.stack([cell.numerator for cell in found]), np.stack([cell.denominator for cell in found])
-
-
-def _difference(a: tuple[Array, Array], b: tuple[Array, Array], plan: Plan) -> tuple[float, Interval]:
-    difference, draws = hierarchical_bootstrap(a, b, plan)
-    percentile = Plan(plan.resamples, plan.seed, plan.confidence, "percentile")
-    low, high = intervals(draws[:, None], np.array([difference]), None, percentile)[0]
-    return difference, (float(low), float(high))

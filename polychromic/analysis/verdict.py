@@ -1,4 +1,4 @@
-"""The verdict on one variant: strong, moderate, weak, worse or not resolvable, with the reasoning in sentences."""
+"""The verdict on one variant: its level, one sentence about what rose and what did not, and the reasoning."""
 
 from __future__ import annotations
 
@@ -6,174 +6,150 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polychromic.analysis.nouns import MODERATE, STRONG, UNRESOLVED, WEAK, WORSE, Difference
-from polychromic.core.facts import Role
+from polychromic.analysis.matrix import MET, Entry, clear, line, relative, span_of_gain
+from polychromic.analysis.nouns import (
+    MODERATE,
+    NO_GAIN,
+    STRONG,
+    UNRESOLVED,
+    WEAK,
+    WORSE,
+    Difference,
+    MatrixLine,
+)
+from polychromic.analysis.wording import change, compared, described, evidence, share, subject
+from polychromic.core.facts import MetricFacts, Role
 
-EXCLUDED = "no clear gain, and none of size"
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """Where the levels begin, as shares of the baseline's score, and the significance every level above needs."""
-
-    strong_diversity: float = 0.25
-    moderate_diversity: float = 0.10
-    strong_reach: float = 0.20
-    moderate_reach: float = 0.10
-    strong_quality_loss: float = 0.05
-    tolerated_quality_loss: float = 0.10
-    significance: float = 0.05
+GAINS = (STRONG, MODERATE, WEAK)
+UNMEASURED = "Quality was not measured: nothing says that the diversity did not cost correctness."
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What is said about a variant: a level, one sentence, and the reasoning, a sentence each."""
+    """What is said about a variant: a level, one sentence, the reasoning, and the matrix it rests on.
+
+    ``metrics`` are the signatures that decided, the one the sentence speaks of first; ``paid`` says that a gain was
+    paid for with quality.
+    """
 
     level: str
     sentence: str
     reasoning: tuple[str, ...]
+    lines: tuple[MatrixLine, ...] = ()
+    metrics: tuple[str, ...] = ()
+    paid: bool = False
 
 
-def relative(row: Difference, amount: float | None = None) -> float:
-    """The difference, or another amount, as a share of the score of ``a``; NaN when that score is 0.
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """An entry that has a number, with its line."""
 
-    Positive when ``b`` is better.
+    entry: Entry
+    line: MatrixLine
+    row: Difference
+    facts: MetricFacts
+
+
+def judge(found: Sequence[Entry], significance: float) -> Ruling:
+    """The verdict from the matrix: the best-ranked diversity metric and pass@k decide, the other rows stand beside.
+
+    A level needs an interval clear of 0 and a Holm-corrected p below the significance; a loss of quality above the
+    tolerated one caps it at weak. Without a clear gain it is "no useful gain" when the interval excludes a moderate
+    one, "worse" when diversity clearly fell, and otherwise "not resolvable".
     """
-    moved = row.difference if amount is None else amount
-    return (row.direction or 1) * moved / abs(row.score_a) if row.score_a else math.nan
+    lines = tuple(line(each, significance) for each in found)
+    known = [
+        _Decided(entry, told, entry.measured, entry.facts)
+        for entry, told in zip(found, lines, strict=True)
+        if entry.measured and entry.facts
+    ]
+    asked = [each for each in known if each.line.level]
+    texts = sorted((each for each in asked if each.facts.role != Role.QUALITY), key=_rank)
+    deciding = [*texts[:1], *(each for each in asked if each.facts.role == Role.QUALITY)]
+    guards = [each for each in known if each.entry.row.tolerated_loss is not None]
+    why = [told.said for told in lines if told.said]
+    if not deciding:
+        return Ruling(UNRESOLVED, "Nothing that a verdict could rest on was measured.", tuple(why), lines)
+    lead = _leading(deciding)
+    level, reasons = _capped(lead.line.level, guards)
+    paid = level == WEAK and lead.line.level in (STRONG, MODERATE)
+    guarded = bool(guards) or lead.facts.role == Role.QUALITY
+    sentence = " ".join(filter(None, [_sentence(level, lead, guards, paid), _beside(lead, texts)]))
+    metrics = dict.fromkeys(each.facts.signature for each in (lead, *deciding, *guards))
+    told = (*why, *reasons, *([] if guarded else [UNMEASURED]))
+    return Ruling(level, sentence, told, lines, tuple(metrics), paid)
 
 
-def judge(
-    diversity: Difference | None, reach: Difference | None, quality: Difference | None, limits: Thresholds
-) -> Ruling:
-    """The verdict from comparison rows: the headline diversity metric, pass@k at the largest k, and pass@1.
-
-    A level needs an interval clear of 0 and a Holm-corrected p below the significance; a quality loss above the
-    tolerated one caps it at weak. Without a clear gain the level is "weak" when the interval excludes a moderate
-    gain, "worse" when diversity clearly fell, and otherwise "not resolvable".
-    """
-    if diversity is None and reach is None:
-        return Ruling(UNRESOLVED, "No diversity metric could be compared.", ())
-    reasoning: list[str] = []
-    found: list[tuple[str, Difference]] = []
-    for row, strong, moderate in (
-        (diversity, limits.strong_diversity, limits.moderate_diversity),
-        (reach, limits.strong_reach, limits.moderate_reach),
-    ):
-        if row is not None and math.isfinite(row.difference):
-            level, why = _level(row, strong, moderate, limits)
-            found.append((level, row))
-            reasoning.append(why)
-        elif row is not None:
-            reasoning.append(f"{row.title}: not computed: {row.reason}.")
-    if not found:
-        return Ruling(UNRESOLVED, "No diversity metric could be compared.", tuple(reasoning))
-    level, decisive = _decided(found)
-    capped, why = _with_quality(level, quality, limits)
-    reasoning.append(why)
-    paid = capped == WEAK and level in (STRONG, MODERATE)
-    return Ruling(capped, _sentence("paid" if paid else capped, decisive, quality), tuple(reasoning))
+def _rank(each: _Decided) -> tuple[bool, float]:
+    return each.facts.role != Role.DIVERSITY, each.facts.headline or math.inf
 
 
-def _decided(found: list[tuple[str, Difference]]) -> tuple[str, Difference]:
-    """The level and the row it rests on: a clear loss of diversity first, then the best clear gain, then doubt."""
-    if found[0][0] == WORSE:
-        return found[0]
-    for level in (STRONG, MODERATE, WEAK, WORSE, UNRESOLVED, EXCLUDED):
-        for each, row in found:
-            if each == level:
-                return (WEAK if level == EXCLUDED else level), row
-    raise AssertionError(found)
+def _leading(deciding: Sequence[_Decided]) -> _Decided:
+    """The one the verdict speaks of: a clear loss of diversity first, then the best clear gain, then doubt."""
+    if deciding[0].line.level == WORSE:
+        return deciding[0]
+    order = (STRONG, MODERATE, WEAK, WORSE, UNRESOLVED, NO_GAIN)
+    return min(deciding, key=lambda each: order.index(each.line.level))
 
 
-def clear(row: Difference, limits: Thresholds) -> int:
-    """1 when b is clearly better, -1 when clearly worse, 0 when the data cannot say."""
-    low, high = row.interval
-    if math.isnan(low + high) or not row.p_holm < limits.significance:
-        return 0
-    direction = row.direction or 1
-    return direction if low > 0 else -direction if high < 0 else 0
+def _capped(level: str, guards: Sequence[_Decided]) -> tuple[str, list[str]]:
+    """The level that the losses of quality allow, and why it is a lower one."""
+    told = []
+    for each in guards:
+        row, loss = each.entry.row, max(0.0, -relative(each.row))
+        if level in (STRONG, MODERATE) and not loss <= (row.tolerated_loss or 0.0):
+            level = WEAK
+            told.append(f"{each.facts.title} lost {share(loss)}, {row.tolerated_loss:.0%} is tolerated: weak at best.")
+        elif level == STRONG and row.strong_loss is not None and loss > row.strong_loss:
+            level = MODERATE
+            told.append(f"{each.facts.title} lost {share(loss)}, strong allows {row.strong_loss:.0%}: moderate.")
+    return level, told
 
 
-def _level(row: Difference, strong: float, moderate: float, limits: Thresholds) -> tuple[str, str]:
-    gain, sure = relative(row) if row.score_a else math.inf, clear(row, limits)
-    said = f"{row.title}: {described(row)}"
-    if sure > 0:
-        level = STRONG if gain >= strong else MODERATE if gain >= moderate else WEAK
-        bounds = f"strong from {strong:+.0%}, moderate from {moderate:+.0%}"
-        return level, f"{said}; the interval is clear of 0 after Holm (p = {row.p_holm:.2g}): {level} ({bounds})."
-    if sure < 0:
-        return WORSE, f"{said}; clearly worse (p = {row.p_holm:.2g})."
-    most = max((relative(row, end) for end in row.interval if math.isfinite(end)), default=math.nan)
-    if most < moderate:
-        return EXCLUDED, f"{said}; not clear of 0, and a gain of {moderate:.0%} or more is excluded: weak at best."
-    smallest = row.minimum_detectable_effect
-    if not math.isfinite(smallest):
-        return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is not known."
-    seen = f"{abs(relative(row, smallest)):.1%}"
-    return UNRESOLVED, f"{said}; not clear of 0. The smallest effect these prompts would show is {seen}."
+def _sentence(level: str, lead: _Decided, guards: Sequence[_Decided], paid: bool) -> str:
+    a, b, row, about = lead.row.a, lead.row.b, lead.row, subject(lead.facts)
+    besides = [each for each in guards if each.facts != lead.facts]
+    changes = ", ".join([change(row), *(change(each.row) for each in besides)])
+    moderate = f"{lead.entry.row.moderate or 0:.0%}"
+    if paid:
+        return f"{b} {compared(lead.facts, lead.line.level)} than {a}, but pays for it with correctness: {changes}."
+    if level in GAINS:
+        kept = ", and is right as often" if besides and all(map(_no_loss, besides)) else ""
+        return f"{b} {compared(lead.facts, level)} than {a}{kept}: {changes}."
+    if level == WORSE:
+        return f"{b} {compared(lead.facts, WORSE)} than {a}: {changes}."
+    if level == NO_GAIN:
+        return f"No difference of useful size between {b} and {a} in {about}: {changes}; {moderate} more is excluded."
+    smallest = abs(relative(row, row.minimum_detectable_effect))
+    missed = f"; a gain below {share(smallest)} can go unseen" if math.isfinite(smallest) else ""
+    shown = f"{evidence(row).capitalize()} show no difference between {b} and {a} in {about}"
+    return f"{shown}: {changes}{missed}."
 
 
-def _with_quality(level: str, quality: Difference | None, limits: Thresholds) -> tuple[str, str]:
-    if quality is None or not math.isfinite(quality.difference):
-        return level, "Quality was not measured: nothing says that the diversity did not cost correctness."
-    loss = max(0.0, -relative(quality))
-    said = f"{quality.title}: {described(quality)}"
-    if level in (STRONG, MODERATE) and not loss <= limits.tolerated_quality_loss:
-        return WEAK, f"{said}; more than the tolerated loss of {limits.tolerated_quality_loss:.0%}: weak at best."
-    if level == STRONG and loss > limits.strong_quality_loss:
-        return MODERATE, f"{said}; strong allows a loss of {limits.strong_quality_loss:.0%}: moderate."
-    lowest = quality.interval[0]
-    if not math.isfinite(lowest):
-        return level, f"{said}; how large a loss there may be is not known."
-    worst = max(0.0, -relative(quality, lowest))
-    if worst == 0:
-        return level, f"{said}; no loss lies within the interval."
-    return level, f"{said}; a loss of up to {worst:.1%} cannot be excluded."
+def _no_loss(each: _Decided) -> bool:
+    """Whether a loss that would cost the level strong is excluded."""
+    allowed = each.entry.row.strong_loss
+    return each.line.kept == MET and -span_of_gain(each.row)[0] <= (0.0 if allowed is None else allowed)
 
 
-def disagreement(rows: Sequence[Difference], limits: Thresholds) -> list[str]:
+def _beside(lead: _Decided, texts: Sequence[_Decided]) -> str:
+    """What the texts did where the verdict speaks of answers: a reader must not take the one for the other."""
+    others = [each for each in texts if each.facts != lead.facts and not each.facts.subject]
+    if not lead.facts.subject or not others:
+        return ""
+    risen = [each for each in others if each.line.level in GAINS]
+    changes = ", ".join(change(each.row) for each in (risen or others))
+    if lead.line.level in GAINS:
+        how = "are more diverse too" if risen else "are not shown to be more diverse"
+        return f"Its texts {how}: {changes}."
+    return f"Its texts are more diverse: {changes}." if risen else ""
+
+
+def disagreement(rows: Sequence[Difference], significance: float) -> list[str]:
     """A sentence when headline diversity metrics clearly fell: a reader of the verdict should know. Else nothing."""
     fallen = [
         f"{row.title} {described(row)}"
         for row in rows
-        if row.role == Role.DIVERSITY and row.headline and clear(row, limits) < 0
+        if row.role == Role.DIVERSITY and row.headline and clear(row, significance) < 0
     ]
     return [f"Not every diversity metric agrees, clearly lower are: {'; '.join(fallen)}."] if fallen else []
-
-
-def described(row: Difference) -> str:
-    """``0.412 -> 0.503 (+22.1%, 95% interval +15.0% to +29.4%)``."""
-    low, high = row.interval
-    score, moved = row.score_a, f"{row.score_a:.3f} -> {row.score_b:.3f}"
-    change = f"{row.difference / abs(score):+.1%}, " if score else ""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{moved} ({change}no interval)"
-    if not score:
-        return f"{moved} (interval {low:+.3f} to {high:+.3f})"
-    return f"{moved} ({change}95% interval {low / abs(score):+.1%} to {high / abs(score):+.1%})"
-
-
-def _change(row: Difference) -> str:
-    name = row.title
-    if not row.score_a:
-        return f"{name} from 0 to {row.score_b:.3f}"
-    return f"{name} {row.difference / abs(row.score_a):+.1%}"
-
-
-def _sentence(opening: str, gain: Difference, quality: Difference | None) -> str:
-    a, b = gain.a, gain.b
-    known = quality is not None and math.isfinite(quality.difference)
-    openings = {
-        STRONG: f"{b} is much more diverse than {a}{' at equal quality' if known else ''}",
-        MODERATE: f"{b} is more diverse than {a}",
-        WEAK: f"{b} is at best slightly more diverse than {a}",
-        "none": f"{b} is no more diverse than {a}, or so little that it does not matter",
-        "paid": f"{b} is more diverse than {a}, but pays for it with correctness",
-        WORSE: f"{b} is less diverse than {a}",
-        UNRESOLVED: f"These prompts cannot tell whether {b} is more diverse than {a}",
-    }
-    if opening == WEAK and relative(gain) <= 0:
-        opening = "none"
-    changes = [_change(gain)] + ([_change(quality)] if quality is not None and known else [])
-    return f"{openings[opening]}: {', '.join(changes)}."

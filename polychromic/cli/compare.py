@@ -88,14 +88,18 @@ def _names(paths: tuple[str, ...]) -> list[str]:
 
 
 def describe(comparison: Comparison) -> list[str]:
-    """Verdicts with their reasoning, the differences from the baseline as a table, and the flags."""
+    """The base, verdicts with their reasoning, the matrix and the differences as tables, and the flags."""
     from polychromic.analysis.record import ALL_PAIRS
     from polychromic.reporting.tables import detectable
+    from polychromic.reporting.verdicts import judged, matrix, matrix_rows
 
-    said: list[str] = []
-    for verdict in comparison.verdicts:
-        said += [f"{verdict.level.upper()}: {verdict.sentence}"]
+    said = [each.sentence for each in comparison.bases]
+    said += [""] if said else []
+    for verdict in judged(comparison):
+        said += [f"{verdict.level.upper()}: {verdict.sentence}", f"  next: {verdict.following}"]
         said += [f"  {reason}" for reason in verdict.reasoning] + [""]
+    decided = matrix(comparison)
+    said += [*table(*matrix_rows(decided)), ""] if decided.rows else []
     every = comparison.settings.pairs == ALL_PAIRS
     rows = [_row(row, comparison) for row in comparison.differences if every or row.a == comparison.baseline]
     said += [*table(SHOWN, rows), "", f"MDE: {detectable(comparison)}", ""] if rows else []

@@ -10,6 +10,7 @@ import click
 from polychromic.cli.console import json_option, show
 
 if TYPE_CHECKING:
+    from polychromic.stages.contexts import ShownRow
     from polychromic.stages.data import DataReport, Lengths
 
 SHOWN = 10
@@ -17,7 +18,7 @@ SHOWN = 10
 
 @click.group()
 def command() -> None:
-    """Look at a data file: counts, lengths, duplicates, bad rows."""
+    """Look at demonstrations: counts, lengths, bad rows, and how a model is shown them."""
 
 
 @command.command()
@@ -34,6 +35,36 @@ def check(file: str, as_json: bool) -> None:
     show(asdict(report), as_json, _lines(report))
     if report.bad:
         click.get_current_context().exit(2)
+
+
+@command.command("show")
+@click.argument("where", type=click.Path(), metavar="FILE|CONFIG")
+@click.option("--model", help="Whose tokenizer and chat template; a configuration names its own.")
+@click.option("--format", "form", type=click.Choice(["chat", "plain"]), help="Of prompts that are plain text.")
+@click.option("--rows", default=3, show_default=True, type=click.IntRange(min=1), help="How many.")
+@json_option
+def show_rows(where: str, model: str | None, form: str | None, rows: int, as_json: bool) -> None:
+    """Print demonstrations as the model will see them: template applied, targets in brackets, tokens counted.
+
+    Exit status 2 when a context in training is not, token for token, the one at evaluation.
+    """
+    from polychromic.stages.contexts import shown
+    from polychromic.stages.data import read_head
+
+    section, examples = read_head(where, rows, model)
+    found = shown(section.model_copy(update={"format": form or section.format}), examples)
+    show({"rows": found}, as_json, [line for row in found for line in _shown_lines(row)])
+    if not all(row.same for row in found):
+        click.get_current_context().exit(2)
+
+
+def _shown_lines(row: ShownRow) -> list[str]:
+    said = "the same at evaluation" if row.same else f"at evaluation {row.asked_tokens} others:"
+    lines = [f"--- {row.id}: {row.context_tokens} tokens of context, {said}; {row.target_tokens} targets"]
+    if not row.same:
+        lines += [f"  in training    ... {' '.join(map(repr, row.trained))}"]
+        lines += [f"  at evaluation  ... {' '.join(map(repr, row.asked))}"]
+    return [*lines, *row.text.split("\n")]
 
 
 def _lines(report: DataReport) -> list[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from polychromic.cli.console import json_option, setting_argument, show
+
+if TYPE_CHECKING:
+    from polychromic.stages.doctor import Finding
 
 MARKS = {"ready": "ok", "limited": "--", "missing": "no"}
 
@@ -30,12 +35,17 @@ def command(config: str | None, overrides: tuple[str, ...], as_json: bool) -> No
 
         needed = needs.examine(load_settings(config, overrides))
         findings += needed
+    show({"findings": [asdict(finding) for finding in findings]}, as_json, finding_lines(findings))
+    if any(finding.level is Level.MISSING for finding in needed):
+        click.get_current_context().exit(1)
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """A line a finding, and one of advice below it where there is some."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
         lines.append(f"{MARKS[finding.level.value]}  {finding.name.ljust(width)}  {finding.value}")
         if finding.advice:
             lines.append(f"    {''.ljust(width)}  {finding.advice}")
-    show({"findings": [asdict(finding) for finding in findings]}, as_json, lines)
-    if any(finding.level is Level.MISSING for finding in needed):
-        click.get_current_context().exit(1)
+    return lines

@@ -14,11 +14,17 @@ from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
+    from polychromic.analysis.cost import Prices
     from polychromic.stages.sample import Forecast
 
 MODELS_HELP = (
     "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
     "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+)
+
+
+FORMAT_HELP = (
+    "Prompts that are plain text: as a user's turn, or continued as they stand.  [default: as trained, or --config's]"
 )
 
 
@@ -36,6 +42,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--models", required=True, help=MODELS_HELP)
 @click.option("--task", help=TASK_HELP)
 @click.option("--config", type=click.Path(), help="Take the section evaluation of this configuration.")
+@click.option("--format", "form", type=click.Choice(["chat", "plain"]), help=FORMAT_HELP)
 @click.option("--n", type=int, help="Samples for each prompt.  [default: 16]")
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
@@ -52,36 +59,56 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """Sample, verify, measure, compare and report in one go.
 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
-    temperatures or more models extend it.
+    temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import parse_models
+    from polychromic.stages.models import in_form, parse_models
+    from polychromic.training.ranks import one_voice
 
-    folder = EvaluationFolder(out)
-    seed, baseline, price = options.pop("seed"), options.pop("baseline"), _price(options)
-    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed, baseline, price)
-    troubles = pipeline.audit(evaluation, folder)
-    for trouble in troubles:
-        click.echo(f"warning: {trouble}", err=True)
-    if troubles and strict:
-        sys.exit(1)
-    forecast = pipeline.forecast(evaluation, folder)
-    click.echo(planned(forecast, price), err=True)
-    with progress_bars() as progress:
-        page = pipeline.run(evaluation, folder, progress)
-    result, lines = summary(page)
-    show(result | {"forecast": asdict(forecast)}, as_json, lines)
+    with one_voice() as ranks:
+        folder = EvaluationFolder(out)
+        seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
+        named = in_form(parse_models(models), form_of(options))
+        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices)
+        if not ranks.first:
+            pipeline.draw_share(evaluation, folder)
+            return
+        troubles = pipeline.audit(evaluation, folder)
+        for trouble in troubles:
+            click.echo(f"warning: {trouble}", err=True)
+        if troubles and strict:
+            sys.exit(1)
+        forecast = pipeline.forecast(evaluation, folder)
+        click.echo(planned(forecast, prices.per_hour), err=True)
+        with progress_bars() as progress:
+            page = pipeline.run(evaluation, folder, progress)
+        result, lines = summary(page)
+        show(result | {"forecast": asdict(forecast)}, as_json, lines)
 
 
-def _price(options: dict[str, Any]) -> float | None:
-    """The machine's price per hour: that of the command line, else of ``--config``."""
+def form_of(options: dict[str, Any]) -> Any:
+    """How prompts are rendered where a run does not say it: by ``--format``, else by the model of ``--config``."""
     from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import ModelSection
+
+    given = options.pop("form")
+    base = load_settings(options["config"]).model if options["config"] else ModelSection(name_or_path="")
+    return base.model_copy(update={"format": given or base.format})
+
+
+def _prices(options: dict[str, Any]) -> Prices:
+    """The hour's price: that of the command line, else of ``--config``, else of the environment; and the tokens'."""
+    from polychromic.analysis.cost import Prices
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.prices import price_per_hour
+    from polychromic.settings.schema import TrackingSection
 
     given: float | None = options.pop("price_per_hour")
-    if given is not None or options["config"] is None:
-        return given
-    return load_settings(options["config"]).tracking.price_per_hour
+    config = options["config"]
+    tracking = TrackingSection() if config is None else load_settings(config).tracking
+    hourly = price_per_hour(tracking.price_per_hour if given is None else given)
+    return Prices(hourly, tracking.price_per_million_tokens)
 
 
 def planned(forecast: Forecast, price: float | None) -> str:
@@ -133,12 +160,15 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     from polychromic.analysis.record import read_comparison
     from polychromic.records.rows import read_noun
     from polychromic.reporting.tables import headline, number, sampling_table
+    from polychromic.reporting.verdicts import judged
 
     comparison = read_comparison(page.parent / "comparison.json")
     shown = headline(comparison)
     header = ["model", *(name for name, _ in shown.columns)]
     rows = [[model, *(_cell(score, number) for score in scores)] for model, scores in shown.rows]
-    lines = [f"{verdict.model}: {verdict.sentence}" for verdict in comparison.verdicts]
+    lines = [each.sentence for each in comparison.bases]
+    for verdict in judged(comparison):
+        lines += [f"{verdict.model}: {verdict.sentence}", f"  next: {verdict.following}"]
     lines += ["", f"at temperature {comparison.temperature:g}; + better and - worse than the baseline beyond doubt", ""]
     lines += [*_folded(header, rows), ""]
     account = page.parent / "cost.json"
@@ -151,6 +181,7 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
     result: dict[str, Any] = {
         "report": str(page),
         "verdicts": comparison.verdicts,
+        "bases": comparison.bases,
         "header": header,
         "rows": rows,
         "cost": cost or {},

@@ -37,7 +37,7 @@ def command(folder: str, strength: float, as_json: bool, **given: str | None) ->
         str(written.baseline),
         str(written.diverse),
         f"next: polychromic doctor {written.diverse}",
-        f"      polychromic plan {written.diverse}",
+        f"      polychromic plan {written.baseline} {written.diverse}",
         f"      polychromic launch {written.baseline} {written.diverse}",
     ]
     show(written, as_json, lines)

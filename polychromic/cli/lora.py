@@ -35,6 +35,7 @@ def command(adapters: tuple[str, ...], modules: bool, out: str | None, as_json: 
     for pair in result["pairs"]:
         both = f"{pair['a']} and {pair['b']}"
         lines += [*_table(both, pair["modules"], ("cosine", "output_angle", "input_angle"), modules), ""]
+    lines += result["remarks"]
     lines += [str(path) for path in sorted(Path(out).glob("lora*"))] if out else []
     show(result, as_json, lines)
 

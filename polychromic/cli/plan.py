@@ -1,4 +1,4 @@
-"""``polychromic plan``: what a run will take."""
+"""``polychromic plan``: what runs and their evaluation will take."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from polychromic.cli.console import json_option, setting_argument, show
 @click.option("--device", default="h100", show_default=True, help="cpu, rtx4090, l40s, a100, h100 or h200.")
 @json_option
 def command(config: str, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
-    """Forecast tokens, memory, time and price of training CONFIG."""
-    from polychromic.settings.load import load_settings
-    from polychromic.stages import plan, train
+    """Forecast tokens, memory, time and price of training CONFIG and evaluating it.
 
-    settings = load_settings(config, overrides)
-    train.refuse_early(settings)
-    forecast = plan.forecast(settings, device)
-    show(asdict(forecast), as_json, plan.lines(forecast))
+    More configurations may follow the first: all are forecast, with the evaluation that compares them and the total.
+    """
+    from polychromic.settings.load import load_settings
+    from polychromic.stages import plan_project, train
+
+    configs = [config, *(word for word in overrides if "=" not in word)]
+    settings = [load_settings(path, [word for word in overrides if "=" in word]) for path in configs]
+    for each in settings:
+        train.refuse_early(each)
+    forecast = plan_project.forecast(settings, device)
+    show(asdict(forecast), as_json, plan_project.lines(forecast))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show
-from polychromic.cli.evaluate import MODELS_HELP, numbers, planned, section_of
+from polychromic.cli.evaluate import FORMAT_HELP, MODELS_HELP, form_of, numbers, planned, section_of
 from polychromic.cli.verify import TASK_HELP
 
 
@@ -15,6 +15,7 @@ from polychromic.cli.verify import TASK_HELP
 @click.option("--models", required=True, help=MODELS_HELP)
 @click.option("--task", help=TASK_HELP + " For a JSONL file: {kind: conversations, path: FILE}.")
 @click.option("--config", type=click.Path(), help="Take the section evaluation of this configuration.")
+@click.option("--format", "form", type=click.Choice(["chat", "plain"]), help=FORMAT_HELP)
 @click.option("--n", type=int, help="Samples for each prompt.  [default: 16]")
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
@@ -26,10 +27,16 @@ from polychromic.cli.verify import TASK_HELP
 def command(models: str, out: str, seed: int, as_json: bool, **options: Any) -> None:
     """Draw completions into OUT/samples.jsonl; only the missing ones are drawn."""
     from polychromic.stages import pipeline
-    from polychromic.stages.models import parse_models
+    from polychromic.stages.models import in_form, parse_models
+    from polychromic.training.ranks import one_voice
 
-    evaluation = pipeline.Evaluation(parse_models(models), section_of(options), seed)
-    click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
-    with progress_bars() as progress:
-        path = pipeline.draw(evaluation, out, progress)
-    show({"samples": str(path)}, as_json, [str(path)])
+    with one_voice() as ranks:
+        named = in_form(parse_models(models), form_of(options))
+        evaluation = pipeline.Evaluation(named, section_of(options), seed)
+        if not ranks.first:
+            pipeline.draw_share(evaluation, out)
+            return
+        click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
+        with progress_bars() as progress:
+            path = pipeline.draw(evaluation, out, progress)
+        show({"samples": str(path)}, as_json, [str(path)])

@@ -10,6 +10,7 @@ import click
 
 from polychromic.cli.console import json_option, progress_bars, setting_argument, show
 from polychromic.core.errors import InputError
+from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
 
 
@@ -18,17 +19,28 @@ from polychromic.records.jsonl import read_json
 @setting_argument
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and the forecast; train nothing.")
 @click.option("--resume", is_flag=True, help="Fail unless there is an interrupted run to continue.")
+@click.option(
+    "--extend",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="An override by which the run of the folder goes on, though it began with another value: of training, "
+    "max_steps, num_train_epochs, save_steps, save_minutes, save_total_limit and logging_steps. Kept in run.json.",
+)
 @json_option
-def command(config: str, overrides: tuple[str, ...], dry_run: bool, resume: bool, as_json: bool) -> None:
+def command(config: str, overrides: tuple[str, ...], as_json: bool, extend: tuple[str, ...], **options: bool) -> None:
     """Fine-tune one adapter from CONFIG, into experiment.output_root/experiment.name.
 
-    A run that was interrupted continues from its newest whole checkpoint; a finished one is left as it is. On several
-    GPUs: torchrun --nproc_per_node 2 -m polychromic train CONFIG, or accelerate launch.
+    A run that was interrupted continues from its newest whole checkpoint; a finished one is left as it is. Ctrl-C,
+    SIGHUP, SIGTERM and SIGUSR1 save and stop after the step; a second one stops at once. On several GPUs: torchrun
+    --nproc_per_node 2 -m polychromic train CONFIG, or accelerate launch.
     """
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
-        result, lines = _dry_run(config, overrides) if dry_run else _run(config, overrides, resume)
+        if options["dry_run"]:
+            result, lines = _dry_run(config, (*overrides, *extend))
+        else:
+            result, lines = _run(config, overrides, extend, options["resume"])
         if ranks.first:
             show(result, as_json, lines)
 
@@ -43,26 +55,30 @@ def _dry_run(config: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], l
     train.refuse_early(settings)
     forecast = plan.forecast(settings, "cpu" if settings.training.get("use_cpu") else "h100")
     result = {"settings": resolved(settings), "plan": asdict(forecast)}
-    return result, [*resolved_yaml(settings).splitlines(), *plan.lines(forecast)]
+    return result, [*resolved_yaml(settings).splitlines(), *plan.lines(forecast), plan.ESTIMATE]
 
 
-def _run(config: str, overrides: tuple[str, ...], resume: bool) -> tuple[dict[str, Any], list[str]]:
+def _run(
+    config: str, overrides: tuple[str, ...], extend: tuple[str, ...], resume: bool
+) -> tuple[dict[str, Any], list[str]]:
     from polychromic.settings.load import load_settings
 
-    settings = load_settings(config, overrides)
+    settings = load_settings(config, [*overrides, *extend])
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
     from polychromic.stages import following, train
 
     with progress_bars() as progress:
-        train.run(settings, folder, progress)
+        train.run(settings, folder, progress, [change.partition("=")[0].strip() for change in extend])
     record = read_json(folder / "run.json")
     harvest, data = record.get("harvest"), record.get("data")
     said = [rows_line(data)] if data and data["sources"] else []
     said += [] if harvest is None else [mixture_line(harvest)]
+    health = RunFolder(folder).record().health
+    said += health.lines()
     next_step = following.after(folder)
-    result = {"run": str(folder), "harvest": harvest, "data": data, "next": next_step.command}
+    result = {"run": str(folder), "harvest": harvest, "data": data, "health": health, "next": next_step.command}
     return result, [*said, str(folder), *next_step.lines]
 
 

@@ -14,6 +14,7 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.sandbox.nouns import JudgeMode
 from polychromic.settings.catalog import kind_class, kinds
+from polychromic.settings.content import options, written
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class CodeTask:
     def examples(self, split: str) -> tuple[Example, ...]:
         """The problems of ``split`` with their gold programs."""
         return examples_of(self.asked(split), self.name, self.prompting)
+
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """The problem of each prompt with its tests, how the program is found, and the sandbox's limits."""
+        how = {name: value for name, value in options(self).items() if name in Judging._fields and name != "workers"}
+        known = {problem.id: problem for problem in self.problems}
+        return [[how, written(known.get(prompt.id))] for prompt in prompts]
 
     def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
         """PASSED when the program meets every test; see ``judging`` for the detail and the canonical answer."""

@@ -17,6 +17,7 @@ from polychromic.code.prompting import answer_region, resolved, strategy
 from polychromic.code.python_ast import Parser, joined, normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
+from polychromic.core.thoughts import OPENING
 from polychromic.sandbox import Cases, Judgement, Limits, Outcome, Program, Sandbox
 from polychromic.sandbox.nouns import JudgeMode
 
@@ -101,11 +102,12 @@ def finding(verdict: Verdict) -> Finding | None:
 
 
 def extraction(problem: Problem, completion: Completion, judging: Judging) -> Extraction:
-    """The program that a completion holds."""
+    """The program that a completion holds; one of nothing but a thought holds an unfinished one."""
     how = strategy(judging.strategy)
     if how.structured:
         return extract_structured(completion.text, problem.prompt)
-    text = answer_region(completion.text, how)
+    bare = completion.thought and not completion.text.strip()
+    text = answer_region(OPENING + completion.thought if bare else completion.text, how)
     found = extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing, how))
     return found._replace(source=joined([how.preamble, found.source])) if how.preamble and found.source else found
 

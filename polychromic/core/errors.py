@@ -34,6 +34,12 @@ class UnsoundObjectiveError(InputError):
     """The settings would make the diversity gradient wrong (truncated sampling, too small a group, no verifier)."""
 
 
+class BudgetError(PolychromicError):
+    """The money is spent: what was done is saved, and a larger ``tracking.budget`` continues it. Exit status 3."""
+
+    exit_code = 3
+
+
 class EngineError(PolychromicError, RuntimeError):
     """A generation engine failed after its retries."""
 

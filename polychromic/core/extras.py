@@ -22,7 +22,12 @@ def absent(module: str, instead: str = "") -> MissingResourceError:
 
 def brought_by_an_extra(module: str) -> bool:
     """Whether an extra of this package declares what ``module`` belongs to."""
-    return bool(_declared(module.partition(".")[0])[1])
+    return bool(extra_of(module))
+
+
+def extra_of(module: str) -> str:
+    """The first extra of this package that declares what ``module`` belongs to; empty for a stranger."""
+    return _declared(module.partition(".")[0])[1]
 
 
 def _declared(module: str) -> tuple[str, str]:

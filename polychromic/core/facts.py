@@ -40,7 +40,8 @@ class MetricFacts:
     """One measured metric, understood.
 
     ``direction`` is 1 (more is better), -1 (less is better) or 0 (neither); ``headline`` is the rank among the metrics
-    that people look at first, from 1; 0 for the others.
+    that people look at first, from 1; 0 for the others. ``subject`` is what there is more of where a diversity metric
+    rises, such as "different right answers"; empty: the texts are more diverse.
     """
 
     signature: str
@@ -50,6 +51,7 @@ class MetricFacts:
     direction: int
     headline: int = 0
     options: Mapping[str, str] = field(default_factory=dict, compare=False)
+    subject: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.direction not in (-1, 0, 1):
@@ -63,8 +65,9 @@ class MetricFacts:
         """
         kind, options = read_signature(signature)
         title = metric.title.format_map(_Options(options))
+        subject = getattr(metric, "subject", "").format_map(_Options(options))
         headline = 0 if options.get("scope") == CORPUS else metric.headline
-        return cls(signature, kind, title, Role(metric.role), metric.direction, headline, options)
+        return cls(signature, kind, title, Role(metric.role), metric.direction, headline, options, subject)
 
     @property
     def whole(self) -> bool:

@@ -51,15 +51,19 @@ class Example:
 class Completion:
     """One sampled answer.
 
+    ``text`` is what is measured, judged and rewarded; ``thought`` is what a reasoning model wrote before it.
     ``token_ids`` includes the end-of-sequence token when one was drawn, and no padding; it is empty for foreign
     samples. ``finished`` is False when the answer was cut off at the token limit. ``logprob`` is the summed natural
     log-probability of ``token_ids`` under the distribution that drew them (``<= 0``), if the engine gave it.
+    ``counted`` is how many tokens were drawn, where an engine says that without giving them.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     finished: bool = True
     logprob: float | None = None
+    thought: str = ""
+    counted: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,27 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the completion is right."""
         return self.status is Status.PASSED
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a served model took for its work: requests, tokens, and dollars where a price is known, else None.
+
+    Tokens are None where the server does not say them.
+    """
+
+    requests: int
+    tokens_read: int | None
+    tokens_written: int | None
+    dollars: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Such as "12 requests, 3,400 tokens read, 120 written, 0.02 dollars"; what is not known is left out."""
+        known = [f"{self.requests:,} requests"]
+        if self.tokens_read is not None and self.tokens_written is not None:
+            known.append(f"{self.tokens_read:,} tokens read, {self.tokens_written:,} written")
+        return ", ".join([*known, f"{self.dollars:.2f} dollars"] if self.dollars is not None else known)
 
 
 CORPUS_LEVEL = "is one number for all prompts together, which stands with the first"

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from polychromic.core.facts import Meaning
 from polychromic.core.nouns import (
+    Bill,
     Completion,
     Decoding,
     Evidence,
@@ -62,6 +63,19 @@ class StreamingSampler(Sampler, Protocol):
         ...
 
 
+@runtime_checkable
+class Sourced(Protocol):
+    """An engine whose texts rest on more than base, adapter and decoding, such as what a server serves."""
+
+    def source(self) -> Mapping[str, str]:
+        """What else decides its texts, by name; a server is asked for it.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        ...
+
+
 def drawn(
     sampler: Sampler, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
 ) -> Iterator[list[SampleSet]]:
@@ -105,6 +119,24 @@ class BatchTask(Task, Protocol):
 
     def verify_many(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
         """One verdict for each prompt and its completion, in order."""
+        ...
+
+
+@runtime_checkable
+class BilledTask(Task, Protocol):
+    """A task whose judge is paid for."""
+
+    def bill(self) -> Bill | None:
+        """What the judge took since this was last asked; None when it did nothing."""
+        ...
+
+
+@runtime_checkable
+class Grounded(Protocol):
+    """A task that says what its verdicts rest on; of any other, every option counts."""
+
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """For each prompt what decides a verdict besides its payload and the code, as plain values: tests, limits."""
         ...
 
 

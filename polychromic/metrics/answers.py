@@ -44,6 +44,7 @@ class DistinctCorrect(KSamples):
     role: ClassVar[Role] = Role.DIVERSITY
     direction: ClassVar[int] = 1
     headline: ClassVar[int] = 1
+    subject: ClassVar[str] = "different right answers"
     _needs = ("verifier",)
 
     @classmethod
@@ -74,6 +75,7 @@ class DistinctAtK(KSamples):
     title: ClassVar[str] = "distinct {by}s@{k}"
     role: ClassVar[Role] = Role.DIVERSITY
     direction: ClassVar[int] = 1
+    subject: ClassVar[str] = "different {by}s"
 
     by: By = "answer"
 

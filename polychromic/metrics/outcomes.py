@@ -45,8 +45,8 @@ class PassAtK(PerSet):
 
     @classmethod
     def defaults(cls, n: int) -> Options:
-        """A curve over k."""
-        return [{"k": k} for k in powers(n)]
+        """A curve over k, with k = 10 where there are as many samples."""
+        return [{"k": k} for k in sorted({*powers(n), *([10] if n >= 10 else [])})]
 
     def _options(self) -> dict[str, Any]:
         return {"k": self.k}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polychromic.core.errors import InputError, UnsoundObjectiveError
-from polychromic.core.nouns import Evidence, SampleSet, Verdict
+from polychromic.core.nouns import Evidence, SampleSet, Status, Verdict
 from polychromic.core.protocols import Gate, Reward
 from polychromic.gates.none import NoGate
 from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batch_moments
@@ -112,7 +112,9 @@ class DiversityObjective:
             evidence, validity = [one.evidence for one in found], [one.validity for one in found]
             advantages = self.rival(evidence, validity, self.size_in(sets[0]))
         self.baseline.observe(self.add_ranks(batch_moments(values, reference)))
-        return GroupAdvantages(advantages, _report(sets, found), values)
+        return GroupAdvantages(
+            advantages, _report(sets, found) | {"polychromic/frac_judged": _judged(verdicts)}, values
+        )
 
     def sync_without_samples(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
@@ -172,6 +174,13 @@ def _report(sets: Sequence[SampleSet], found: Sequence[ScoredSet]) -> dict[str, 
         "completions/mean_length": float(np.mean(lengths)),
         "polychromic/similarity": float(np.mean(similarity)) if similarity else math.nan,
     }
+
+
+def _judged(verdicts: Sequence[Sequence[Verdict]] | None) -> float:
+    """The share of the samples that have a verdict; NaN where nobody judges."""
+    if verdicts is None:
+        return math.nan
+    return float(np.mean([verdict.status is not Status.ABSENT for row in verdicts for verdict in row]))
 
 
 def length(token_ids: Sequence[int], text: str) -> int:

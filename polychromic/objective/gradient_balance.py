@@ -36,14 +36,19 @@ class GradientBalance:
         cosine = max(-1.0, min(1.0, sd / (one * two))) if one > 0 and two > 0 else math.nan
         return cls(one, two, ratio, cosine)
 
-    def report(self) -> dict[str, float]:
-        """What a run logs; ``gradient_share`` in [0, 1] is the diversity gradient's part of the two norms' sum."""
+    @property
+    def share(self) -> float:
+        """The diversity gradient's part of the two norms' sum, in [0, 1]; NaN where both are 0."""
         both = self.demonstration_norm + self.diversity_norm
+        return self.diversity_norm / both if both > 0 else math.nan
+
+    def report(self) -> dict[str, float]:
+        """What a run logs."""
         return {
             "polychromic/demonstration_gradient": self.demonstration_norm,
             "polychromic/diversity_gradient": self.diversity_norm,
             "polychromic/gradient_ratio": self.ratio,
-            "polychromic/gradient_share": self.diversity_norm / both if both > 0 else math.nan,
+            "polychromic/gradient_share": self.share,
             "polychromic/gradient_cosine": self.cosine,
         }
 
@@ -84,6 +89,15 @@ class GradientWindow:
             if new is not None:
                 old = self._sums[slot]
                 self._sums[slot] = new if old is None else old + new
+
+    def mark(self) -> Callable[[], None]:
+        """Puts the sums back to what they are now, for a term that is to be run again."""
+        now = list(self._sums)
+
+        def undo() -> None:
+            self._sums[:] = now
+
+        return undo
 
     def close(self) -> GradientBalance:
         """The balance over the window; starts a new one."""

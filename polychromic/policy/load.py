@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +15,12 @@ import torch
 from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.policy.chat import pin
 from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
 SMALL = 20_000_000
@@ -91,23 +93,46 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
     else:
         model.to(_device())
     _suit_threads(model)
-    return Policy(model.eval(), load_tokenizer(name, section.revision))
+    return Policy(model.eval(), load_tokenizer(section))
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """The tokenizer of a model or run folder, with a padding token.
+def load_tokenizer(section: ModelSection) -> Any:
+    """The tokenizer of a model, with a padding token and the section's template options set.
 
     Raises:
         MissingResourceError: there is none.
+        InputError: its chat template has no such option.
     """
     from transformers import AutoTokenizer
 
+    name = section.name_or_path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
     except (OSError, ValueError) as error:
         raise MissingResourceError(f"tokenizer {name}: cannot be loaded: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    pin(tokenizer, section.chat_template_kwargs)
+    return tokenizer
+
+
+def tokenizer_of_runs(folders: Mapping[str, Path]) -> Any:
+    """The tokenizer that the runs were trained with and saved; None where none did.
+
+    Raises:
+        InputError: two runs were trained with different tokens or chat templates, so that no context would be the same.
+    """
+    found = {
+        name: load_tokenizer(ModelSection(name_or_path=str(folder)))
+        for name, folder in folders.items()
+        if (folder / TOKENIZER_CONFIG).is_file()
+    }
+    if not found:
+        return None
+    (first, tokenizer), *others = found.items()
+    for name, other in others:
+        if (other.chat_template, other.get_vocab()) != (tokenizer.chat_template, tokenizer.get_vocab()):
+            raise InputError(f"--models: {first} and {name} were trained with different tokens or chat templates")
     return tokenizer
 
 
@@ -116,23 +141,29 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base.
+        InputError: an adapter was trained on another base, or two with other tokens or chat templates, or some of an
+            adapter's weights are missing.
     """
     if not folders:
         return policy
     from peft import PeftModel
 
     model: Any = policy.model
+    tokenizer = tokenizer_of_runs(folders) or policy.tokenizer
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
+        name = _number(place)
         try:
-            if isinstance(model, PeftModel):
-                model.load_adapter(str(folder), adapter_name=_number(place))
-            else:
-                model = PeftModel.from_pretrained(model, str(folder), adapter_name=_number(place))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+                if isinstance(model, PeftModel):
+                    model.load_adapter(str(folder), adapter_name=name)
+                else:
+                    model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
-    return Policy(model.eval(), policy.tokenizer, tuple(folders))
+        refuse_missing_keys(folder, model, name)
+    return Policy(model.eval(), tokenizer, tuple(folders))
 
 
 def adapter_config(folder: Path) -> dict[str, Any]:
@@ -166,6 +197,32 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
                 raise InputError(f"{folder}: the adapter belongs to another base: {module} does not fit this one")
 
 
+def refuse_missing_keys(folder: Path, model: Any, name: str) -> None:
+    """Raises InputError when the file lacks weights of an adapter that its configuration asks for, or has others.
+
+    peft leaves such weights as they begin, which is no change of the base, and only warns.
+    """
+    from peft import get_peft_model_state_dict
+
+    wanted = set(get_peft_model_state_dict(model, adapter_name=name))
+    held = _keys(folder)
+    if missing := sorted(wanted - held):
+        said = f"{len(missing)} of its {len(wanted)} weights are missing (the first: {missing[0]})"
+    elif surplus := sorted(held - wanted):
+        said = f"it holds {len(surplus)} weights that its configuration does not know (the first: {surplus[0]})"
+    else:
+        return
+    raise InputError(f"{folder}: the adapter is not whole: {said}; train it again, or copy {ADAPTER_FILE} anew")
+
+
+def _keys(folder: Path) -> set[str]:
+    """The names of the weights in an adapter's file."""
+    from safetensors import safe_open
+
+    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+        return set(file.keys())
+
+
 def _shape(weight: torch.Tensor) -> tuple[int, ...]:
     """A matrix's shape; one in 4 bits, which is stored as a column of bytes, knows its own."""
     packed = getattr(getattr(weight, "quant_state", None), "shape", None)
@@ -175,17 +232,6 @@ def _shape(weight: torch.Tensor) -> tuple[int, ...]:
 def _names(module: str) -> tuple[str, str]:
     """A module's weight in a bare model, and in one that already carries an adapter."""
     return f"{module}.weight", f"{module}.base_layer.weight"
-
-
-def adapter_hash(folder: Path | None) -> str:
-    """16 hex digits of the adapter's weights; empty for the bare base."""
-    if folder is None:
-        return ""
-    digest = hashlib.sha256()
-    with (folder / ADAPTER_FILE).open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def first_line(error: BaseException) -> str:

@@ -1,13 +1,18 @@
-"""Prompts and demonstrations as the token ids the trainer sees: the only place that touches a chat template."""
+"""Prompts and demonstrations as the token ids the trainer sees, and what was drawn as completions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt
+from polychromic.core.thoughts import CLOSING, OPENING, split_thought
+from polychromic.policy.chat import answer_ending, ending_of
 from polychromic.policy.generate import Generation, StopTokens
+
+CONTEXT_END = 8
+"""Tokens of a prompt's end that may open a thought."""
 
 
 def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
@@ -33,20 +38,6 @@ def messages(prompt: Prompt) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in prompt.content]
 
 
-def answer_opening(tokenizer: Any) -> tuple[int, ...]:
-    """The tokens by which the chat template opens an answer; none without a template, or where it marks no opening."""
-    if not tokenizer.chat_template:
-        return ()
-
-    def turn(opened: bool) -> list[int]:
-        asked = [{"role": "user", "content": "?"}]
-        encoded = tokenizer.apply_chat_template(asked, add_generation_prompt=opened, tokenize=True, return_dict=True)
-        return list(encoded["input_ids"])
-
-    asked, opened = turn(opened=False), turn(opened=True)
-    return tuple(opened[len(asked) :]) if opened[: len(asked)] == asked else ()
-
-
 def training_row(example: Example) -> dict[str, Any]:
     """The example in TRL's prompt-completion form."""
     if isinstance(example.prompt.content, str):
@@ -57,8 +48,30 @@ def training_row(example: Example) -> dict[str, Any]:
     }
 
 
-def stop_tokens_of(model: Any, tokenizer: Any) -> StopTokens:
-    """All end tokens of model and tokenizer (there may be several), and the padding token.
+def training_ids(tokenizer: Any, example: Example) -> tuple[list[int], int]:
+    """The example's token ids as SFTTrainer makes them of its ``training_row``, and where the targets begin.
+
+    That is where they part from the prompt's own ids: before the prompt's end where its last token merges with the
+    completion's first, or where the template opens an answer that is there in another way than one that is asked for.
+    """
+    asked, row = prompt_ids(tokenizer, example.prompt), training_row(example)
+    if isinstance(row["prompt"], str):
+        end = tokenizer.eos_token
+        whole = row["prompt"] + row["completion"]
+        ids = list(tokenizer(whole if whole.endswith(end) else whole + end)["input_ids"])
+    else:
+        turns = row["prompt"] + row["completion"]
+        ids = list(tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"])
+    return ids, next(
+        (at for at, (a, b) in enumerate(zip(asked, ids, strict=False)) if a != b), min(len(asked), len(ids))
+    )
+
+
+def stop_tokens_of(model: Any, tokenizer: Any, targets: Iterable[Sequence[int]] = ()) -> StopTokens:
+    """All tokens that end an answer, and the padding token.
+
+    They are those of the model and the tokenizer, the one by which the chat template ends an answer, and those by
+    which demonstrations (``targets``, their token ids) end.
 
     Raises:
         InputError: neither model nor tokenizer names an end token.
@@ -67,15 +80,42 @@ def stop_tokens_of(model: Any, tokenizer: Any) -> StopTokens:
     eos = set(named if isinstance(named, list) else [] if named is None else [named])
     if tokenizer.eos_token_id is not None:
         eos.add(tokenizer.eos_token_id)
+    eos.update(answer_ending(tokenizer), *(ending_of(tokenizer, target) for target in targets))
     if not eos:
         raise InputError("the model names no end-of-sequence token, so no completion could ever be finished")
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(eos)
     return StopTokens(tuple(sorted(eos)), pad)
 
 
-def completions(tokenizer: Any, draws: Sequence[Generation]) -> tuple[Completion, ...]:
-    """Draws as completions, with the text a reader would see (no special tokens)."""
-    texts = tokenizer.batch_decode([draw.token_ids for draw in draws], skip_special_tokens=True)
+def completions(tokenizer: Any, draws: Sequence[Generation], context: Sequence[int] = ()) -> tuple[Completion, ...]:
+    """Draws as completions, with the answer a reader would see (no special tokens) and apart from it the thought.
+
+    ``context`` are the prompt's tokens, whose end may open the thought.
+    """
+    texts = _decoded(tokenizer, [draw.token_ids for draw in draws])
+    opened = tokenizer.decode(list(context[-CONTEXT_END:])) if context else ""
+    parts = [split_thought(text, opened) for text in texts]
     return tuple(
-        Completion(text, draw.token_ids, draw.finished, draw.logprob) for text, draw in zip(texts, draws, strict=True)
+        Completion(text, draw.token_ids, draw.finished, draw.logprob, thought)
+        for (thought, text), draw in zip(parts, draws, strict=True)
     )
+
+
+def _decoded(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
+    """The texts without special tokens; the tags of thoughts stay, also where a tokenizer calls them special."""
+    tags = {tokenizer.convert_tokens_to_ids(tag): tag for tag in (OPENING, CLOSING)}
+    if not tags.keys() & set(tokenizer.all_special_ids):
+        return list(tokenizer.batch_decode(rows, skip_special_tokens=True))
+    found = []
+    for row in rows:
+        pieces: list[list[int]] = [[]]
+        shown: list[str] = []
+        for token in row:
+            if token in tags:
+                shown.append(tags[token])
+                pieces.append([])
+            else:
+                pieces[-1].append(token)
+        texts = tokenizer.batch_decode(pieces, skip_special_tokens=True)
+        found.append("".join(tag + text for tag, text in zip(["", *shown], texts, strict=True)))
+    return found

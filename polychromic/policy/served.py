@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -95,11 +96,18 @@ class Client:
 
     def owners(self) -> set[str]:
         """Who the list of models says owns them; nobody where the server has no such list. One attempt."""
+        return {str(getattr(model, "owned_by", "")) for model in self._listed()}
+
+    def roots(self) -> dict[str, str]:
+        """What each model's id stands for, such as a folder, where the list of models says so, as a vLLM's does."""
+        said = ((model, getattr(model, "root", None)) for model in self._listed())
+        return {str(getattr(model, "id", "")): str(root) for model, root in said if root}
+
+    def _listed(self) -> list[Any]:
         try:
-            models = self.api.models.list().data
+            return list(self.api.models.list().data or ())
         except (self._openai.OpenAIError, ValueError, AttributeError, TypeError):
-            return set()
-        return {str(getattr(model, "owned_by", "")) for model in models or ()}
+            return []
 
     def close(self) -> None:
         """Ends the connection; a request under way ends with its time-out at the latest, and is not tried again."""
@@ -110,8 +118,8 @@ class Client:
         """The call's result, with the client's exceptions as ours: one line, and whether trying again may help."""
         openai, where = self._openai, self._connection.base_url
         try:
-            return call()
-        except openai.APITimeoutError:
+            return self._in_time(call)
+        except (openai.APITimeoutError, TimeoutError):
             raise EngineError(f"{where}: no answer within {self._connection.timeout_s:g} s") from None
         except openai.APIConnectionError:
             raise EngineError(f"{where}: no connection; is the server running?") from None
@@ -125,6 +133,23 @@ class Client:
             raise refused from None
         except (openai.OpenAIError, ValueError, AttributeError, TypeError, LookupError) as error:
             raise GarbageAnswerError(f"{where}: an answer that is no completion ({type(error).__name__})") from None
+
+    def _in_time(self, call: Callable[[], T]) -> T:
+        """The call's result, all of it within the time allowed: the client's own limit begins anew with every byte.
+
+        Raises:
+            TimeoutError: it took longer; the request is left to itself.
+        """
+        found: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                found.set_result(call())
+            except BaseException as error:  # noqa: BLE001
+                found.set_exception(error)
+
+        threading.Thread(target=work, name="request", daemon=True).start()
+        return found.result(self._connection.timeout_s)
 
 
 def _worth_retrying(error: BaseException) -> bool:

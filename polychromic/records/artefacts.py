@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.digests import text_digest
+from polychromic.core.errors import InputError
+from polychromic.records.health import HealthRecord
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.logs import seconds_logged
 from polychromic.records.rows import read_noun
 
 PACKAGES = (
@@ -30,7 +32,7 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -47,7 +49,8 @@ class WandbId:
 class RunRecord:
     """What is read of ``run.json``; the file holds more for people, such as the account of a harvest.
 
-    ``started`` and ``finished`` are UTC times, ``seconds`` those of training.
+    ``started`` and ``finished`` are UTC times, ``seconds`` those of training in all ``parts``: a run has one more with
+    every time it was continued.
     """
 
     settings_hash: str = ""
@@ -55,7 +58,9 @@ class RunRecord:
     started: str = ""
     finished: str | None = None
     seconds: float | None = None
+    parts: int = 0
     wandb: WandbId | None = None
+    health: HealthRecord = field(default_factory=HealthRecord)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""
@@ -151,12 +156,46 @@ def open_run(path: str | Path, settings: Mapping[str, Any], seeds: Mapping[str, 
     return folder
 
 
-def refuse_other_run(path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-    """The folder, nothing in it changed; raises what ``open_run`` raises."""
+def extend_run(folder: RunFolder, settings: Mapping[str, Any]) -> None:
+    """Makes ``settings`` those of a run that goes on by them; ``run.json`` keeps what was changed, and when."""
+    old, at = read_json(folder.run_json), datetime.now(UTC).isoformat(timespec="seconds")
+    changes = {name: [_at(old["settings"], name), _at(settings, name)] for name in changed_settings(folder, settings)}
+    update_run(
+        folder,
+        settings=to_jsonable(settings),
+        settings_hash=settings_hash(settings),
+        finished=None,
+        extended=[*old.get("extended", []), {"at": at, "finished": old["finished"], "changes": changes}],
+    )
+
+
+def begin_part(folder: RunFolder) -> float:
+    """Counts one more part of a run's training; the seconds of the parts before, also of those that were killed."""
+    known = folder.record()
+    before = max(known.seconds or 0.0, seconds_logged(folder.metrics))
+    update_run(folder, parts=known.parts + 1, seconds=before)
+    return before
+
+
+def changed_settings(folder: RunFolder, settings: Mapping[str, Any]) -> list[str]:
+    """The dotted names of what ``settings`` change in what the run of the folder computes."""
+    stored = folder.record()
+    same = stored.settings_hash == settings_hash(settings)
+    return [] if same else differences(_decisive(stored.settings), _decisive(settings))
+
+
+def _at(settings: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        settings = (settings or {}).get(part)  # type: ignore[assignment]
+    return settings
+
+
+def refuse_other_run(path: str | Path, settings: Mapping[str, Any], extended: Sequence[str] = ()) -> RunFolder:
+    """The folder, nothing in it changed; what is named in ``extended`` may differ. Raises what ``open_run`` raises."""
     folder = RunFolder(Path(path))
     if folder.run_json.exists():
         if folder.begun:
-            _same_configuration(folder, settings)
+            _same_configuration(folder, settings, extended)
     elif folder.path.is_file() or (folder.path.is_dir() and any(_visible(folder.path))):
         raise InputError(f"{path}: is not empty and holds no run of ours; choose another folder")
     return folder
@@ -176,11 +215,8 @@ def finish_run(folder: RunFolder, **facts: Any) -> None:
     update_run(folder, finished=datetime.now(UTC).isoformat(timespec="seconds"), **facts)
 
 
-def _same_configuration(folder: RunFolder, settings: Mapping[str, Any]) -> None:
-    stored = folder.record()
-    if stored.settings_hash == settings_hash(settings):
-        return
-    changed = differences(_decisive(stored.settings), _decisive(settings))
+def _same_configuration(folder: RunFolder, settings: Mapping[str, Any], extended: Sequence[str]) -> None:
+    changed = [name for name in changed_settings(folder, settings) if name not in extended]
     if not changed:
         return
     named = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
@@ -197,21 +233,7 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 def signature(value: Any) -> str:
     """16 hex digits (SHA-256) of a value's canonical JSON."""
-    text = json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_digest(path: str | Path) -> str:
-    """16 hex digits (SHA-256) of a file's content, such as an adapter's weights.
-
-    Raises:
-        MissingResourceError: there is no such file.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: there is no such file") from None
+    return text_digest(json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":")))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""``costs.jsonl``: what each piece of an evaluation's work took, a row each, written once when the piece is done.
+"""``costs.jsonl``: what each piece of a training's or an evaluation's work took, a row each, written when it is done.
 
 The file stands apart from the results: seconds differ from run to run, samples and measurements do not. No result, no
 signature and no digest reads it.
@@ -6,7 +6,7 @@ signature and no digest reads it.
 
 from __future__ import annotations
 
-import os
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import encode, scan_rows
+from polychromic.core.nouns import Bill
+from polychromic.records.jsonl import append_rows, scan_rows
 from polychromic.records.rows import noun, to_row
 from polychromic.records.samples import StoredSet
 
@@ -27,6 +28,9 @@ class TimingRow:
 
     A row of sampling is about one set: ``tokens`` holds how many each of its samples ``indices`` has, None from an
     engine that does not give its tokens. Rows of other stages are about a model, or about all (``model`` empty).
+    ``devices`` did the work at the same time; ``price_per_hour`` is what one of them cost then, in dollars, where it
+    was known.
+    ``bill`` is what a served model took for it, in a row without seconds: they are those of the stage that waited.
     """
 
     stage: str
@@ -38,6 +42,9 @@ class TimingRow:
     prompt_id: str = ""
     indices: tuple[int, ...] = ()
     tokens: tuple[int, ...] | None = None
+    devices: int = 1
+    price_per_hour: float | None = None
+    bill: Bill | None = None
 
 
 class Meter:
@@ -54,7 +61,7 @@ class Meter:
 
 def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) -> list[TimingRow]:
     """A row for each of sets that were drawn together in ``elapsed``, divided by their numbers of tokens."""
-    sizes = [[len(completion.token_ids) for completion in stored.samples.completions] for stored in sets]
+    sizes = [[len(one.token_ids) or one.counted or 0 for one in stored.samples.completions] for stored in sets]
     weights = [sum(size) or len(size) for size in sizes]
     whole = sum(weights)
     return [
@@ -75,20 +82,27 @@ def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) 
 
 def append(folder: str | Path, rows: Iterable[TimingRow]) -> None:
     """Adds rows to the folder's account in one durable write, which needs no lock: stages may run side by side."""
-    data = b"".join(encode({key: value for key, value in to_row(row).items() if _said(value)}) for row in rows)
-    path = Path(folder) / COSTS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b", buffering=0) as file:
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            data = data if file.read(1) == b"\n" else b"\n" + data  # a crash cut the last row
-        file.write(data)
-        os.fsync(file.fileno())
+    said = ({key: value for key, value in to_row(row).items() if _said(key, value)} for row in rows)
+    append_rows(Path(folder) / COSTS, said)
 
 
-def _said(value: object) -> bool:
-    return value is not None and value not in ("", [])
+def _said(name: str, value: object) -> bool:
+    return value is not None and value not in ("", []) and (name, value) != ("devices", 1)
+
+
+def total(bills: Iterable[Bill]) -> Bill | None:
+    """All bills in one, where a number that one of them lacks is None; None without a bill."""
+    found = list(bills)
+    if not found:
+        return None
+    read, written = (_sum(getattr(one, name) for one in found) for name in ("tokens_read", "tokens_written"))
+    dollars = None if any(one.dollars is None for one in found) else math.fsum(one.dollars or 0.0 for one in found)
+    return Bill(sum(one.requests for one in found), read, written, dollars)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
 
 
 @contextmanager
@@ -97,6 +111,15 @@ def timed(folder: str | Path, stage: str) -> Iterator[None]:
     meter = Meter()
     yield
     append(folder, [TimingRow(stage, *meter.elapsed())])
+
+
+def accounts_in(root: str | Path) -> dict[Path, list[TimingRow]]:
+    """The rows of every folder below ``root``, itself included, that has an account; by folder, in order of its name.
+
+    Raises:
+        RecordError: a row lacks a field, or a field is wrong.
+    """
+    return {path.parent: read_costs(path.parent) for path in sorted(Path(root).rglob(COSTS))}
 
 
 def read_costs(folder: str | Path) -> list[TimingRow]:

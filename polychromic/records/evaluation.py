@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Verdict
 from polychromic.records.rows import read_noun
 from polychromic.records.samples import StoredSet, read_sets
-from polychromic.records.verdicts import VerdictKey, read_verdicts
+from polychromic.records.verdicts import VerdictKey, VerdictRow, read_verdict_rows, verdicts_on
 
 Parsed = TypeVar("Parsed")
 
@@ -30,6 +31,7 @@ class EvaluationRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     git_revision: str | None = None
     price_per_hour: float | None = None
+    price_per_million_tokens: float | None = None
 
 
 class EvaluationFolder:
@@ -41,7 +43,8 @@ class EvaluationFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._sets = _Read(self.samples, read_sets)
-        self._verdicts = _Read(self.verdicts, read_verdicts)
+        self._verdicts = _Read(self.verdicts, read_verdict_rows)
+        self._judged: tuple[object, object, Mapping[VerdictKey, Verdict]] | None = None
 
     @property
     def samples(self) -> Path:
@@ -76,9 +79,25 @@ class EvaluationFolder:
         """The sample sets, none without a file; raises what ``read_sets`` raises."""
         return self._sets.value() or ()
 
-    def judged(self) -> Mapping[VerdictKey, Verdict]:
-        """The verdicts by key, none without a file; raises what ``read_verdicts`` raises."""
+    def verdict_rows(self) -> Mapping[VerdictKey, VerdictRow]:
+        """The rows of the verdicts by key, also those of samples that are gone; none without a file."""
         return self._verdicts.value() or {}
+
+    def judged(self) -> Mapping[VerdictKey, Verdict]:
+        """The verdicts on the folder's samples by key, none without a file; all of them where no samples are kept.
+
+        Raises:
+            RecordError: a row is wrong, or verdicts are about other texts than the samples have now.
+        """
+        sets, rows = self.sets(), self.verdict_rows()
+        if not self.samples.exists():
+            return {key: row.verdict for key, row in rows.items()}
+        if self._judged is None or self._judged[0] is not sets or self._judged[1] is not rows:
+            try:
+                self._judged = (sets, rows, verdicts_on(sets, rows))
+            except RecordError as error:
+                raise RecordError(f"{self.verdicts}: {error}") from None
+        return self._judged[2]
 
 
 Folder = str | Path | EvaluationFolder

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.records.artefacts import file_digest
 from polychromic.records.jsonl import read_json, read_rows, to_jsonable, write_json, write_rows
 from polychromic.records.samples import content_in, content_out
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -40,6 +41,29 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, Row]]:
         if isinstance(row, RecordError):
             raise row
         yield line, row
+
+
+def read_log(path: str | Path) -> Iterator[tuple[int, Row]]:
+    """Like ``read_rows``, of a log of ours: a last line that a crash cut or left as NUL bytes is left out, and said.
+
+    Whoever opens the log to write removes that line; ``AppendLog`` does.
+
+    Raises:
+        RecordError, MissingResourceError: as ``read_rows``, for a line that is wrong and not the torn last one.
+    """
+    wrong: RecordError | None = None
+    for line, row in scan_rows(path):
+        if wrong is not None:
+            raise wrong
+        if isinstance(row, RecordError):
+            wrong = row
+        else:
+            yield line, row
+    if wrong is None:
+        return
+    if not _torn(_last_line(path)):
+        raise wrong
+    warnings.warn(f"{path}: the last row was cut off by a crash; it is left out", stacklevel=2)
 
 
 def scan_rows(path: str | Path) -> Iterator[tuple[int, Row | RecordError]]:
@@ -135,6 +159,8 @@ def to_jsonable(value: Any) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: to_jsonable(getattr(value, each.name)) for each in fields(value)}
+    if hasattr(value, "model_dump"):  # a section of the settings
+        return to_jsonable(value.model_dump(mode="json", by_alias=True))
     if hasattr(value, "tolist"):
         return to_jsonable(value.tolist())
     raise InputError(f"a {type(value).__name__} cannot be written as JSON")
@@ -210,6 +236,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def append_rows(path: str | Path, rows: Iterable[Any]) -> None:
+    """Adds rows in one durable write, which needs no lock: processes may do so side by side."""
+    path, data = Path(path), b"".join(encode(row) for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            data = data if file.read(1) == b"\n" else b"\n" + data  # a crash cut the last row
+        file.write(data)
+        os.fsync(file.fileno())
+
+
 class AppendLog:
     """A JSONL file that only grows: each ``append`` is durable when it returns.
 
@@ -250,19 +289,35 @@ class AppendLog:
         self.close()
 
     def _mend(self) -> None:
-        """Ends the file at a line end: completes a whole last row, removes half a one."""
-        size = self._file.seek(0, os.SEEK_END)
-        tail, start = b"", size
-        while start and b"\n" not in tail:
+        """Ends the file at a line end: completes a whole last row, removes half a one, or one of NUL bytes."""
+        last = _last_line(self.path)
+        if _torn(last):
+            self._file.truncate(self._file.seek(0, os.SEEK_END) - len(last))
+        elif last and not last.endswith(b"\n"):
+            self._file.write(b"\n")
+
+
+def _last_line(path: str | Path) -> bytes:
+    """The file's last line, with its end if it has one."""
+    with Path(path).open("rb") as file:
+        tail, start = b"", file.seek(0, os.SEEK_END)
+        while start and b"\n" not in tail[:-1]:
             step = min(_CHUNK, start)
             start -= step
-            self._file.seek(start)
-            tail = self._file.read(step) + tail
-        torn = tail.rpartition(b"\n")[2]
-        if not torn:
-            return
-        try:
-            _parse(torn)
-            self._file.write(b"\n")
-        except ValueError:
-            self._file.truncate(size - len(torn))
+            file.seek(start)
+            tail = file.read(step) + tail
+    body = tail[:-1].rpartition(b"\n")[2]
+    return body + tail[-1:]
+
+
+def _torn(line: bytes) -> bool:
+    """Whether a last line is what a crash leaves: one without an end that is no row, or one with NUL bytes in it."""
+    if b"\0" in line:
+        return True
+    if line.endswith(b"\n") or not line.strip():
+        return False
+    try:
+        _parse(line)
+    except ValueError:
+        return True
+    return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import Row, read_rows
+from polychromic.records.jsonl import Row, read_log, scan_rows
 from polychromic.records.metric_names import renamed
 
 LARGEST = sys.float_info.max
@@ -30,16 +30,24 @@ def read_logs(path: str | Path) -> list[LoggedStep]:
     """
     if not Path(path).exists():
         return []
-    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_rows(path)]
+    return [LoggedStep(_step(path, line, row), _numbers(renamed(row))) for line, row in read_log(path)]
 
 
 def rows_until(path: str | Path, step: int) -> list[Row]:
     """The rows of a log as they stand, up to and with a step: what a run keeps that is resumed there.
 
+    The last row of a part, which sums it up, is not kept: the run's own end has one.
+
     Raises:
         RecordError: a row has no step.
     """
-    return [row for line, row in read_rows(path) if _step(path, line, row) <= step]
+    return [row for line, row in read_log(path) if _step(path, line, row) <= step and "train_runtime" not in row]
+
+
+def seconds_logged(path: str | Path) -> float:
+    """The seconds of training that a run's log knows of; 0 without one, or in a log that has none."""
+    rows = (row for _, row in scan_rows(path) if not isinstance(row, RecordError)) if Path(path).exists() else ()
+    return max((_numbers(row).get("seconds", 0.0) for row in rows), default=0.0)
 
 
 def _step(path: str | Path, line: int, row: Row) -> int:

@@ -1,8 +1,8 @@
 """Every row of ours is a frozen dataclass: ``to_row`` writes it, ``from_row`` reads it by the types of its fields.
 
 What a field may hold: ``str``, ``bool``, ``int``, ``float`` (finite), ``FloatOrNaN``, ``Any``, an enum, a dataclass, a
-tuple, a ``Mapping`` with string keys, or a union of these. A field with a default may be missing; fields that are not
-known are passed over, so that a file of a newer version can be read.
+section of the settings, a tuple, a ``Mapping`` with string keys, or a union of these. A field with a default may be
+missing; fields that are not known are passed over, so that a file of a newer version can be read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from polychromic.core.errors import RecordError
-from polychromic.records.jsonl import Row, read_json, read_rows, to_jsonable
+from polychromic.records.jsonl import Row, read_json, read_log, read_rows, to_jsonable
 
 FloatOrNaN = Annotated[float, "NaN, written as null"]
 """A number that may not exist; JSON has no NaN, so a file holds null for it."""
@@ -63,6 +63,12 @@ def read_nouns(path: str | Path, kind: type[Noun]) -> Iterator[tuple[int, Noun]]
         yield line, noun(f"{path}:{line}", kind, row)
 
 
+def log_nouns(path: str | Path, kind: type[Noun]) -> Iterator[tuple[int, Noun]]:
+    """Like ``read_nouns``, of a log of ours: a torn last line is left out with a warning."""
+    for line, row in read_log(path):
+        yield line, noun(f"{path}:{line}", kind, row)
+
+
 def read_noun(path: str | Path, kind: type[Noun]) -> Noun:
     """The one noun that a JSON file holds.
 
@@ -79,14 +85,14 @@ def _decoder(hint: Any) -> _Decode:
         return lambda value: value
     if hint is FloatOrNaN:
         return lambda value: math.nan if value is None else _float(value)
-    if hint is float:
-        return _float
-    if hint in (str, bool, int):
-        return _exactly(hint)
+    if hint in (float, str, bool, int):
+        return _float if hint is float else _exactly(hint)
     if is_dataclass(hint):
         return _dataclass(hint)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _enum(hint)
+    if hasattr(hint, "model_validate"):
+        return _section(hint)
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _union([_decoder(each) for each in inner if each is not type(None)], type(None) in inner)
@@ -113,6 +119,20 @@ def _dataclass(kind: Any) -> _Decode:
             elif needed:
                 raise ValueError(f"the row has no {name!r}")
         return kind(**found)
+
+    return decode
+
+
+def _section(kind: Any) -> _Decode:
+    """A section of the settings, which checks itself; of what it finds the first."""
+
+    def decode(value: Any) -> Any:
+        _expect(isinstance(value, Mapping), "an object", value)
+        try:
+            return kind.model_validate(value, extra="ignore")
+        except ValueError as error:
+            first = error.errors()[0]  # type: ignore[attr-defined]
+            raise ValueError(": ".join([*map(str, first["loc"]), first["msg"]])) from None
 
     return decode
 

@@ -7,9 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from polychromic.analysis.cost import Cost, EvaluationCost, SampleCounts, SamplingRow, StageRow, sampling_account
+from polychromic.analysis.cost import (
+    UNKNOWN,
+    Cost,
+    EvaluationCost,
+    Prices,
+    SampleCounts,
+    SamplingRow,
+    StageRow,
+    sampling_account,
+)
+from polychromic.analysis.spending import BY_TOKENS, dollars, prices_in
 from polychromic.core.nouns import Status
-from polychromic.records.costs import TimingRow, read_costs
+from polychromic.records.costs import TimingRow, read_costs, total
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.verdicts import VerdictKey, verdict_keys
 
@@ -29,8 +39,10 @@ class _Share:
     tokens: int | None
 
 
-def evaluation_cost(folder: Folder, baseline: str) -> EvaluationCost | None:
+def evaluation_cost(folder: Folder, baseline: str, prices: Prices = UNKNOWN) -> EvaluationCost | None:
     """The account: a row for each model, and wall-clock and processor seconds of each stage.
+
+    ``prices`` stand in where the folder was given none.
 
     A model's row is about the samples that exist: one that was drawn twice, because a crash lost it, counts once. The
     stages' seconds are all that was spent and finished. None when the folder has no ``costs.jsonl``.
@@ -39,25 +51,27 @@ def evaluation_cost(folder: Folder, baseline: str) -> EvaluationCost | None:
     rows = read_costs(folder.path)
     if not rows:
         return None
-    price = folder.record().price_per_hour
-    stages = tuple(_stage(name, rows, price) for name in dict.fromkeys(row.stage for row in rows))
-    return EvaluationCost(price, tuple(_models(folder, rows, baseline, price)), stages)
+    prices = prices_in(folder.path, prices)
+    stages = tuple(_stage(name, rows, prices) for name in dict.fromkeys(row.stage for row in rows))
+    return EvaluationCost(prices.per_hour, tuple(_models(folder, rows, baseline, prices)), stages)
 
 
-def _stage(name: str, rows: Sequence[TimingRow], price: float | None) -> StageRow:
+def _stage(name: str, rows: Sequence[TimingRow], prices: Prices) -> StageRow:
     own = [row for row in rows if row.stage == name]
-    cost = Cost(name, 0, math.fsum(row.seconds for row in own), price_per_hour=price)
-    device = ", ".join(dict.fromkeys(row.device for row in own))
-    return StageRow(name, device, cost.seconds, math.fsum(row.processor_seconds for row in own), cost.dollars)
+    device, bill = ", ".join(dict.fromkeys(row.device for row in own)), total(row.bill for row in own if row.bill)
+    seconds, processor = (math.fsum(getattr(row, f"{name}seconds") for row in own) for name in ("", "processor_"))
+    return StageRow(name, device, seconds, processor, dollars(own, prices), bill)
 
 
-def _models(
-    folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, price: float | None
-) -> list[SamplingRow]:
+def _models(folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, prices: Prices) -> list[SamplingRow]:
     shares, verdicts = _shares(rows), folder.judged()
     held: dict[str, list[VerdictKey]] = {}
     for stored in folder.sets():
         held.setdefault(stored.model, []).extend(verdict_keys(stored))
+    devices: dict[str, set[str]] = {}
+    for row in rows:
+        if row.stage == "sample":
+            devices.setdefault(row.model, set()).add(row.device)
     costs, counts = {}, {}
     for model, keys in held.items():
         known = [shares[key] for key in keys if key in shares]
@@ -66,7 +80,8 @@ def _models(
         whole = len(known) == len(keys)
         seconds = math.fsum(share.device_seconds for share in known) if whole else math.nan
         wall = math.fsum(share.wall_seconds for share in known) if whole else math.nan
-        costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, price_per_hour=price)
+        paid = prices.per_million_tokens if devices.get(model) == {BY_TOKENS} else None
+        costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, 1, prices.per_hour, paid)
         counts[model] = SampleCounts(len(keys), judged, statuses[Status.PASSED], len(known), wall)
     return sampling_account(costs, counts, baseline)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from markupsafe import Markup
 
 from polychromic.analysis.controls import Audit
 from polychromic.analysis.cost import AccountRow
-from polychromic.analysis.nouns import LEVELS, Difference, Flag, VariantVerdict
+from polychromic.analysis.matrix import at_odds
+from polychromic.analysis.nouns import Difference, Flag
 from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.records.rows import read_noun
-from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables
+from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables, verdicts
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 MOST_ROWS = 1_000  # differences shown; more are in comparison.json
@@ -80,6 +80,7 @@ def environment(finalize: Callable[[Any], Any], autoescape: bool) -> Environment
         "span": tables.span,
         "p_value": tables.p_value,
         "mark": tables.marked,
+        "at_odds": at_odds,
         "variable": palette.css_variable,
         "code": markdown.code,
     }
@@ -94,19 +95,25 @@ def shown(value: Any) -> Any:
 def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -> dict[str, Any]:
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
-    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *comparison.flags)
+    trained = runs.health_flags(extras.runs, folder.record().weights)
+    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *trained, *comparison.flags)
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
+    judged, matrix = verdicts.judged(comparison), verdicts.matrix(comparison)
     headline, returns = tables.headline(comparison), tables.returns_table(comparison)
     return {
         "title": extras.title or f"{comparison.baseline} and its variants",
-        "opening": opening(comparison),
+        "opening": verdicts.opening(comparison),
+        "judged": judged,
+        "single": [verdict for verdict in comparison.verdicts if verdict not in judged],
+        "matrix": matrix,
+        "matrix_table": verdicts.matrix_markdown(matrix),
+        "odds": tables.odds(comparison),
         "warnings": sum(flag.level == "warning" for flag in flags),
         "flags": flags,
         "per_prompt": _per_prompt(samples),
         "comparison": comparison,
         "settings": comparison.settings,
-        "thresholds": asdict(comparison.settings.thresholds),
         "temperatures": sorted({row.temperature for row in comparison.scores}),
         "colours": colours,
         "headline": headline,
@@ -140,18 +147,6 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
         "spent_rows": rows,
         "spent_table": markdown.table(heading, rows) if rows else "",
     }
-
-
-def opening(comparison: Comparison) -> str:
-    """The page's first sentence: the best verdict in plain words, of equal ones that of the largest gain."""
-    gains = {(row.b, row.metric): row.relative for row in comparison.from_baseline() if math.isfinite(row.relative)}
-
-    def rank(verdict: VariantVerdict) -> tuple[int, float]:
-        gain = max((gains.get((verdict.model, metric), 0.0) for metric in verdict.metrics[:1]), default=0.0)
-        return LEVELS.index(verdict.level), -gain
-
-    verdicts = sorted(comparison.verdicts, key=rank)
-    return verdicts[0].sentence if verdicts else "Scores of one model; nothing to compare it with."
 
 
 def _per_prompt(samples: Mapping[str, Any] | None) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from polychromic.analysis.cost import AccountRow, Cost, account
+from polychromic.analysis.nouns import Flag
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.logs import read_logs
 
@@ -23,6 +24,8 @@ PANELS: Mapping[str, str] = {
 }
 """Panels of the training figure, each with its number's name in ``metrics.jsonl``."""
 
+MOSTLY_DEAD = 0.5
+"""Of a run's diversity steps without effect, from which on its report warns."""
 Curves = dict[str, tuple[list[float], list[float]]]
 
 
@@ -52,6 +55,26 @@ def costs(runs: Mapping[str, Path], baseline: str) -> list[AccountRow]:
             price = record.number("tracking", "price_per_hour")
             found[model] = Cost("training", _tokens(run), record.seconds, price_per_hour=price)
     return account(found, baseline) if found else []
+
+
+def health_flags(runs: Mapping[str, Path], weights: Mapping[str, str]) -> list[Flag]:
+    """What the training runs say of their health, and which models have the same weights (by their digests)."""
+    found = []
+    for model, run in runs.items():
+        health = RunFolder(run).record().health
+        dead = health.dead_share >= MOSTLY_DEAD
+        found += [Flag("training", "warning", f"{model}: {line}.", model) for line in health.finding_lines()]
+        found += [
+            Flag("training", "warning" if dead else "note", f"{model}: {line}.", model) for line in health.term_lines()
+        ]
+    owners: dict[str, list[str]] = {}
+    for model, digest in weights.items():
+        owners.setdefault(digest, []).append(model)
+    for digest, models in owners.items():
+        if digest and len(models) > 1:
+            said = f"{' and '.join(models)} have the same adapter: what differs between them is chance alone."
+            found.append(Flag("same weights", "warning", said, models[-1]))
+    return found
 
 
 def _tokens(run: Path) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polychromic.analysis.cost import AccountRow, SamplingRow
+from polychromic.analysis.matrix import at_odds
 from polychromic.analysis.nouns import NO_INTERVAL, Collapse, Difference, Efficiency, Interval, Matched, ScoreRow
 from polychromic.analysis.record import Comparison
 from polychromic.core.facts import MetricFacts, Role
@@ -14,7 +15,7 @@ from polychromic.reporting import markdown
 
 DASH = "–"
 DETECTABLE = "minimum detectable effect"
-"""The smallest true difference that the prompts would show with 80 % power, alone, without Holm's correction."""
+"""The smallest true difference that the prompts would show with 80 % power, in the family that Holm corrects over."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,8 +42,8 @@ def span(interval: Interval) -> str:
 
 def detectable(comparison: Comparison) -> str:
     """What a minimum detectable effect is, in one line."""
-    families = {row.family for row in comparison.from_baseline() if row.headline} or {0}
-    several = f"; Holm corrects p over a family of {max(families)}, which needs more" if max(families) > 1 else ""
+    size = max((row.family for row in comparison.from_baseline()), default=1)
+    several = f", where Holm corrects over a family of {size} (of fewer for fewer)" if size > 1 else ""
     return f"minimum detectable effect, the smallest true difference these prompts show with 80 % power{several}"
 
 
@@ -64,8 +65,8 @@ def p_value(value: float | None) -> str:
 class ScoreCell:
     """One cell of the headline table: a score, its interval, and how it differs from the baseline.
 
-    ``mark`` is "better", "worse" or "" by a Holm-corrected interval clear of 0; ``smallest`` is the minimum detectable
-    effect. NaN for what there is not.
+    ``mark`` is "better" or "worse" by an interval clear of 0 and Holm's p, "odd" where only one of them says so;
+    ``smallest`` is the minimum detectable effect. NaN for what there is not.
     """
 
     value: float = math.nan
@@ -131,13 +132,26 @@ def _score(score: ScoreRow | None, pair: Difference | None, limit: float) -> Sco
 
 
 def marked(pair: Difference, limit: float) -> str:
-    """Whether b is "better" or "worse": interval clear of 0 and Holm's p below the limit; empty otherwise."""
+    """Whether b is "better" or "worse": interval clear of 0 and Holm's p below the limit; "odd" where only one is."""
     low, high = pair.interval
+    if at_odds(pair, limit):
+        return "odd"
     if math.isnan(low + high) or not pair.p_holm < limit or low <= 0 <= high:
         return ""
     if not pair.direction:
         return "differs"
     return "better" if (low > 0) == (pair.direction > 0) else "worse"
+
+
+def odds(comparison: Comparison) -> str:
+    """Why some intervals of the headline table and Holm's p seem to contradict each other; empty where none does."""
+    limit, shown = (
+        comparison.settings.thresholds.significance,
+        {each.signature for each in headline_metrics(comparison)},
+    )
+    rows = [row for row in comparison.from_baseline() if row.metric in shown]
+    told = [f"{row.title} of {row.b}: {why}" for row in rows if (why := at_odds(row, limit))]
+    return f"† {'; '.join(told)}." if told else ""
 
 
 def headline_markdown(table: Headline) -> markdown.Markdown:
@@ -149,7 +163,7 @@ def headline_markdown(table: Headline) -> markdown.Markdown:
 def _score_text(score: ScoreCell) -> markdown.Markdown:
     text = f"{number(score.value)} [{', '.join(map(number, score.interval))}]"
     if not math.isnan(score.change):
-        star = r"\*" if score.mark else ""
+        star = "†" if score.mark == "odd" else r"\*" if score.mark else ""
         text += f", {signed(score.change)}{star} (detectable: {number(score.smallest)})"
     return markdown.Markdown(text)
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
+from polychromic.core.thoughts import split_thought
 from polychromic.policy.served import MOST_TEXT, Client, Connection, GarbageAnswerError, RefusedError, chat_text
 
 SEED_RANGE = 2**31
@@ -47,6 +48,8 @@ class Server:
     api_key_env: str = "POLYCHROMIC_SERVER_KEY"
     schema: dict[str, Any] | None = None
     logprobs: Literal["none", "sum"] = "none"
+
+    packages: ClassVar[tuple[str, ...]] = ("openai", "tenacity")
 
     def __post_init__(self) -> None:
         if self.parallel is not None and self.parallel < 1:
@@ -102,6 +105,19 @@ class Server:
         finally:
             session.client.close()
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def source(self) -> dict[str, str]:
+        """The model that is served, by its id and by what that stands for where the server tells it; and the stops.
+
+        Raises:
+            EngineError: no model is named, and the server does not answer.
+        """
+        session = _Session(self)
+        try:
+            facts = {"model": session.model, "root": session.client.roots().get(session.model, "")}
+        finally:
+            session.client.close()
+        return {name: value for name, value in (facts | {"stop": "|".join(self.stop)}).items() if value}
 
     def models(self) -> list[str]:
         """The ids of the models the server offers.
@@ -220,20 +236,21 @@ class _Session:
             common["n"] = drawn
         if options.stop:
             common["stop"] = list(options.stop)
+        plain = isinstance(prompt.content, str)
+        if options.logprobs == "sum":
+            common["logprobs"] = 0 if plain else True
         if isinstance(prompt.content, str):
-            if options.logprobs == "sum":
-                common["logprobs"] = 0
-            choices = self.client.api.completions.create(prompt=prompt.content, **common).choices
-            found = [self._completion(choice, choice.text, decoding) for choice in choices]
+            answer = self.client.api.completions.create(prompt=prompt.content, **common)
         else:
-            if options.logprobs == "sum":
-                common["logprobs"] = True
             messages = [{"role": message.role, "content": message.content} for message in prompt.content]
-            choices = self.client.api.chat.completions.create(messages=messages, **common).choices
-            found = [self._completion(choice, chat_text(choice.message), decoding) for choice in choices]
+            answer = self.client.api.chat.completions.create(messages=messages, **common)
+        texts = [choice.text if plain else chat_text(choice.message) for choice in answer.choices]
+        found = [self._completion(*both, decoding) for both in zip(answer.choices, texts, strict=True)]
         if len(found) != drawn:
             few = f"{len(found)} where {drawn} were asked for"
             raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
+        if drawn == 1 and not found[0].token_ids:
+            found = [replace(found[0], counted=_counted(answer))]
         return found * (asked.n // drawn)
 
     def _extra(self, decoding: Decoding) -> dict[str, Any]:
@@ -251,7 +268,14 @@ class _Session:
         if not isinstance(text, str) or len(text) > MOST_TEXT:
             raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
         tokens = tuple(getattr(choice, "token_ids", None) or ())
-        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding))
+        thought, text = split_thought(text)
+        return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding), thought)
+
+
+def _counted(answer: Any) -> int | None:
+    """How many tokens the server says that it drew for a request of one completion."""
+    count = getattr(getattr(answer, "usage", None), "completion_tokens", None)
+    return count if type(count) is int and count > 0 else None
 
 
 def _logprob(choice: Any, decoding: Decoding) -> float | None:

@@ -62,8 +62,9 @@ class Transformers:
         constraint = None
         if self.schema is not None:
             constraint = Constraint(self.tokenizer, self.model.config.vocab_size, ends.eos, self.schema)
-        for group in generate_in_memory(self.model, prompts, GenerationRequest(n, decoding, ends, seed, constraint)):
-            yield completions(self.tokenizer, group)
+        request = GenerationRequest(n, decoding, ends, seed, constraint)
+        for prompt, group in zip(prompts, generate_in_memory(self.model, prompts, request), strict=True):
+            yield completions(self.tokenizer, group, prompt)
 
 
 def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: GenerationRequest) -> list[Any]:

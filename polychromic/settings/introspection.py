@@ -22,6 +22,7 @@ BORROWED = {
         ("transformers.training_args", "TrainingArguments"),
         ("trl.trainer.base_config", "_BaseConfig"),
         ("trl.trainer.sft_config", "SFTConfig"),
+        ("polychromic.settings.schema", "SavingSection"),
     ),
     "lora": (
         ("peft.config", "PeftConfigMixin"),
@@ -29,7 +30,6 @@ BORROWED = {
         ("peft.tuners.lora.config", "LoraConfig"),
     ),
     "quantization": (("transformers.utils.quantization_config", "BitsAndBytesConfig"),),
-    "thresholds": (("polychromic.analysis.verdict", "Thresholds"),),
 }
 _PLAIN: dict[str, tuple[type, ...]] = {
     "int": (int,),

@@ -74,15 +74,24 @@ def _validated(source: Source) -> Settings:
         settings = Settings.model_validate_json(json.dumps(source.values), strict=True)
     except ValidationError as error:
         raise _plain_error(source, error) from None
-    for path, value in entries(source.values):
+    named = [(SHELF_OF[str(path[0]), str(path[1])], path, value) for path, value in entries(source.values)]
+    for shelf, path, value in [*named, *_matrix_metrics(settings)]:
         try:
-            catalog.check(SHELF_OF[str(path[0]), str(path[1])], value)
+            catalog.check(shelf, value)
         except InputError as error:
             option, _, reason = str(error).partition(": ")
             if isinstance(value, dict) and option in value:
                 raise error_at(source, (*path, option), reason) from None
             raise error_at(source, path, str(error)) from None
     return settings
+
+
+def _matrix_metrics(settings: Settings) -> list[tuple[str, Path_, Any]]:
+    """The metrics that the decision matrix names; the default ones are known."""
+    thresholds = settings.evaluation.thresholds
+    rows = thresholds.matrix if "matrix" in thresholds.model_fields_set else ()
+    place = ("evaluation", "thresholds", "matrix")
+    return [("metrics", (*place, index, "metric"), row.metric) for index, row in enumerate(rows)]
 
 
 def _check_secrets(source: Source, value: Any, path: Path_) -> None:

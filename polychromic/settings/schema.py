@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from polychromic.settings.introspection import borrowed_fields, nearest
-
-Kind = str | dict[str, Any]
-"""A shelf entry: its kind, or ``{"kind": ..., option: value}``."""
-
-
-class Section(BaseModel):
-    """Common rules: no unknown keys, no changes after loading, either the name or its alias.
-
-    The text below a field, or its description, is its meaning in the configuration reference.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, protected_namespaces=())
+from polychromic.settings.section import Kind as Kind
+from polychromic.settings.section import Section as Section
+from polychromic.settings.thresholds import Thresholds
 
 
 class ExperimentSection(Section):
@@ -53,6 +43,15 @@ class ModelSection(Section):
     """transformers' name for it"""
     trust_remote_code: bool = False
     """runs code that comes with the model; needs a pinned revision"""
+    format: Literal["chat", "plain"] | None = Field(
+        default=None,
+        description="of prompts that are plain text: chat makes each a user's turn, plain lets the model continue it; "
+        "asked for where the model has a chat template",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="the chat template's options, such as {enable_thinking: false}, for training and evaluation",
+    )
 
 
 class HarvestSection(Section):
@@ -237,6 +236,13 @@ class PolychromicSection(Section):
     """how lambda moves"""
 
 
+class SavingSection(Section):
+    """What ``training`` has beside TRL's names."""
+
+    save_minutes: float | None = Field(default=5.0, gt=0.0)
+    """a checkpoint at least this often, besides those of save_steps; null: those alone"""
+
+
 class EvaluationSection(Section):
     """How the evaluator samples and what it measures."""
 
@@ -260,19 +266,8 @@ class EvaluationSection(Section):
     """sequences sampled at a time"""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
     """for intervals and p-values"""
-    thresholds: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict,
-        description="of the verdict, as shares of the baseline's score: strong_diversity, tolerated_quality_loss ...",
-    )
-
-    @field_validator("thresholds")
-    @classmethod
-    def _known(cls, thresholds: dict[str, float]) -> dict[str, float]:
-        known = borrowed_fields("thresholds")
-        for name in thresholds:
-            if name not in known:
-                raise ValueError(f"there is no threshold {name!r}{nearest(name, known)}")
-        return thresholds
+    thresholds: Thresholds = Thresholds()
+    """where the levels of the verdict begin"""
 
 
 class TrackingSection(Section):
@@ -288,8 +283,30 @@ class TrackingSection(Section):
     """of the run in W&B"""
     log_samples: int = Field(default=0, ge=0)
     """samples of the newest diversity step kept at every log"""
-    price_per_hour: float | None = Field(default=None, ge=0.0)
-    """dollars a GPU hour, for forecast and account"""
+    price_per_hour: float | None = Field(
+        default=None, ge=0.0, description="dollars a GPU hour; None: POLYCHROMIC_PRICE_PER_HOUR of the environment"
+    )
+    price_per_million_tokens: float | None = Field(
+        default=None, ge=0.0, description="dollars for a million tokens drawn by evaluation.engine: server"
+    )
+    budget: float | None = Field(
+        default=None, gt=0.0, description="dollars for all of output_root: training warns at 80 % and stops at 100 %"
+    )
+    alerts: bool = False
+    """a W&B alert for each finding on the run's health"""
+
+
+class HealthSection(Section):
+    """What a run does when it learns nothing of what it costs money for; what it finds is said and kept in any case."""
+
+    action: Literal["warn", "stop"] = "stop"
+    """stop: a run whose diversity term is dead saves a checkpoint and ends with status 1; warn: it goes on"""
+    dead_steps: int = Field(default=30, ge=1)
+    """diversity steps that are looked at, the newest"""
+    dead_share: float = Field(default=0.9, gt=0, le=1)
+    """of them without any effect, from which on the term is dead"""
+    hang_minutes: float | None = Field(default=30.0, gt=0)
+    """without a micro-batch done after which it is said where the run stands; after twice as long, stop ends it"""
 
 
 class Settings(Section):
@@ -304,3 +321,12 @@ class Settings(Section):
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
     tracking: TrackingSection = TrackingSection()
+    health: HealthSection = HealthSection()
+
+    @field_validator("training")
+    @classmethod
+    def _saving(cls, training: dict[str, Any]) -> dict[str, Any]:
+        minutes = training.get("save_minutes")
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"save_minutes must be above 0 or null, got {minutes}")
+        return training

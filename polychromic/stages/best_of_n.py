@@ -12,9 +12,10 @@ from polychromic.code.candidates import Candidates
 from polychromic.code.verifier import Judging
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.protocols import Progress, silent
+from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import read_json, write_json
-from polychromic.records.samples import StoredSet, group_sets, read_sets
-from polychromic.records.verdicts import read_verdicts, verdicts_of
+from polychromic.records.samples import StoredSet, group_sets
+from polychromic.records.verdicts import verdicts_of
 from polychromic.settings.catalog import build, kinds, split
 
 Scorers = Sequence[str | dict[str, Any]]
@@ -79,7 +80,8 @@ def task_of(folder: str | Path) -> Any:
 
 def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candidates]]:
     """The candidates of each model and temperature, with their verdicts and, for programs, their problems."""
-    verdicts = read_verdicts(folder / "verdicts.jsonl")
+    held = EvaluationFolder(folder)
+    verdicts = held.judged()
     problems = {problem.id: problem for problem in getattr(task, "problems", ())}
     judging = getattr(task, "judging", Judging())
 
@@ -87,8 +89,7 @@ def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candida
         problem = problems.get(stored.samples.prompt.id)
         return Candidates(stored.samples, verdicts_of(stored, verdicts), problem, judging)
 
-    stored = read_sets(folder / "samples.jsonl")
-    return {key: [one(item) for item in sets] for key, sets in group_sets(stored).items()}
+    return {key: [one(item) for item in sets] for key, sets in group_sets(held.sets()).items()}
 
 
 def _name(entry: str | dict[str, Any]) -> str:

@@ -23,9 +23,8 @@ from polychromic.core.nouns import Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import differences
 from polychromic.records.costs import read_costs
+from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
-from polychromic.records.samples import read_sets
-from polychromic.records.verdicts import read_verdicts
 from polychromic.reporting.code_page import write_code_report
 from polychromic.settings.catalog import build, split
 from polychromic.settings.code import STRATEGY_FILES, CodeExperiment, CodeSettings
@@ -169,7 +168,7 @@ def _one(
 def _holes(folder: Path, task: Any) -> dict[str, int]:
     """How many structured candidates have holes, and how many holes there are in all."""
     prompts = {problem.id: problem.prompt for problem in task.problems}
-    sets = [stored.samples for stored in read_sets(folder / "samples.jsonl")]
+    sets = [stored.samples for stored in EvaluationFolder(folder).sets()]
     texts = [(prompts[samples.prompt.id], text) for samples in sets for text in samples.texts]
     counts = [len(structured(answer_part(text), prompt).holes) for prompt, text in texts]
     return {"candidates": sum(count > 0 for count in counts), "holes": sum(counts)}
@@ -178,7 +177,7 @@ def _holes(folder: Path, task: Any) -> dict[str, int]:
 def _model(experiment: CodeExperiment) -> NamedModel:
     if experiment.adapter:
         return named_model(experiment.name, experiment.adapter)
-    return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served"))
+    return NamedModel(experiment.name, ModelSection(name_or_path=experiment.model or "served", format="plain"))
 
 
 def _engine(experiment: CodeExperiment, how: Strategy) -> dict[str, Any]:
@@ -196,7 +195,7 @@ def _engine(experiment: CodeExperiment, how: Strategy) -> dict[str, Any]:
 
 def _by_task(folder: Path) -> dict[str, list[Verdict]]:
     found: dict[str, dict[int, Verdict]] = {}
-    for (_, prompt, _, index), verdict in read_verdicts(folder / "verdicts.jsonl").items():
+    for (_, prompt, _, index), verdict in EvaluationFolder(folder).judged().items():
         found.setdefault(prompt, {})[index] = verdict
     return {prompt: [given[index] for index in sorted(given)] for prompt, given in found.items()}
 

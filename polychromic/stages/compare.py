@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polychromic.analysis.comparison import compare
 from polychromic.analysis.record import CompareSettings
+from polychromic.analysis.seeds import family
 from polychromic.analysis.table import known_facts
 from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts
@@ -19,6 +20,8 @@ from polychromic.records.measurements import MeasurementRow, MeasurementsRecord,
 from polychromic.records.rows import read_nouns
 
 LIKELY_BASELINES = ("sft", "baseline")
+BASE = "base"
+"""What the untrained model is called where nobody gave it a name."""
 
 
 def run(
@@ -36,7 +39,7 @@ def run(
     folder = opened(folder)
     rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
     models = list(dict.fromkeys(row.model for row in rows))
-    base = base or next((name for name in models if name == "base"), None)
+    base = base or next((name for name in models if name == BASE), None)
     chosen = CompareSettings(baseline or likely_baseline(models), base)
     if settings is not None:
         chosen = replace(settings, baseline=chosen.baseline, base=chosen.base)
@@ -81,7 +84,7 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
 def likely_baseline(models: Sequence[str]) -> str:
     """The model to compare with when nobody said which: sft, baseline, or the first that is not the base model."""
     for name in LIKELY_BASELINES:
-        if name in models:
-            return name
-    others = [name for name in models if name != "base"]
+        if found := next((model for model in models if family(model) == name), None):
+            return found
+    others = [name for name in models if name != BASE]
     return others[0] if others else (models[0] if models else "")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from polychromic.core.errors import InputError, RecordError
-from polychromic.core.nouns import Prompt
-from polychromic.records.conversations import Met, Row, conversations
+from polychromic.core.nouns import Example, Prompt
+from polychromic.records.conversations import Met, Row, conversations, demonstrations, refuse
 from polychromic.records.sources import Source
+from polychromic.settings import catalog
 from polychromic.settings.load import load_settings
-from polychromic.stages.rows import differing_columns, sources_of
+from polychromic.settings.schema import ModelSection
+from polychromic.stages.rows import differing_columns, read_demonstrations, sources_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,26 @@ def _sources(path: Path) -> list[Source]:
     if not found:
         raise InputError(f"{path}: data: its rows are a task's; give train_file, dataset or sources")
     return found
+
+
+def read_head(where: str | Path, count: int, model: str | None = None) -> tuple[ModelSection, list[Example]]:
+    """The model and the first ``count`` demonstrations of a configuration, or of a file with the model of that name.
+
+    Raises:
+        InputError: a bad row, a file without a model, or a configuration with one.
+    """
+    path = Path(where)
+    if path.suffix in (".yaml", ".yml"):
+        settings = load_settings(path)
+        section = settings.model if model is None else settings.model.model_copy(update={"name_or_path": model})
+        data = settings.data.model_copy(update={"max_examples": count})
+        if sources_of(data):
+            return section, list(read_demonstrations(data, refuse).examples)
+        return section, list(catalog.build("tasks", data.task).examples(data.split))[:count]
+    if model is None:
+        raise InputError(f"{path}: give --model, or a configuration, which names one; the template is the model's")
+    rows = islice(demonstrations(Source(path)), count)
+    return ModelSection(name_or_path=model), [row.example for row in rows]
 
 
 def _words(prompt: Prompt) -> int:

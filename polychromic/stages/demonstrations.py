@@ -12,11 +12,13 @@ from polychromic.core.nouns import Example, Prompt, Status
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.harvest import Mixture, mixture, share_of, weight_of
+from polychromic.policy.chat import in_format
 from polychromic.records.conversations import read_examples, refuse
 from polychromic.records.harvest import Pool
 from polychromic.records.sources import Source
 from polychromic.settings import catalog
-from polychromic.settings.schema import DataSection, HarvestSection
+from polychromic.settings.schema import DataSection, HarvestSection, ModelSection
+from polychromic.stages.contexts import examples_in_format, formatted
 from polychromic.stages.rows import Demonstrations, differing_columns, read_demonstrations
 
 DEFAULT_SHARE = 0.8
@@ -65,11 +67,11 @@ class Data:
         return self.examples if self.lesson is None else self.lesson.examples
 
 
-def load_data(section: DataSection) -> Data:
-    """The demonstrations of a configuration.
+def load_data(section: DataSection, model: ModelSection | None = None) -> Data:
+    """The demonstrations of a configuration, as ``model`` is shown them: rendered as its section says.
 
     Raises:
-        InputError: a bad row, or no demonstration at all.
+        InputError: a bad row, no demonstration at all, or what ``formatted`` refuses.
         MissingResourceError: there is no such file or dataset.
     """
     bad: list[RecordError] = []
@@ -85,6 +87,9 @@ def load_data(section: DataSection) -> Data:
     if not examples:
         raise InputError("data: there is no demonstration to learn from")
     held_out = read_examples(Source(section.eval_file, columns=section.columns), collect) if section.eval_file else []
+    if model is not None:
+        examples = formatted(model, examples)
+        held_out = examples_in_format(held_out, model.format)
     if bad:
         warnings.warn(f"{len(bad)} bad rows were left out, the first: {bad[0]}", stacklevel=2)
     if task is not None and task.judges and not own:
@@ -96,7 +101,8 @@ def load_data(section: DataSection) -> Data:
                 stacklevel=2,
             )
         prove_judge(task, examples, Trust(section.trust_judge))
-    prompts = task.prompts(section.split) if own and task is not None else [example.prompt for example in examples]
+    prompts = list(task.prompts(section.split)) if own and task is not None else [one.prompt for one in examples]
+    prompts = in_format(prompts, None if model is None else model.format)
     return Data(examples, task, len(bad), prompts, held_out, read=read)
 
 

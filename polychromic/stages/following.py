@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,22 @@ def after(folder: Path) -> Following:
     settings = load_settings(run.resolved)
     runs = {folder.name: settings} | _beside(folder, settings)
     plain = [name for name, own in runs.items() if own.polychromic.diversity_weight == 0 and own.data.harvest is None]
-    models = [f"base={settings.model.name_or_path}", *(f"{name}={folder.parent / name}" for name in sorted(runs))]
-    words = ["polychromic", "evaluate", "--config", str(run.resolved), "--models", ",".join(models)]
-    words += _task(settings) + (["--baseline", plain[0]] if plain else [])
-    command = shlex.join([*words, "--out", str(folder.parent / "evaluation")])
+    places = {name: str(folder.parent / name) for name in sorted(runs)}
+    command = evaluate_command(str(run.resolved), settings, places, plain[0] if plain else None)
     lines = [f"next: {command}"]
     if not plain:
         lines.append("no run of lambda 0 is beside it: train one too, as what the verdict compares with")
     if YOUR_PROMPTS in command:
         lines.append(f'{YOUR_PROMPTS}: prompts that were not learnt from, one {{"prompt": ...}} a line')
     return Following(command, tuple(lines))
+
+
+def evaluate_command(config: str, settings: Settings, runs: Mapping[str, str], baseline: str | None) -> str:
+    """The command that evaluates the base and ``runs`` (name: folder) with the settings of ``config``, beside them."""
+    models = [f"base={settings.model.name_or_path}", *(f"{name}={folder}" for name, folder in runs.items())]
+    words = ["polychromic", "evaluate", "--config", config, "--models", ",".join(models), *_task(settings)]
+    words += ["--baseline", baseline] if baseline is not None else []
+    return shlex.join([*words, "--out", str(Path(next(iter(runs.values()))).parent / "evaluation")])
 
 
 def _beside(folder: Path, settings: Settings) -> dict[str, Settings]:

@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Example, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Embedder, Progress, silent
@@ -20,7 +21,8 @@ from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.diversity_objective import DiversityObjective, ScoredSet
 from polychromic.objective.harvest import credit_mass
 from polychromic.objective.soundness import Surroundings, is_judged, needs_encoder, refuse_unsound
-from polychromic.records.artefacts import file_digest, signature
+from polychromic.records.artefacts import signature
+from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.harvest import (
     POOL,
     HarvestAccount,
@@ -31,12 +33,15 @@ from polychromic.records.harvest import (
     write_merged,
     write_pool,
 )
-from polychromic.records.samples import StoredSet, read_sets
-from polychromic.records.verdicts import read_verdicts, verdicts_of
+from polychromic.records.samples import StoredSet
+from polychromic.records.verdicts import verdicts_of
 from polychromic.settings import catalog
 from polychromic.settings.schema import EvaluationSection, HarvestSection, ScheduleSection, Settings
 from polychromic.stages.demonstrations import Data, load_data
 from polychromic.stages.models import NamedModel, named_model, resolve
+
+if TYPE_CHECKING:
+    from polychromic.stages import sample
 
 BASE = "base"
 BATCH = 512
@@ -90,7 +95,7 @@ def prepared(settings: Settings) -> Harvest:
     from polychromic.embedding.encoder import load_encoder
 
     refuse_unsound_credit(settings, judged=is_judged(settings.data))
-    data = load_data(settings.data)
+    data = load_data(settings.data, settings.model)
     wanted = needs_encoder(settings.polychromic.reward) and settings.evaluation.encoder != NO_ENCODER
     return Harvest(settings, data, load_encoder(settings.evaluation.encoder) if wanted else None)
 
@@ -121,8 +126,7 @@ def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
     from polychromic.stages import sample, verify
 
     folder = Path(out)
-    plan = sample.SamplePlan(_drawing(harvest), harvest.settings.experiment.seed)
-    sample.run([harvest.model], harvest.prompts, plan, folder, progress)
+    sample.run([harvest.model], harvest.prompts, _plan(harvest), folder, progress)
     task = harvest.data.task
     if task is not None and task.judges:
         verify.run(folder, task, progress)
@@ -178,15 +182,18 @@ def _between(settings: Settings, number: int, pool: Path) -> Settings:
     )
 
 
-def _drawing(harvest: Harvest) -> EvaluationSection:
+def _plan(harvest: Harvest) -> sample.SamplePlan:
+    from polychromic.stages import sample
+
     section, term = harvest.section, harvest.settings.polychromic
-    return EvaluationSection(
+    drawing = EvaluationSection(
         n=section.n,
         temperatures=(term.temperature,),
         max_new_tokens=term.max_new_tokens,
         engine=section.engine,
         batch_size=BATCH,
     )
+    return sample.SamplePlan(drawing, harvest.settings.experiment.seed)
 
 
 def _made_of(harvest: Harvest, folder: Path) -> str:
@@ -208,8 +215,12 @@ def _made_of(harvest: Harvest, folder: Path) -> str:
 def _credited(harvest: Harvest, folder: Path, progress: Progress) -> tuple[list[Harvested], HarvestAccount]:
     """The rows of the pool, in the prompts' order, and the account."""
     asked = {prompt.id for prompt in harvest.prompts}
-    sets = [stored for stored in read_sets(folder / "samples.jsonl") if stored.samples.prompt.id in asked]
-    known = read_verdicts(folder / "verdicts.jsonl")
+    held = EvaluationFolder(folder)
+    decodings = _plan(harvest).decodings()
+    sets = [
+        stored for stored in held.sets() if stored.samples.prompt.id in asked and stored.samples.decoding in decodings
+    ]
+    known = held.judged()
     objective = _objective(harvest)
     rows: list[Harvested] = []
     credits_: list[list[float]] = []

@@ -9,13 +9,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.lora_weights import contrast, describe, read_factors
+from polychromic.analysis.lora_weights import contrast, describe, read_factors, remarks
 from polychromic.records.jsonl import write_json
 from polychromic.reporting import palette, plots
 
 
 def run(adapters: Mapping[str, str | Path], out: str | Path | None = None) -> dict[str, Any]:
-    """Every adapter's modules and every pair's angles; with ``out``, ``lora.json`` and the heat map are written there.
+    """Every adapter's modules, every pair's angles, and which adapters are the same or add nothing.
+
+    With ``out``, ``lora.json`` and the heat map are written there.
 
     Raises:
         MissingResourceError: a folder holds no adapter.
@@ -28,6 +30,7 @@ def run(adapters: Mapping[str, str | Path], out: str | Path | None = None) -> di
             {"a": a, "b": b, "modules": [asdict(row) for row in contrast(factors[a], factors[b])]}
             for a, b in combinations(factors, 2)
         ],
+        "remarks": remarks(factors),
     }
     if out is not None:
         write_json(Path(out) / "lora.json", result)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
 from polychromic.metrics._sets import modal_set_size
-from polychromic.records.artefacts import file_digest, signature, versions
+from polychromic.records.artefacts import signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
 from polychromic.records.foreign import is_native, read_foreign
@@ -26,7 +27,14 @@ from polychromic.records.measurements import (
     read_record,
 )
 from polychromic.records.samples import StoredSet, group_sets, read_sets, sample_rows
-from polychromic.records.verdicts import VerdictKey, read_verdicts, verdict_row, verdicts_of
+from polychromic.records.verdicts import (
+    VerdictKey,
+    read_verdict_rows,
+    verdict_keys,
+    verdict_row,
+    verdicts_of,
+    verdicts_on,
+)
 from polychromic.settings.catalog import build, kind_class, kinds
 
 Kind = str | Mapping[str, Any]
@@ -129,7 +137,8 @@ def read_any(path: str | Path, model: str | None = None) -> tuple[list[StoredSet
         MissingResourceError: there is no such file.
     """
     if is_native(path):
-        return read_sets(path), read_verdicts(Path(path).with_name("verdicts.jsonl"))
+        sets = read_sets(path)
+        return sets, verdicts_on(sets, read_verdict_rows(Path(path).with_name("verdicts.jsonl")))
     return read_foreign(path, model or Path(path).stem)
 
 
@@ -151,7 +160,9 @@ def adopt(files: Mapping[str, str | Path], folder: str | Path) -> Path:
         verdicts |= judged
     folder = Path(folder)
     write_rows(folder / "samples.jsonl", (row for stored in sets for row in sample_rows(stored)))
-    write_rows(folder / "verdicts.jsonl", (verdict_row(key, verdict) for key, verdict in verdicts.items()))
+    about = {key: one for stored in sets for key, one in zip(verdict_keys(stored), stored.digests, strict=True)}
+    rows = (verdict_row(key, verdict, about.get(key, "")) for key, verdict in verdicts.items())
+    write_rows(folder / "verdicts.jsonl", rows)
     return folder
 
 

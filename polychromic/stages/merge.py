@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, NumericalError
-from polychromic.records.artefacts import file_digest, versions
+from polychromic.records.artefacts import versions
 from polychromic.records.jsonl import write_json
 from polychromic.stages.models import named_model, resolve
 

@@ -135,8 +135,31 @@ def one_base(models: Sequence[NamedModel]) -> ModelSection:
                 f"--models: {first.name} and {other.name} have different bases ({first.base.name_or_path}, "
                 f"{other.base.name_or_path}); one evaluation compares models of one base"
             )
-    adapted = [model.base for model in models if model.adapter is not None]
-    return adapted[0] if adapted else first.base
+    adapted = [model for model in models if model.adapter is not None]
+    for other in adapted[1:]:
+        one, two = adapted[0].base, other.base
+        if (one.format, one.chat_template_kwargs) != (two.format, two.chat_template_kwargs):
+            raise InputError(
+                f"--models: {adapted[0].name} and {other.name} were trained on prompts of different form "
+                "(model.format, model.chat_template_kwargs); evaluate them apart"
+            )
+    return adapted[0].base if adapted else first.base
+
+
+def in_form(models: Sequence[NamedModel], form: ModelSection) -> list[NamedModel]:
+    """The models with prompts formatted as ``form`` says, where their runs do not say it.
+
+    Raises:
+        InputError: a run was trained with another format.
+    """
+    found = []
+    for model in models:
+        if form.format and model.base.format and model.base.format != form.format:
+            raise InputError(f"--format: {model.name} was trained with format {model.base.format}")
+        known = {"format": model.base.format or form.format}
+        known |= {} if model.adapter is not None else {"chat_template_kwargs": form.chat_template_kwargs}
+        found.append(replace(model, base=model.base.model_copy(update=known)))
+    return found
 
 
 def one_precision(models: Sequence[NamedModel]) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,18 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _packages(settings: Settings) -> Iterator[Finding]:
     """The packages of extras that training, the kinds and the quantisation import."""
-    wanted = {*TRAINING, *_imported(settings)} | ({"bitsandbytes"} if settings.quantization else set())
+    wanted = packages_of(settings)
     missing = sorted(name for name in wanted if importlib.util.find_spec(name) is None)
     for name in missing:
         yield Finding("needs package", Level.MISSING, f"no {name}", str(absent(name)))
     if not missing:
         yield Finding("needs packages", Level.READY, f"all {len(wanted)} are installed")
+
+
+def packages_of(settings: Settings) -> set[str]:
+    """The packages, by the names that they are imported by, which are no part of the plain installation."""
+    encoder = {"sentence_transformers"} if settings.evaluation.encoder != "none" else set()
+    return {*TRAINING, *_imported(settings), *encoder} | ({"bitsandbytes"} if settings.quantization else set())
 
 
 def _kinds(settings: Settings) -> Iterator[Any]:
@@ -53,14 +60,15 @@ def _kinds(settings: Settings) -> Iterator[Any]:
 
 
 def _imported(settings: Settings) -> set[str]:
-    """What the files of the configuration's kinds import of the extras' packages."""
+    """The extras' packages that the files of the configuration's kinds import, or that a kind names in ``packages``."""
     found = set()
     for kind in _kinds(settings):
-        tree = ast.parse(inspect.getsource(inspect.getmodule(kind) or inspect.getmodule(type(kind))))  # type: ignore[arg-type]
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found |= {top for name in names if (top := name.partition(".")[0]) and brought_by_an_extra(top)}
+        module = inspect.getmodule(kind) or inspect.getmodule(type(kind))
+        nodes = list(ast.walk(ast.parse(inspect.getsource(module)))) if module is not None else []
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+        tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"polychromic"}
+        found |= {name for name in tops if brought_by_an_extra(name)} | set(getattr(kind, "packages", ()))
     return found
 
 
@@ -155,11 +163,6 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         there = has_wandb_key()
         advice = "" if there else "set WANDB_API_KEY in the environment, or tracking.wandb: auto"
         yield Finding("needs key", Level.READY if there else Level.MISSING, "of W&B", advice)
-    if settings.training.get("push_to_hub"):
-        from huggingface_hub import get_token
-
-        advice = "" if get_token() else "set HF_TOKEN in the environment, or: hf auth login"
-        yield Finding("needs key", Level.MISSING if advice else Level.READY, "of the model hub, to push", advice)
     for kind in _kinds(settings):
         name = getattr(kind, "api_key_env", None)
         if name and not os.environ.get(name) and not _local(kind):

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.analysis.cost import UNKNOWN, Prices
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, file_digest, git_revision, signature, versions
+from polychromic.records.artefacts import differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
@@ -22,13 +24,14 @@ from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
+from polychromic.stages.identity import adapter_digest
 from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
 
 if TYPE_CHECKING:
     from polychromic.stages import sample
 
 AUDIT = "audit.json"
-COMPARISON_FORM = 2
+COMPARISON_FORM = 3
 """Raised when comparison.json changes its form, so that a folder made before is compared anew."""
 AUDITED_PROMPTS = 50
 """Right answers that are spoilt to try the checker, before a run is paid for."""
@@ -38,14 +41,14 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``price_per_hour`` is that of the machine, for the account; None leaves the one the folder knows.
+    ``prices`` are for the account; None leaves the one that the folder knows.
     """
 
     models: Sequence[NamedModel]
     section: EvaluationSection
     seed: int = 0
     baseline: str | None = None
-    price_per_hour: float | None = None
+    prices: Prices = UNKNOWN
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -62,7 +65,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
-        _verify(task, folder, progress)
+        _verify(evaluation, task, folder, progress)
     _measure(evaluation, task, folder, progress)
     _compare(evaluation, folder, manifest, progress)
     return _report(evaluation, folder, manifest, progress)
@@ -89,6 +92,11 @@ def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pa
     return folder.samples
 
 
+def draw_share(evaluation: Evaluation, out: Folder) -> None:
+    """What every rank but the first does of ``run`` or ``draw``: its share of the samples."""
+    _sample(evaluation, _task(evaluation), opened(out), silent)
+
+
 def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:
     """What sampling will take, before it starts; raises what ``run`` raises."""
     from polychromic.stages import sample
@@ -113,11 +121,12 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
-        weights=_weights(evaluation.models),
+        weights={model.name: adapter_digest(model) for model in evaluation.models},
         metric_files=digests(metrics),
         versions=versions(),
         git_revision=git_revision(),
-        price_per_hour=evaluation.price_per_hour,
+        price_per_hour=evaluation.prices.per_hour,
+        price_per_million_tokens=evaluation.prices.per_million_tokens,
     )
     manifest = _Manifest(folder, present)
     manifest.open()
@@ -127,29 +136,19 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    files = digests(catalog.outline("tasks", section.task)) if section.task is not None else {}
-    precision = one_precision(evaluation.models)
+    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
     return (
-        ({"files": files} if files else {})
+        ({"format": base.format} if base.format else {})
+        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
         | ({"quantization": dict(precision)} if precision else {})
         | {
-            "base": one_base(evaluation.models).name_or_path,
+            "base": base.name_or_path,
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
             "seed": evaluation.seed,
         }
     )
-
-
-def _weights(models: Sequence[NamedModel]) -> dict[str, str]:
-    """The digest of each model's adapter, empty for the bare base."""
-    bare = {model.name: "" for model in models}
-    return bare | {
-        model.name: model.marked(file_digest(model.adapter / "adapter_model.safetensors"))
-        for model in models
-        if model.adapter is not None
-    }
 
 
 @dataclass(slots=True)
@@ -171,9 +170,10 @@ class _Manifest:
                 weights={**stored.weights, **self.present.weights},
                 stages=stored.stages,
                 metric_files=self.present.metric_files or stored.metric_files,
-                price_per_hour=stored.price_per_hour
-                if self.present.price_per_hour is None
-                else self.present.price_per_hour,
+                **{
+                    name: getattr(stored if getattr(self.present, name) is None else self.present, name)
+                    for name in ("price_per_hour", "price_per_million_tokens")
+                },
             )
         )
 
@@ -182,7 +182,8 @@ class _Manifest:
 
     def _same(self, stored: EvaluationRecord) -> None:
         place = self.folder.path
-        changed = differences(stored.pins, to_jsonable(self.present.pins))
+        pinned = {name: value for name, value in stored.pins.items() if name != "files"}  # verdicts know their code
+        changed = differences(pinned, to_jsonable(self.present.pins))
         if changed:
             named = ", ".join(changed)
             raise InputError(f"{place}: holds an evaluation of other settings ({named}); choose another --out")
@@ -215,13 +216,25 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
-def _verify(task: Task, folder: EvaluationFolder, progress: Progress) -> None:
+def _refuse_vanished(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> None:
+    """Raises InputError when the folder holds samples of prompts that the task no longer has."""
+    there = {prompt.id for prompt in task.prompts(evaluation.section.split)}
+    gone = {stored.samples.prompt.id for stored in folder.sets()} - there
+    if gone:
+        raise InputError(
+            f"{folder.samples}: holds samples of {len(gone)} prompts that the task no longer has "
+            f"(such as {min(gone)}); choose another --out"
+        )
+
+
+def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
-    verify.run(folder, task, progress)
+    verify.run(folder, task, progress, evaluation.section.split)
 
 
 def _refuse_missing_encoder(evaluation: Evaluation) -> None:
@@ -251,7 +264,6 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
 def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
     from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
-    from polychromic.analysis.verdict import Thresholds
     from polychromic.stages import compare
 
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
@@ -260,10 +272,10 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
         "measurements": file_digest(folder.measurements),
         "baseline": evaluation.baseline,
         "resamples": evaluation.section.bootstrap_resamples,
-        "thresholds": evaluation.section.thresholds,
+        "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=Thresholds(**evaluation.section.thresholds))
+    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
 
     def work() -> None:
         progress("compare", 0, 1)
@@ -284,6 +296,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
         "comparison": file_digest(folder.comparison),
         "runs": runs,
         "price_per_hour": folder.record().price_per_hour,
+        "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),
     }
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.cost import Cost
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
 from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
+from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
 from polychromic.stages.rows import read_demonstrations, sources_of
@@ -28,6 +30,7 @@ SECONDS_PER_LAYER = 3e-4
 """The least a layer takes in a forward pass, however small it is."""
 DEQUANTISATION = 1.3
 GIB = 2**30
+ESTIMATE = "an estimate from arithmetic and bandwidth, good to a factor of about two; not a measurement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,11 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def total(self) -> float:
+        """Seconds of the whole run."""
+        return math.fsum(self.seconds.values())
+
+    @property
     def fits(self) -> bool:
         """Whether the memory is below nine tenths of the device's."""
         return sum(self.memory.values()) < 0.9 * DEVICES[self.device].memory
@@ -105,7 +113,7 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
         steps * batch * length, diversity_steps, samples, samples * settings.polychromic.max_new_tokens, length
     )
     seconds = _seconds(settings, shape, DEVICES[device], work, steps)
-    price = settings.tracking.price_per_hour
+    price = price_per_hour(settings.tracking.price_per_hour)
     return Plan(
         name=settings.experiment.name,
         device=device,
@@ -116,7 +124,7 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
         sampled_tokens=work.sampled,
         memory=_memory(settings, shape, batch, length),
         seconds=seconds,
-        price=None if price is None else price * sum(seconds.values()) / 3600,
+        price=None if price is None else Cost("plan", 0, math.fsum(seconds.values()), 1, price).dollars,
         notes=tuple(notes),
     )
 
@@ -259,13 +267,21 @@ def _seconds(settings: Settings, shape: Shape, device: Device, work: _Work, step
     slow = DEQUANTISATION if settings.quantization else 1.0
     rate = device.tflops * 1e12 * TRAINING_EFFICIENCY / slow
     floor = shape.layers * SECONDS_PER_LAYER
-    read = max(floor, EAGER_DECODE * shape.parameters * min(2.0, _weight_bytes(settings)) / (device.bandwidth * 1e9))
     scored = work.sampled + work.samples * work.prompt_length
     return {
         "demonstrations": max(passes * shape.parameters * work.demonstration / rate, steps * passes / 2 * floor),
-        "sampling": work.diversity_steps * settings.polychromic.max_new_tokens * read * slow,
+        "sampling": work.diversity_steps
+        * settings.polychromic.max_new_tokens
+        * decode_seconds(settings, shape, device, EAGER_DECODE),
         "scoring": max(passes * shape.parameters * scored / rate, work.diversity_steps * passes / 2 * floor),
     }
+
+
+def decode_seconds(settings: Settings, shape: Shape, device: Device, against_reading: float) -> float:
+    """Seconds in which every sequence of a batch gets one token: so many times what reading the weights takes."""
+    slow = DEQUANTISATION if settings.quantization else 1.0
+    read = shape.parameters * min(2.0, _weight_bytes(settings)) / (device.bandwidth * 1e9)
+    return max(shape.layers * SECONDS_PER_LAYER, against_reading * read) * slow
 
 
 def _big(number: float) -> str:
@@ -277,7 +293,7 @@ def _big(number: float) -> str:
 
 def lines(plan: Plan) -> list[str]:
     """The forecast as a person reads it."""
-    total = sum(plan.seconds.values())
+    total = plan.total
     parts = ", ".join(f"{name} {value:.1f}" for name, value in plan.memory.items())
     shares = ", ".join(f"{name} {value / total:.0%}" for name, value in plan.seconds.items())
     room = "fits" if plan.fits else "does NOT fit"
@@ -287,13 +303,13 @@ def lines(plan: Plan) -> list[str]:
         f"steps: {plan.steps}, of which {plan.diversity_steps} with the diversity term",
         f"tokens: {_big(plan.demonstration_tokens)} of demonstrations, at most {_big(plan.sampled_tokens)} sampled",
         f"memory: {sum(plan.memory.values()):.1f} GiB ({parts}): {room} in {DEVICES[plan.device].memory:.0f} GiB",
-        f"time: about {_duration(total)} ({shares}){price}",
+        f"time: about {duration(total)} ({shares}){price}",
         *(f"note: {note}" for note in plan.notes),
-        "an estimate from arithmetic and bandwidth, good to a factor of about two; not a measurement",
     ]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

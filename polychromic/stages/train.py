@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polychromic.analysis.spending import refuse_overspent
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
@@ -23,19 +25,32 @@ from polychromic.objective.soundness import (
     refuse_few_demonstrations,
     refuse_unsound,
 )
-from polychromic.records.artefacts import RunFolder, finish_run, open_run, refuse_other_run, update_run
+from polychromic.records.artefacts import (
+    RunFolder,
+    begin_part,
+    extend_run,
+    finish_run,
+    open_run,
+    refuse_other_run,
+    update_run,
+)
+from polychromic.records.costs import timed
 from polychromic.records.jsonl import read_json, write_bytes
 from polychromic.records.locks import only_process
+from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
+from polychromic.stages import row_lengths
+from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
+from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
-SAVE_STEPS = 200
-KEPT_CHECKPOINTS = 3
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -56,10 +71,13 @@ class _Run:
     ranks: Ranks
 
 
-def run(settings: Settings, folder: str | Path | None = None, progress: Progress = silent) -> RunFolder:
+def run(
+    settings: Settings, folder: str | Path | None = None, progress: Progress = silent, extended: Sequence[str] = ()
+) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 
-    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint.
+    A finished run is left as it is; an interrupted one continues from its newest whole checkpoint. By the settings
+    named in ``extended`` the run goes on whatever they were before; the learning rate's schedule is then the new one.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
@@ -67,7 +85,9 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
             that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
-        StoppedError: the run was asked to stop and saved a checkpoint.
+        UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
+        StoppedError: the run was asked to stop (``core.stopping``) and saved a checkpoint.
+        BudgetError: ``tracking.budget`` is spent; what was trained is in a checkpoint.
     """
     experiment = settings.experiment
     path = Path(folder) if folder is not None else Path(experiment.output_root) / experiment.name
@@ -76,20 +96,21 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
     with joined(seconds, bool(settings.training.get("use_cpu"))) as ranks, ExitStack() as held:
         run_folder = RunFolder(path)
         if ranks.first:
-            refuse_other_run(path, identity(settings))
-        if ranks.told(run_folder.finished):
+            refuse_other_run(path, identity(settings), extensible(extended))
+        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        if done:
             return run_folder
         _refuse_harvest(settings, ranks)
-        data = load_data(settings.data)
+        refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
+        data = load_data(settings.data, settings.model)
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            open_run(path, identity(settings), {"experiment": experiment.seed})
-            write_bytes(run_folder.resolved, [resolved_yaml(settings).encode()])
-            if data.read is not None:
-                update_run(run_folder, data={"forms": data.read.forms, "sources": data.read.sources})
+            if changed:
+                extend_run(run_folder, identity(settings))
+            _open(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -99,6 +120,13 @@ def run(settings: Settings, folder: str | Path | None = None, progress: Progress
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
+
+
+def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
+    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
+    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
+    if data.read is not None:
+        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -136,13 +164,15 @@ def refuse_early(settings: Settings) -> SoundTerm:
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
-        InputError: an evaluation during training is asked for, and there is no file for it.
+        InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
+            what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
         raise InputError(
             "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
         )
+    refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
 
@@ -176,8 +206,7 @@ def _target_tokens(settings: Settings, data: Data) -> float:
     """About how many target tokens a demonstration has, its end token included."""
     from polychromic.policy.load import load_tokenizer
 
-    model = resolve(settings.model)
-    tokenizer = load_tokenizer(model.name_or_path, model.revision)
+    tokenizer = load_tokenizer(resolve(settings.model))
     texts = [example.demonstration for example in data.examples[:LOOKED_AT]]
     return sum(len(ids) + 1 for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) / len(texts)
 
@@ -186,43 +215,64 @@ def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
     from polychromic.policy.load import load_base
-    from polychromic.training.agreement import RanksAgree, checkpoint_of_all
-    from polychromic.training.faults import StopOnSignal, StoppedError, refuse_bad_weights
+    from polychromic.training.agreement import checkpoint_of_all
+    from polychromic.training.checkpoints import sweep
+    from polychromic.training.faults import refuse_bad_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
-    policy = load_base(resolve(settings.model), settings.quantization)
-    signals = StopOnSignal()
+    if ranks.first:
+        sweep(folder.checkpoints)
+    with timed(folder.path, "load"):
+        policy = load_base(resolve(settings.model), settings.quantization)
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
-    watchers = _watchers(run, progress, trainer.term)
-    for callback in (signals, *watchers):
+    with stopping.finishing("this step") as stop:
+        seconds = _steps(run, trainer, (stop, progress), checkpoint)
+        if ranks.any_of([stop.heard])[0] and trainer.state.global_step < trainer.state.max_steps:
+            if ranks.first:
+                update_run(folder, seconds=seconds)
+            stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
+        refuse_bad_weights(trainer.model)
+        if not ranks.first:
+            return
+        _save(trainer, policy.tokenizer, folder)
+        finish_run(
+            folder,
+            steps=trainer.state.global_step,
+            examples=len(data.examples),
+            rows_left_out=data.skipped,
+            seconds=seconds,
+            resumed_from=checkpoint.name if checkpoint else None,
+            ranks=ranks.count,
+        )
+
+
+def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkpoint: Path | None) -> float:
+    """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
+    from polychromic.training.agreement import RanksAgree
+    from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.tracking import MetricsFile
+
+    stop, progress = told
+    numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
+    watchers = [numbers, *_watchers(run, progress, trainer)]
+    trainer.health.speaks = run.ranks.first
+    said, rows_cut = row_lengths.sentence(run.data.rows, trainer.processing_class, trainer.args.max_length)
+    if said:
+        trainer.health.found("rows cut", said, 0, rows_cut)
+    for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
-    if ranks.count > 1:
-        trainer.add_callback(RanksAgree(ranks))
-    began = time.time()
+    if run.ranks.count > 1:
+        trainer.add_callback(RanksAgree(run.ranks))
     with ExitStack() as stack:
-        stack.enter_context(signals.listening())
+        stack.callback(trainer.health.store)
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if ranks.any_of([signals.stopped])[0] and trainer.state.global_step < trainer.state.max_steps:
-        raise StoppedError(f"{folder.path}: stopped at step {trainer.state.global_step}; the same command continues")
-    refuse_bad_weights(trainer.model)
-    if not ranks.first:
-        return
-    _save(trainer, policy.tokenizer, folder)
-    finish_run(
-        folder,
-        steps=trainer.state.global_step,
-        examples=len(data.examples),
-        rows_left_out=data.skipped,
-        seconds=round(time.time() - began, 1),
-        resumed_from=checkpoint.name if checkpoint else None,
-        ranks=ranks.count,
-    )
+    return numbers.seconds
 
 
 def _trainer(run: _Run, policy: Any) -> Any:
@@ -236,7 +286,7 @@ def _trainer(run: _Run, policy: Any) -> Any:
     disable_progress_bars()  # five bars before the first step would hide the run's own
     return PolychromicTrainer(
         model=policy.model,
-        args=_arguments(settings, run.folder),
+        args=sft_arguments(settings, run.folder),
         train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
         eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
         processing_class=policy.tokenizer,
@@ -245,61 +295,34 @@ def _trainer(run: _Run, policy: Any) -> Any:
         task=data.task,
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
+        health=settings.health,
     )
 
 
-def _arguments(settings: Settings, folder: RunFolder) -> Any:
-    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
-    import torch
-
-    from polychromic.training.trainer import SFTConfig
-
-    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
-    chosen: dict[str, Any] = {
-        "bf16": gpu and torch.cuda.is_bf16_supported(),
-        "use_cpu": not gpu,
-        "gradient_checkpointing": gpu,
-        "save_steps": SAVE_STEPS,
-        "save_total_limit": KEPT_CHECKPOINTS,
-        "completion_only_loss": settings.data.completion_only_loss,
-        "dataloader_pin_memory": gpu,
-        "ddp_find_unused_parameters": False,
-    }
-    if settings.data.eval_file is not None:
-        chosen["eval_strategy"] = "epoch"
-    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
-        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
-    owned = {
-        "output_dir": str(folder.checkpoints),
-        "run_name": settings.experiment.name,
-        "seed": settings.experiment.seed,
-        "data_seed": settings.experiment.seed,
-        "report_to": [],
-        "disable_tqdm": True,
-        "logging_nan_inf_filter": False,
-    }
-    return SFTConfig(**{**chosen, **settings.training, **owned})
-
-
-def _watchers(run: _Run, progress: Progress, term: Any) -> list[Any]:
+def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
     from polychromic.training.sample_log import SampleLog
-    from polychromic.training.tracking import MetricsFile, ProgressReport, WandbRun
+    from polychromic.training.spending import Spending
+    from polychromic.training.tracking import ProgressReport, WandbRun
+    from polychromic.training.watchdog import Watchdog
 
     settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
     wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
     found = [
-        FiniteSteps(),
-        MetricsFile(folder.metrics),
+        FiniteSteps(trainer.health),
+        Watchdog(trainer.health),
         wandb,
         ProgressReport(progress, f"train {settings.experiment.name}"),
+        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
     ]
-    if settings.tracking.log_samples and term is not None:
-        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, term, wandb.table))
+    if settings.tracking.log_samples and trainer.term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
+    trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
     return [*found, ChecksummedCheckpoints(run.ranks.wait, settings_hash=made, ranks=run.ranks.count)]
 

@@ -1,17 +1,20 @@
-"""samples.jsonl -> verdicts.jsonl: every completion judged by the task's checker, only the missing ones."""
+"""samples.jsonl -> verdicts.jsonl: every completion judged by the task's checker, only what is missing or stale."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from polychromic.core.errors import MissingResourceError
-from polychromic.core.nouns import Verdict
-from polychromic.core.protocols import Progress, Task, silent, verdicts_on
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.nouns import Completion, Prompt, Verdict
+from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
 from polychromic.records import costs
-from polychromic.records.evaluation import Folder, opened
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import AppendLog
-from polychromic.records.verdicts import VerdictKey, verdict_keys, verdict_row
+from polychromic.records.verdicts import VerdictKey, VerdictRow, verdict_keys, verdict_row
+from polychromic.stages.identity import checkers
 
 ROWS_PER_WRITE = 256
 
@@ -19,8 +22,24 @@ Verifier = Callable[[Sequence[int]], Iterator[tuple[int, Verdict]]]
 """Given the places of samples without a verdict, each of them with its verdict, in any order."""
 
 
-def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A sample that needs a verdict: its key, and the digests of what the verdict is made of."""
+
+    key: VerdictKey
+    sample: str
+    checker: str
+
+    def met_by(self, row: VerdictRow | None) -> bool:
+        """Whether the row is this sample's verdict by this checker."""
+        return row is not None and (row.sample, row.checker) == (self.sample, self.checker)
+
+
+def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "test") -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
+
+    A verdict that was made of another text, other tests or by other code is made anew. What the task knows of a prompt
+    in ``split`` today, such as the right answer in its row, counts; for other prompts what the samples hold.
 
     Raises:
         MissingResourceError: the folder has no samples.
@@ -29,42 +48,76 @@ def run(folder: Folder, task: Task, progress: Progress = silent) -> Path:
     folder = opened(folder)
     if not folder.samples.exists():
         raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
-    every = [
-        (key, stored.samples.prompt, completion)
-        for stored in folder.sets()
-        for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
-    ]
+    prompts = _prompts(folder, task, split)
+    by = dict(zip(prompts, checkers(task, list(prompts.values())), strict=True))
+    due: list[Due] = []
+    asked: list[tuple[Prompt, Completion]] = []
+    for stored in folder.sets():
+        name = stored.samples.prompt.id
+        due += [Due(key, digest, by[name]) for key, digest in zip(verdict_keys(stored), stored.digests, strict=True)]
+        asked += [(prompts[name], completion) for completion in stored.samples.completions]
 
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
         for start in range(0, len(places), ROWS_PER_WRITE):
             batch = places[start : start + ROWS_PER_WRITE]
-            _, prompts, completions = zip(*(every[place] for place in batch), strict=True)
-            yield from zip(batch, verdicts_on(task, prompts, completions), strict=True)
+            shown, completions = zip(*(asked[place] for place in batch), strict=True)
+            yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
 
-    complete(folder, [key for key, _, _ in every], verified, progress)
+    try:
+        complete(folder, due, verified, progress)
+    finally:
+        bill = task.bill() if isinstance(task, BilledTask) else None
+        if bill is not None:
+            costs.append(folder.path, [costs.TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
     return folder.verdicts
 
 
-def complete(
-    folder: Folder, keys: Sequence[VerdictKey], verified: Verifier, progress: Progress = silent
-) -> list[Verdict]:
-    """A verdict for each key, in order: those of the folder's file, and those found now, written as they are found."""
+def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prompt]:
+    """The folder's prompts by id, each as the task has it today where that is still the prompt that was sampled."""
+    found = {stored.samples.prompt.id: stored.samples.prompt for stored in folder.sets()}
+    try:
+        today = task.prompts(split)
+    except InputError:  # a judge whose rows come from elsewhere
+        return found
+    return found | {prompt.id: prompt for prompt in today if found.get(prompt.id) == prompt}
+
+
+def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+    """A verdict for each sample, in order: those of the folder's file, and those found now, written as they are found.
+
+    Verdicts that were made of something else are made anew, with a warning that counts them.
+    """
     folder, meter = opened(folder), costs.Meter()
     with AppendLog(folder.verdicts) as log:
-        known = dict(folder.judged())
-        missing = [place for place, key in enumerate(keys) if key not in known]
-        waiting: list[VerdictKey] = []
+        held = folder.verdict_rows()
+        known = {one.key: held[one.key].verdict for one in due if one.met_by(held.get(one.key))}
+        missing = [place for place, one in enumerate(due) if one.key not in known]
+        _say_stale(folder.verdicts, sum(due[place].key in held for place in missing))
+        waiting: list[Due] = []
         done = 0
         try:
             for place, verdict in verified(missing):
-                known[keys[place]] = verdict
-                waiting.append(keys[place])
+                known[due[place].key] = verdict
+                waiting.append(due[place])
                 done += 1
                 if len(waiting) >= ROWS_PER_WRITE or done == len(missing):
                     full, waiting = waiting, []  # first, so that an interruption does not write them twice
-                    log.append(verdict_row(key, known[key]) for key in full)
+                    log.append(_row(one, known) for one in full)
                     costs.append(folder.path, [costs.TimingRow("verify", *meter.elapsed())])
                     progress("verify", done, len(missing))
         finally:
-            log.append(verdict_row(key, known[key]) for key in waiting)
-    return [known[key] for key in keys]
+            log.append(_row(one, known) for one in waiting)
+    return [known[one.key] for one in due]
+
+
+def _row(one: Due, known: dict[VerdictKey, Verdict]) -> VerdictRow:
+    return verdict_row(one.key, known[one.key], one.sample, one.checker)
+
+
+def _say_stale(path: Path, count: int) -> None:
+    if count:
+        warnings.warn(
+            f"{path}: {count} verdicts were made of other samples, other tests or by other code, or do not say of "
+            "what; they are made anew",
+            stacklevel=3,
+        )

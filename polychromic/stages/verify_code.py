@@ -21,10 +21,13 @@ from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Progress, silent
 from polychromic.records.costs import read_costs
-from polychromic.records.jsonl import encode, scan_rows, write_json, write_rows
-from polychromic.records.samples import SampleRow, StoredSet, sample_rows
+from polychromic.records.evaluation import EvaluationFolder
+from polychromic.records.jsonl import scan_rows, write_json, write_rows
+from polychromic.records.samples import StoredSet, sample_rows
+from polychromic.records.verdicts import verdict_keys
 from polychromic.reporting.code_page import write_code_report
 from polychromic.stages import verify
+from polychromic.stages.identity import checkers
 
 NAMED_ROWS = 5
 
@@ -69,14 +72,18 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
         raise InputError(f"{path}: no row can be used: {named}")
     attempted = {sample.problem.id: sample.problem for sample in reading.samples}
     check = check_golds(list(attempted.values()), task.judging)
-    _store(folder, reading.samples, model)
+    sets = _store(folder, reading.samples, model)
 
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
         items = [(reading.samples[place].problem, reading.samples[place].extraction()) for place in places]
         return ((places[index], verdict) for index, verdict in verify_completions(items, task.judging))
 
-    keys = [(model, sample.problem.id, sample.temperature, sample.number) for sample in reading.samples]
-    verdicts = verify.complete(folder, keys, verified, progress)
+    by = checkers(task, [stored.samples.prompt for stored in sets])
+    due = [
+        verify.Due(*verdict_keys(stored), *stored.digests, f"{checker}-{sample.form}")
+        for stored, sample, checker in zip(sets, reading.samples, by, strict=True)
+    ]
+    verdicts = verify.complete(folder, due, verified, progress)
     by_task: dict[str, list[Verdict]] = {}
     for sample, verdict in zip(reading.samples, verdicts, strict=True):
         if sample.problem.id in check.failed:
@@ -151,18 +158,21 @@ def _sample(problem: Problem, index: int, row: dict[str, Any]) -> Sample:
     return Sample(problem, index, text, form, float(temperature) if is_number else 1.0)
 
 
-def _store(folder: Path, samples: Sequence[Sample], model: str) -> None:
-    """Writes the samples in the house's own form, so that every later stage can read them.
+def _store(folder: Path, samples: Sequence[Sample], model: str) -> list[StoredSet]:
+    """The samples in the house's own form, one set each, written so that every later stage can read them.
+
+    Samples of an older state of the file are replaced: verdicts know what they are about.
 
     Raises:
-        InputError: the folder holds other samples, whose verdicts would be taken for these ones'.
+        InputError: the folder holds another model's samples, or what is no file of samples.
     """
-    rows: list[SampleRow] = []
+    sets: list[StoredSet] = []
     for sample in samples:
         prompt = Prompt(sample.problem.id, sample.problem.prompt, {"entry_point": sample.problem.entry_point})
         drawn = SampleSet(prompt, (Completion(sample.text),), Decoding(temperature=sample.temperature), model)
-        rows += sample_rows(StoredSet(drawn, "", 0, (sample.number,)))
-    path = folder / "samples.jsonl"
-    if path.exists() and path.read_bytes() != b"".join(map(encode, rows)):
+        sets.append(StoredSet(drawn, "", 0, (sample.number,)))
+    held = EvaluationFolder(folder)
+    if any(stored.model != model for stored in held.sets()):
         raise InputError(f"{folder}: holds the samples of another file; choose another folder with --out")
-    write_rows(path, rows)
+    write_rows(held.samples, (row for stored in sets for row in sample_rows(stored)))
+    return sets

@@ -14,6 +14,7 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
 from polychromic.records.conversations import read_examples, read_prompts
 from polychromic.records.sources import Source
+from polychromic.settings.content import options
 
 DistinctBy = Literal["answer", "text"]
 
@@ -54,6 +55,10 @@ class Rows:
             InputError: no source is given.
         """
         return read_examples(self._source(split))
+
+    def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """The options; not the rows, of which each prompt carries its own."""
+        return [options(self, leave_out=("path", "dataset", "subset", "columns"))] * len(prompts)
 
     def _source(self, split: str) -> Source:
         if bool(self.path) == bool(self.dataset):

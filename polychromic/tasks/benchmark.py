@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from polychromic.code.benchmark_tests import TestForm
 from polychromic.code.benchmarks import FIELDS, Reading, RowForm, read_problems
 from polychromic.code.problems import Problem
 from polychromic.code.task import CodeTask
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 
 
 @cache
-def _reading(path: str, fields: tuple[tuple[str, str], ...], tests: TestForm, shown: int, atol: float) -> Reading:
-    return read_problems(path, RowForm(dict(fields), tests, shown, atol))
+def _reading(path: str, content: str, fields: tuple[tuple[str, str], ...], *form: Any) -> Reading:
+    return read_problems(path, RowForm(dict(fields), *form))
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,5 @@ class Benchmark(CodeTask):
             RecordError: the file holds no problem.
             MissingResourceError: the file is not there.
         """
-        return _reading(self.file, tuple(self.fields.items()), self.tests, self.shown_tests, self.atol)
+        content = file_digest(self.file)
+        return _reading(self.file, content, tuple(self.fields.items()), self.tests, self.shown_tests, self.atol)

@@ -11,6 +11,7 @@ from typing import ClassVar
 from polychromic.code.benchmarks import Reading, read_problems
 from polychromic.code.problems import Problem
 from polychromic.code.task import CodeTask
+from polychromic.core.digests import file_digest
 from polychromic.core.extras import absent
 
 
@@ -29,7 +30,7 @@ def packaged_file() -> Path:
 
 
 @cache
-def _reading(path: Path) -> Reading:
+def _reading(path: Path, content: str) -> Reading:
     return read_problems(path)
 
 
@@ -54,4 +55,5 @@ class HumanEval(CodeTask):
             RecordError: the file holds no problem.
             MissingResourceError: the file or package is not there.
         """
-        return _reading(Path(self.file) if self.file else packaged_file())
+        path = Path(self.file) if self.file else packaged_file()
+        return _reading(path, file_digest(path))

@@ -51,11 +51,12 @@ class JsonSchema(Rows):
         return self.right(completion, json.dumps(value, sort_keys=True, ensure_ascii=False))
 
     def _text_of_file(self) -> str:
-        return _read(Path(self.schema).expanduser())
+        path = Path(self.schema).expanduser()
+        return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @lru_cache
-def _read(path: Path) -> str:
+def _read(path: Path, stamp: int) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

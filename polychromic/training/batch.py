@@ -19,7 +19,8 @@ from torch import Tensor
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Message, Prompt
 from polychromic.core.seeds import child_seed
-from polychromic.policy.render import answer_opening, prompt_ids
+from polychromic.policy.chat import answer_opening
+from polychromic.policy.render import prompt_ids
 
 IGNORED = -100
 Tokens = tuple[int, ...]
@@ -158,6 +159,12 @@ def window_of(batches: Sequence[Mapping[str, Any]], index: PromptIndex) -> Windo
                 sequences += 1
                 targets += sum(label != IGNORED for label in labels)
     return Window(tuple(prompts), skipped, targets / sequences if sequences else 0.0)
+
+
+def names_of(batch: Mapping[str, Any], index: PromptIndex, tokenizer: Any) -> list[str]:
+    """The ids of the prompts of a micro-batch's sequences; sequences without a prompt have none."""
+    ends = [(ids, index.end_of_prompt(ids, labels)) for ids, labels in _sequences(batch)]
+    return [index.prompt_of(tuple(ids[:end]), tokenizer).id for ids, end in ends if end]
 
 
 def demonstrations_of(rows: Iterable[Mapping[str, Any]], index: PromptIndex) -> Iterator[tuple[Tokens, Tokens]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
@@ -30,12 +30,12 @@ from polychromic.objective.soundness import (
     refuse_few_demonstrations,
     refuse_unsound,
 )
-from polychromic.policy.generate import Generation
+from polychromic.policy.generate import Generation, StopTokens
 from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
-from polychromic.settings.schema import PolychromicSection
+from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
 from polychromic.training.judges import FunctionTask
 from polychromic.training.term import DiversityTerm
@@ -44,7 +44,11 @@ THRESHOLD_ROWS = 256
 """Demonstrations the likelihood gate's threshold is made from."""
 CALIBRATION_ROWS = 4096
 """Demonstrations whose sets tell what the policy's sets are pulled towards."""
-KEYWORDS = ("reward", "gate", "task", "embedder", "prompts")
+LOOKED_AT_ROWS = 4096
+"""Demonstrations whose prompts and ends are looked at before the first step."""
+LOST_PROMPTS = 0.05
+"""The share of demonstrations whose prompts may be none of the task's, so that nobody can judge their samples."""
+KEYWORDS = ("reward", "gate", "task", "embedder", "prompts", "health")
 """What ``PolychromicTrainer`` takes beside the section and TRL's arguments."""
 
 
@@ -64,6 +68,7 @@ class Ingredients:
     task: Task | None = None
     embedder: Embedder | None = None
     prompts: Sequence[Prompt] | None = None
+    health: HealthSection = field(default_factory=HealthSection)
 
     @classmethod
     def of(cls, section: PolychromicSection | SoundTerm | None, given: Mapping[str, Any]) -> Ingredients:
@@ -78,7 +83,8 @@ class Ingredients:
         task, kinds = given.get("task"), {name: given[name] for name in ("reward", "gate") if name in given}
         if isinstance(task, FunctionType | MethodType | partial):
             task = FunctionTask(task)
-        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"))
+        health = given.get("health", HealthSection())
+        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"), health)
         if isinstance(section, SoundTerm):
             return replace(parts, section=section.section)
         section = (section or parts.section).model_copy(update=kinds)
@@ -103,9 +109,44 @@ def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
     remembering = CachedEmbedder(embedder) if embedder is not None else None
     tokenizer, index = trainer.processing_class, ingredients.index(trainer)
     objective = build_objective(replace(ingredients, embedder=remembering), trainer, index)
-    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+    shown = list(demonstrations_of(islice(trainer.train_dataset, LOOKED_AT_ROWS), index))
+    if ingredients.task is not None:
+        refuse_lost_prompts(shown, index)
+    targets = [target for _, target in shown]
+    stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer, targets)
+    warn_endless(targets, stop_tokens)
     embeds = remembering if needs_encoder(section.reward) else None
     return DiversityTerm(section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
+
+
+def refuse_lost_prompts(shown: Sequence[tuple[Tokens, Tokens]], index: PromptIndex) -> None:
+    """Warns of demonstrations whose prompts are none of those that are known: nothing can judge their samples.
+
+    Raises:
+        InputError: they are more than ``LOST_PROMPTS`` of all.
+    """
+    lost = sum(prompt not in index.known for prompt, _ in shown) if index.known else 0
+    if not lost:
+        return
+    said = (
+        f"{lost} of {len(shown)} demonstrations have a prompt that is none of the task's, token for token (a prompt's "
+        "end may merge with the answer's first letters), so their samples cannot be judged"
+    )
+    if lost > LOST_PROMPTS * len(shown):
+        raise InputError(f"{said}; `polychromic data show` shows where they part")
+    warnings.warn(said, UserWarning, stacklevel=3)
+
+
+def warn_endless(targets: Sequence[Tokens], stop_tokens: StopTokens) -> None:
+    """Warns when most demonstrations hold no token that would end a sample: samples will run to their limit too."""
+    endless = sum(not set(target) & set(stop_tokens.eos) for target in targets)
+    if endless > len(targets) / 2:
+        warnings.warn(
+            f"{endless} of {len(targets)} demonstrations hold no end token, so samples will not end either; a chat "
+            "template should end an answer with one (or training.max_length cuts them off)",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def build_schedule(section: PolychromicSection, trainer: Any, term: DiversityTerm | None) -> WeightSchedule:
@@ -134,7 +175,7 @@ def demonstration_sets(rows: Any, term: DiversityTerm, least: int) -> list[Sampl
         shown[prompt].append(Generation(target[:end], end is not None, 0.0))
     refuse_few_demonstrations(term.section, max(map(len, shown.values()), default=0))
     return [
-        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws), Decoding())
+        SampleSet(term.index.prompt_of(prompt, term.tokenizer), completions(term.tokenizer, draws, prompt), Decoding())
         for prompt, draws in shown.items()
         if len(draws) >= least
     ]

@@ -2,8 +2,7 @@
 
 transformers writes a checkpoint in place; when it is done, every file is flushed to disk and a MANIFEST.json with sizes
 and hashes seals the folder. Only sealed checkpoints whose files agree with their manifest are resumed from, newest
-first, and older ones are removed only after a newer one has been verified. What the objective has learnt is kept in
-``trainer_state.json`` and so in every checkpoint.
+first, and older ones are removed only after a newer one has been sealed.
 """
 
 from __future__ import annotations
@@ -12,20 +11,24 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import SaveStrategy
 
 from polychromic.core.errors import InputError, RecordError
-from polychromic.objective.diversity_objective import DiversityObjective
-from polychromic.objective.schedule import WeightSchedule
+from polychromic.core.stopping import Stop
 from polychromic.records.jsonl import read_json, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
+SEALED = "newest.json"
+"""The step of the checkpoint sealed last, beside the checkpoints: where it is, step 0 is not the beginning."""
+STATE = "trainer_state.json"
+PICKLED = "training_args.bin"
 KEPT = 2
 """The newest checkpoints that are never removed."""
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -46,27 +49,35 @@ def seal(folder: Path, **facts: Any) -> None:
     for path in _files(folder):
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": digest}
+        files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
     sync_folder(folder)
     write_json(folder / MANIFEST, {"files": files, **facts})
     sync_folder(folder.parent)
 
 
 def corruption_reason(folder: Path) -> str:
-    """What is wrong with a checkpoint; empty when it is complete."""
+    """What is wrong with a checkpoint, every file of it read; empty when it is complete."""
+    return _size_reason(folder) or next(
+        (f"{name} has changed" for name, said in _manifest(folder).items() if _sha256(folder / name) != said["sha256"]),
+        "",
+    )
+
+
+def _size_reason(folder: Path) -> str:
+    """What is wrong with a checkpoint as far as its files' sizes tell."""
     if not (folder / MANIFEST).is_file():
         return "it was never completed"
     try:
-        files = read_json(folder / MANIFEST)["files"]
+        files = _manifest(folder)
+        if STATE not in files:
+            return f"its manifest does not name {STATE}"
         for name, said in files.items():
-            path = folder / name
-            if not path.is_file():
+            if not (folder / name).is_file():
                 return f"{name} is missing"
-            if path.stat().st_size != said["bytes"]:
-                return f"{name} has {path.stat().st_size} bytes, not {said['bytes']}"
-            if hashlib.sha256(path.read_bytes()).hexdigest() != said["sha256"]:
-                return f"{name} has changed"
+            if (size := (folder / name).stat().st_size) != said["bytes"]:
+                return f"{name} has {size} bytes, not {said['bytes']}"
+            if not isinstance(said["sha256"], str):
+                return "its manifest cannot be read"
     except (RecordError, KeyError, TypeError, AttributeError):
         return "its manifest cannot be read"
     return ""
@@ -81,29 +92,43 @@ def newest_complete(root: Path) -> Found:
     """The checkpoint to resume from.
 
     Raises:
-        InputError: there are sealed checkpoints, and all of them are damaged.
+        InputError: checkpoints were sealed here, and there is none any more that is whole.
     """
     rejected: list[str] = []
-    damaged = 0
-    for folder in checkpoints(root):
+    folders = checkpoints(root)
+    for folder in folders:
         wrong = corruption_reason(folder)
         if not wrong:
             return Found(folder, tuple(rejected))
         rejected.append(f"{folder.name}: {wrong}")
-        damaged += (folder / MANIFEST).exists()
-    if damaged:
+    if (root / SEALED).exists() or len(folders) > 1 or any((folder / MANIFEST).exists() for folder in folders):
+        named = "; ".join(rejected) or "all of them are gone"
         raise InputError(
-            f"{root}: every checkpoint is damaged ({'; '.join(rejected)}); remove the folder to start anew"
+            f"{root}: every checkpoint is damaged ({named}); bring one back, or remove the folder to start anew"
         )
     return Found(None, tuple(rejected))
+
+
+def sweep(root: Path) -> None:
+    """Removes what a crash left in the folder of the checkpoints: those never completed, and temporary files."""
+    for folder in checkpoints(root):
+        if not (folder / MANIFEST).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    for path in root.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def checkpoints(root: Path) -> list[Path]:
     """The checkpoint folders, newest first."""
     if not root.is_dir():
         return []
-    named = [(int(match[1]), path) for path in root.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(named, reverse=True) if path.is_dir()]
+    named = [path for path in root.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+    return sorted(named, key=step_of, reverse=True)
+
+
+def step_of(folder: Path) -> int:
+    """The step of a checkpoint's folder, by its name."""
+    return int(folder.name.rpartition("-")[2])
 
 
 def rotate(root: Path, limit: int) -> None:
@@ -112,7 +137,7 @@ def rotate(root: Path, limit: int) -> None:
     for folder in checkpoints(root):
         if kept >= max(limit, KEPT) and (folder / MANIFEST).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-        elif not corruption_reason(folder):
+        elif not _size_reason(folder):  # they were read when they were sealed, and are again before one is used
             kept += 1
 
 
@@ -134,38 +159,55 @@ class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
         self.limit, args.save_total_limit = args.save_total_limit or self.limit, None
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Seals the newest checkpoint, then rotates."""
+        """Seals the newest checkpoint, without transformers' pickle of its arguments; then rotates."""
         self.wait()
         root = Path(args.output_dir)
         folder = root / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
+            (folder / PICKLED).unlink(missing_ok=True)
             seal(folder, step=state.global_step, **self.facts)
+            write_json(root / SEALED, {"step": state.global_step})
             if self.limit:
                 rotate(root, self.limit)
 
 
-class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
-    """Saves the control variate and the weight schedule with every checkpoint, and takes them up on resuming."""
+class SaveAndStop(TrainerCallback):  # type: ignore[misc]
+    """Saves every ``minutes`` (None: never by the clock), and when the run is asked to stop saves and ends it."""
 
-    def __init__(self, objective: DiversityObjective | None = None, schedule: WeightSchedule | None = None) -> None:
-        self.objective, self.schedule = objective, schedule
-
-    def state(self) -> dict[str, Any]:
-        """Plain JSON, as transformers keeps it."""
-        saved = {}
-        if self.objective is not None and self.schedule is not None:
-            saved = {"objective": self.objective.state_dict(), "schedule": self.schedule.state_dict()}
-        return {"args": {}, "attributes": saved}
+    def __init__(self, stop: Stop, minutes: float | None) -> None:
+        self.stop, self.minutes = stop, minutes
+        self._saved = time.monotonic()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Takes up the state of the checkpoint that the run resumes from."""
-        stored = state.stateful_callbacks.get(type(self).__name__)
-        saved = stored.get("attributes") if isinstance(stored, dict) else None
-        if saved and state.global_step > 0 and self.objective is not None and self.schedule is not None:
-            self.objective.load_state_dict(saved["objective"])
-            self.schedule.load_state_dict(saved["schedule"])
+        """Starts the clock."""
+        self._saved = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Asks the trainer for a checkpoint that is due, or for the last one."""
+        late = self.minutes is not None and time.monotonic() - self._saved >= 60.0 * self.minutes
+        due = late and args.save_strategy != SaveStrategy.NO
+        control.should_save = control.should_save or self.stop.heard or due
+        control.should_training_stop = control.should_training_stop or self.stop.heard
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """The same, when the signal came during a long evaluation; ranks agree at the end of the next step."""
+        if args.world_size == 1:
+            self.on_step_end(args, state, control)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Starts the clock anew."""
+        self._saved = time.monotonic()
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    return dict(read_json(folder / MANIFEST)["files"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

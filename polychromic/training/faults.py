@@ -1,34 +1,29 @@
-"""What a run does when things go wrong: numbers that are none, a machine that is taken away, a second process."""
+"""What a run does when its numbers are none."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import math
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from polychromic.core.errors import NumericalError, PolychromicError
+from polychromic.core.errors import NumericalError
+from polychromic.training.health import Health
 
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
 
 
-class StoppedError(PolychromicError):
-    """The run was asked to stop and did, after saving a checkpoint; the same command continues it."""
-
-    exit_code = 143
-
-
 class FiniteSteps(TrainerCallback):  # type: ignore[misc]
-    """Does not apply a step whose gradients are not finite, and stops after ``BAD_STEPS`` of them in a row."""
+    """Does not apply a step whose gradients are not finite, and stops after ``BAD_STEPS`` of them in a row.
 
-    def __init__(self) -> None:
+    ``health`` is told of these, and of gradients that are all 0.
+    """
+
+    def __init__(self, health: Health | None = None) -> None:
+        self.health = health
         self.skipped = 0
         self._row = 0
 
@@ -40,9 +35,15 @@ class FiniteSteps(TrainerCallback):  # type: ignore[misc]
         Raises:
             NumericalError: too many steps in a row.
         """
-        if gradients_are_finite(kwargs["model"]):
+        largest = largest_gradient(kwargs["model"])
+        if largest == 0.0:
+            self._found(
+                state, "zero gradient", "the gradient of a step is 0: is anything trainable, is there a target?"
+            )
+        if math.isfinite(largest):
             self._row = 0
             return
+        self._found(state, "gradient that is no number", "the gradient of a step is no number; it was not applied")
         for parameter in kwargs["model"].parameters():
             parameter.grad = None
         self.skipped += 1
@@ -53,11 +54,18 @@ class FiniteSteps(TrainerCallback):  # type: ignore[misc]
                 "lower the learning rate or look at the data"
             )
 
+    def _found(self, state: TrainerState, kind: str, text: str) -> None:
+        if self.health is not None:
+            self.health.found(kind, text, state.global_step + 1)
 
-def gradients_are_finite(model: nn.Module) -> bool:
-    """Whether every gradient is a finite number; the ranks agree, as they hold the same gradients."""
+
+def largest_gradient(model: nn.Module) -> float:
+    """The largest absolute value of a gradient, NaN or infinite where one is; 0 without any gradient.
+
+    The ranks agree, as they hold the same gradients.
+    """
     found = [p.grad.detach().abs().max() for p in model.parameters() if p.grad is not None and p.grad.numel()]
-    return not found or bool(torch.isfinite(torch.stack([value.float() for value in found])).all())
+    return float(torch.stack([value.float() for value in found]).max()) if found else 0.0
 
 
 def refuse_bad_weights(model: nn.Module) -> None:
@@ -65,33 +73,3 @@ def refuse_bad_weights(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
             raise NumericalError(f"{name}: the trained weights are not numbers; nothing was saved")
-
-
-class StopOnSignal(TrainerCallback):  # type: ignore[misc]
-    """On SIGTERM the run saves a checkpoint at the end of its step and stops; a second SIGTERM stops it at once."""
-
-    def __init__(self) -> None:
-        self.stopped = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within it the signal is heard; in threads other than the main one nothing is changed."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGTERM, self._hear)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.stopped:
-            raise StoppedError("stopped at once by a second SIGTERM; the last checkpoint is intact")
-        self.stopped = True
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Asks the trainer to save and stop, once the signal was heard."""
-        if self.stopped:
-            control.should_save = True
-            control.should_training_stop = True

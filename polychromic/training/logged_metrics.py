@@ -58,6 +58,15 @@ class LoggedMetrics:
             if math.isfinite(value):
                 self._numbers.setdefault(name, []).append(float(value))
 
+    def state_dict(self) -> dict[str, Any]:
+        """The numbers since the last log and their rules, as JSON says them."""
+        return {"numbers": self._numbers, "rules": self._rules}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what ``state_dict`` gave."""
+        self._numbers = {name: list(values) for name, values in state["numbers"].items()}
+        self._rules = dict(state["rules"])
+
     def take(self, gather: Gather = lambda own: [own]) -> dict[str, float]:
         """The reduced numbers of all ranks, which ``gather`` brings together; starts anew.
 

@@ -6,6 +6,7 @@ end with it in silence. A program of one rank notices nothing of this.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import warnings
@@ -48,6 +49,15 @@ class Ranks:
         torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
         return [bool(wish) for wish in told]
 
+    def handed_out(self, count: int) -> Iterator[int]:
+        """The numbers below ``count``, each on one rank only: on that which asks for the next. All ranks must call."""
+        if self.count == 1:
+            yield from range(count)
+            return
+        name = f"polychromic round {next(_rounds)}"
+        while (place := int(_shared().add(name, 1)) - 1) < count:
+            yield place
+
     def told(self, value: Any) -> Any:
         """Rank 0's value, plain JSON, on every rank."""
         if self.count == 1:
@@ -60,6 +70,10 @@ class Ranks:
         text = text if self.first else torch.zeros(int(size), dtype=torch.uint8)
         torch.distributed.broadcast(text, 0)
         return json.loads(bytes(text.tolist()))
+
+
+_rounds = itertools.count()
+"""Of handing out, in the order in which every rank comes to them."""
 
 
 def launched() -> Ranks:

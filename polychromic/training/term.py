@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,10 @@ class ScoringChunk:
         return [self]
 
 
-def run_or_none_on_oom(model: nn.Module, work: Callable[[], float]) -> float | None:
+Found = TypeVar("Found")
+
+
+def run_or_none_on_oom(model: nn.Module, work: Callable[[], Found]) -> Found | None:
     """What the work gives; None when the device ran out of memory, with the model's gradients as they were before."""
     held = [(weights, None if weights.grad is None else weights.grad.clone()) for weights in model.parameters()]
     try:
@@ -153,6 +156,7 @@ class DiversityTerm:
                 "polychromic/entropy": -sum(completion.logprob or 0.0 for completion in drawn) / max(1, tokens),
                 "polychromic/seconds_sampling": ended - began,
                 "polychromic/seconds_judging": time.perf_counter() - ended,
+                "polychromic/frac_thought": sum(bool(one.thought) for one in drawn) / max(1, len(drawn)),
             }
         )
         self.latest = step, Rollouts(prompts, sets, verdicts, found)
@@ -233,7 +237,10 @@ class DiversityTerm:
         groups = generate(model, prompts, GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed))
         return [
             SampleSet(
-                self.index.prompt_of(tokens, self.tokenizer), completions(self.tokenizer, draws), decoding, "policy"
+                self.index.prompt_of(tokens, self.tokenizer),
+                completions(self.tokenizer, draws, tokens),
+                decoding,
+                "policy",
             )
             for tokens, draws in zip(prompts, groups, strict=True)
         ]

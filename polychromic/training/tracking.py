@@ -11,6 +11,7 @@ import math
 import netrc
 import os
 import re
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,16 +32,21 @@ WANDB_HOST = "api.wandb.ai"
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]
-    """Appends every log to a JSONL file, durable when written; a resumed run first drops what lies after its step."""
+    """Appends every log to a JSONL file, durable when written; a resumed run first drops what lies after its step.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    Each row has the ``seconds`` trained so far; ``before`` are those of the run's earlier parts.
+    """
+
+    def __init__(self, path: str | Path, before: float = 0.0) -> None:
+        self.path, self.before = Path(path), before
+        self._began = time.monotonic()
         self._log: AppendLog | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Opens the file at the step the run is at."""
+        self._began = time.monotonic()
         if not state.is_world_process_zero:
             return
         AppendLog(self.path).close()  # mends a half-written last line
@@ -51,7 +57,15 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Writes the newest log."""
         if self._log is not None and state.log_history:
-            self._log.append([{"step": state.global_step} | state.log_history[-1]])
+            row = {"step": state.global_step} | state.log_history[-1] | {"seconds": self.seconds}
+            if "train_runtime" in row:
+                row["train_runtime"] = self.seconds
+            self._log.append([row])
+
+    @property
+    def seconds(self) -> float:
+        """Trained so far, all parts of the run together; to 0.01."""
+        return round(self.before + time.monotonic() - self._began, 2)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -129,6 +143,11 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         table = self._try("make a table", wandb.Table, columns=list(columns), data=plain)
         if table is not None:
             self._try("log", self._run.log, {f"train/{name}": table, "train/global_step": self._step})
+
+    def alert(self, title: str, text: str) -> None:
+        """Sends an alert, where ``tracking.alerts`` asks for it."""
+        if self._run is not None and self.section.alerts:
+            self._try("alert", self._run.alert, title=title, text=text)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -18,9 +18,10 @@ from trl import SFTConfig, SFTTrainer
 
 from polychromic.objective.diversity_objective import lambda_eff
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import Window, window_of
+from polychromic.training.batch import Window, names_of, window_of
 from polychromic.training.build import (
     KEYWORDS,
     Ingredients,
@@ -30,8 +31,11 @@ from polychromic.training.build import (
     loss_on_demonstrations,
     share_of_window,
 )
-from polychromic.training.checkpoints import ObjectiveState
+from polychromic.training.demonstrations import Demonstrations
+from polychromic.training.health import Health
 from polychromic.training.logged_metrics import LoggedMetrics, Sum, gather_over_ranks, mean_over_ranks
+from polychromic.training.optimizer_memory import OptimizerMemory
+from polychromic.training.resumption import ObjectiveState
 from polychromic.training.term import DiversityTerm
 
 __all__ = ["PolychromicTrainer", "SFTConfig"]
@@ -43,7 +47,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     ``polychromic`` is the section of that name (lambda 0 without it). ``reward`` and ``gate`` take the place of the
     section's: a kind, a class, an object or a plain function. ``task`` judges samples (gate verifier, reward answers):
     a task, or a function in the signature of TRL's reward functions. ``embedder`` serves rewards that compare
-    embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own.
+    embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own. ``health`` says
+    when a run stops that has no effect.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
@@ -54,16 +59,19 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         ingredients = Ingredients.of(polychromic, {name: kwargs.pop(name) for name in KEYWORDS if name in kwargs})
         section = ingredients.section
         super().__init__(*args, **kwargs)
+        self.ingredients = ingredients
         self.metrics = LoggedMetrics()
         self.demonstration = demonstration_loss(section)
         self.term: DiversityTerm | None = None
         self._window: Window | None = None
-        self._monitor: GradientWindow | None = None
+        self.monitor: GradientWindow | None = None
         if section.diversity_weight > 0:
             self.term = build_term(ingredients, self)
         self.schedule = build_schedule(section, self, self.term)
-        if self.term:
-            self.add_callback(ObjectiveState(self.term.objective, self.schedule))
+        self.health = Health(ingredients.health, self.term)
+        self.demonstrations = Demonstrations(self, self.health, self._names)
+        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
+            self.add_callback(callback)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -72,7 +80,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         due = self.term and batches and self.state.global_step % self.term.section.compute_every_n_steps == 0
         self._window = window_of(batches, self.term.index) if self.term and due else None
-        self._left = len(batches)
+        self.demonstrations.open(len(batches))
         return batches, items
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
@@ -81,12 +89,11 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             window, self._window = self._window, None
             self._diversity(model, window)
         began = time.perf_counter()
-        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        loss = self.demonstrations.step(model, inputs, num_items_in_batch, super().training_step)
         if self.term:
             self.metrics.update({"polychromic/seconds_demonstration": time.perf_counter() - began})
-            self._left -= 1
-            if self._monitor and self._left == 0:
-                self._close_monitor(self._monitor)
+            if self.monitor and self.demonstrations.done:
+                self._close_monitor(self.monitor)
         return loss
 
     def compute_loss(
@@ -98,9 +105,12 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         else:
             pair = loss_on_demonstrations(self, self.demonstration, model, inputs, num_items_in_batch)
             found = pair if return_outputs else pair[0]
-        if self._monitor and model.training:
+        if self.demonstrations.share != 1.0 and num_items_in_batch is None:  # of a mean over the part's own tokens
+            loss = (found[0] if return_outputs else found) * self.demonstrations.share
+            found = (loss, found[1]) if return_outputs else loss
+        if self.monitor and model.training:
             loss = found[0] if return_outputs else found
-            self._monitor.add(loss * share_of_window(self, num_items_in_batch), None)
+            self.monitor.add(loss * share_of_window(self, num_items_in_batch), None)
         return found
 
     def _diversity(self, model: Any, window: Window) -> None:
@@ -118,17 +128,19 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             }
         )
         value = rollouts.report["polychromic/diversity_value"] if rollouts else math.nan
-        value, tokens = mean_over_ranks(self.accelerator, [value, window.target_tokens])
+        pulse = Pulse.of(rollouts.report if rollouts else None)
+        value, tokens, *agreed = mean_over_ranks(self.accelerator, [value, window.target_tokens, *pulse.numbers])
         self._weight = weight = self.schedule.at(step, tokens)
+        self.health.observe_term(step + 1, Pulse(*agreed), weight)
         self.schedule.observe_value(value)
         measured = self.schedule.measure_gradients_at(step, self.term.section.compute_every_n_steps)
-        self._monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
+        self.monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
         if rollouts is None:
             return
         began = time.perf_counter()
         with self.compute_loss_context_manager():
             if weight:
-                self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self._monitor)
+                self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self.monitor)
         effective = lambda_eff(weight, tokens)
         gain = self.term.objective.off_support_gain(effective, rollouts.report["polychromic/similarity"])
         self.metrics.update(rollouts.report)
@@ -143,10 +155,15 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         )
 
     def _close_monitor(self, monitor: GradientWindow) -> None:
-        found, self._monitor = monitor.close(), None
+        found, self.monitor = monitor.close(), None
         if self._weight:
             self.schedule.observe_norms(found.demonstration_norm, found.diversity_norm / abs(self._weight))
+        self.health.observe_share(found.share)
         self.metrics.update(found.report())
+
+    def _names(self, batch: Any) -> list[str]:
+        index = self.term.index if self.term else self.ingredients.index(self)
+        return names_of(batch, index, self.processing_class)
 
     def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = self.accelerator.reduce(vector.to(self.accelerator.device), "mean")
@@ -154,10 +171,13 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """SFTTrainer's log with the diversity term's numbers of the steps since the last one."""
+        self.demonstrations.mend(logs)
         if self.term and self.model.training:
             found = self.metrics.take(gather_over_ranks(self.accelerator))
             if "loss" in logs and "polychromic/diversity_value" in found:
                 diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]
                 found["polychromic/combined_loss"] = logs["loss"] - diversity
             logs.update(found)
+        if "train_loss" in logs:  # of all parts of a run, where transformers takes the steps since it was resumed
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
         super().log(logs, start_time)

@@ -73,6 +73,55 @@ def test_verdicts(found):
     assert levels == {"moderate": "strong", "aggressive": "weak"}  # the second pays with correctness
 
 
+def test_a_null_comparison_says_no_difference(synthetic_rows):
+    """Two models that are the same but for chance, whatever the level the chance gives."""
+    for seed, prompts in ((0, 200), (7, 30)):
+        null = synthetic_rows({"sft": (0.0, 3), "same": (0.0, 3)}, (1.0,), prompts=prompts, seed=seed)
+        (verdict,) = compare(null, CompareSettings("sft", plan=QUICK))["verdicts"]
+        assert verdict["level"] in ("no useful gain", "not resolvable")
+        assert "no difference" in verdict["sentence"].lower()
+        assert verdict["following"]
+
+
+def test_the_untrained_base_is_named_where_it_is_better(synthetic_rows):
+    rows = synthetic_rows({"base": (0.5, 12), "sft": (0.6, 2), "new": (0.5, 4)}, (1.0,))
+    found = compare(rows, CompareSettings("sft", "base", QUICK))
+    assert [(each["model"], each["better"]) for each in found["bases"]] == [("sft", "base"), ("new", "base")]
+    assert found["bases"][1]["sentence"].startswith(
+        "new is not better than the base: the untrained base has more different right answers than new "
+        "(distinct and correct@10 "
+    )
+    assert found["verdicts"][0]["following"].startswith("deploy the base where this counts")
+
+
+def test_better_than_the_base_is_said_too(found):
+    said = {each["model"]: each for each in found["bases"]}
+    assert said["moderate"]["better"] == "model"
+    assert "than the untrained base" in said["moderate"]["sentence"]
+    rows = [row(model, f"p{i}", i % 2) for model in ("base", "sft") for i in range(30)]
+    (only,) = compare(rows, CompareSettings("sft", "base", QUICK))["bases"]
+    assert only["sentence"] == "sft is not better than the base: no row shows it better than the untrained base."
+
+
+def test_each_model_is_compared_with_its_own_base(synthetic_rows):
+    models = {"small": (-1.0, 3), "large": (0.0, 3), "a": (0.0, 3), "b": (0.5, 3)}
+    settings = CompareSettings("a", "small", QUICK, bases={"a": "small", "b": "large"})
+    found = compare(synthetic_rows(models, (1.0,), prompts=60), settings)
+    pairs = {(each["a"], each["b"]) for each in found["differences"]}
+    assert pairs == {("a", "small"), ("a", "large"), ("a", "b"), ("large", "b")}
+    assert [(each["model"], each["base"]) for each in found["bases"]] == [("a", "small"), ("b", "large")]
+    assert [verdict["model"] for verdict in found["verdicts"]] == ["b"]
+
+
+def test_the_matrix_is_a_family_of_its_own(found):
+    sizes = {
+        (each["metric"] in {line["metric"] for line in found["verdicts"][0]["matrix"]}, each["family"])
+        for each in found["differences"]
+        if each["a"] == "sft"
+    }
+    assert sizes == {(True, 9), (False, 12)}  # three others x (pass@1, pass@10, distinct and correct@10), and the rest
+
+
 def test_antisymmetric(rows):
     forth = compare(rows, CompareSettings("sft", plan=QUICK))
     back = compare(rows, CompareSettings("moderate", plan=QUICK))
@@ -178,7 +227,7 @@ def test_corpus_ratio_is_a_ratio_of_sums():
 
 
 def test_too_few_resamples_for_holm_are_flagged(rows):
-    found = compare(rows, CompareSettings("sft", "base", Plan(resamples=300)))
+    found = compare(rows, CompareSettings("sft", "base", Plan(resamples=200)))
     assert any(flag["kind"] == "resamples" for flag in found["flags"])
 
 

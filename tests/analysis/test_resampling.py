@@ -11,7 +11,6 @@ from polychromic.analysis.resampling import (
     Plan,
     bootstrap,
     bootstrap_weights,
-    hierarchical_bootstrap,
     intervals,
     jackknife,
     paired_bootstrap,
@@ -147,23 +146,6 @@ def test_antisymmetric():
     (_, forth), (_, back) = paired_bootstrap(means(a, b), plan), paired_bootstrap(means(b, a), plan)
     assert forth == pytest.approx(-back[:, ::-1])
     assert (permutation_p(means(a, b), plan) == permutation_p(means(b, a), plan)).all()
-
-
-def test_hierarchical_bootstrap_sees_the_spread_of_seeds():
-    generator = np.random.default_rng(10)
-    prompts, ones = generator.normal(0, 1, 100), np.ones((4, 100))
-    seeds_a, seeds_b = generator.normal(0, 0.5, (2, 4))
-    a, b = (seeds[:, None] + prompts for seeds in (seeds_a, seeds_b))
-    difference, draws = hierarchical_bootstrap((a, ones), (b, ones), Plan(20_000))
-    assert difference == pytest.approx(seeds_b.mean() - seeds_a.mean())
-    expected = np.sqrt(seeds_a.var() / 4 + seeds_b.var() / 4)  # the shared prompts cancel
-    assert draws.std() == pytest.approx(expected, rel=0.03)
-
-
-def test_hierarchical_bootstrap_needs_two_seeds():
-    one = (np.ones((1, 5)), np.ones((1, 5)))
-    with pytest.raises(InputError, match="two training seeds"):
-        hierarchical_bootstrap(one, one, Plan(10))
 
 
 @pytest.mark.parametrize("wrong", [{"resamples": 0}, {"confidence": 1.0}, {"method": "normal"}])

@@ -1,14 +1,9 @@
 """Where the uncertainty comes from, on data made to have it there."""
 
 import numpy as np
-import pytest
 
-from polychromic.analysis.resampling import Plan
-from polychromic.analysis.table import known_facts, read_table
-from polychromic.analysis.variance_components import family, over_seeds, sample_split
+from polychromic.analysis.variance_components import sample_split
 from polychromic.core.nouns import Status, Verdict
-from polychromic.records.measurements import MeasurementRow
-from polychromic.records.rows import from_row
 
 
 def verdicts(model, chances, samples, seed):
@@ -46,38 +41,3 @@ def test_absent_verdicts_are_no_fails():
     rows[-1] = (rows[-1][0], Verdict(Status.ABSENT))
     (row,) = sample_split(dict(rows), "sft", ["new"], 1.0)
     assert (row.between, row.within, row.samples) == (0.0, 0.0, 2)
-
-
-def seeds(name, means, prompts=50):
-    for number, mean in enumerate(means):
-        for i in range(prompts):
-            row = {
-                "model": f"{name}@{number}",
-                "temperature": 1.0,
-                "prompt_id": f"p{i}",
-                "signature": "distinct_correct|k:8",
-                "numerator": mean + i % 7,
-                "denominator": 1.0,
-            }
-            yield from_row(MeasurementRow, row)
-
-
-def test_several_seeds_speak_about_the_method():
-    rows = [*seeds("sft", [1.0, 1.2, 0.9]), *seeds("new", [1.5, 2.5, 2.0])]
-    table = read_table(rows, known_facts("/nowhere/measurements.jsonl", rows))
-    (row,) = over_seeds(table, "sft@0", 1.0, Plan(2000))
-    assert (row.a, row.b, row.seeds) == ("sft", "new", (3, 3))
-    assert row.difference == pytest.approx(2.0 - 3.1 / 3)
-    low, high = row.interval
-    assert 0.2 < low < row.difference < high < 1.7
-
-
-def test_one_seed_cannot():
-    rows = [*seeds("sft", [1.0]), *seeds("new", [2.0, 2.5])]
-    table = read_table(rows, known_facts("/nowhere/measurements.jsonl", rows))
-    assert over_seeds(table, "sft@0", 1.0, Plan(100)) == []
-
-
-def test_families():
-    assert family("moderate@2") == "moderate"
-    assert family("sft") == "sft"

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -51,7 +55,7 @@ def test_a_wrong_configuration_stops_all_before_any_starts(configs):
 def stand_in(monkeypatch, tmp_path, body):
     """Replaces the interpreter of the commands by a script."""
     script = tmp_path / "python"
-    script.write_text(f"#!/usr/bin/env bash\n{body}\n")
+    script.write_text(body if body.startswith("#!") else f"#!/usr/bin/env bash\n{body}\n")
     script.chmod(0o755)
     monkeypatch.setattr(launch.sys, "executable", str(script))
 
@@ -88,3 +92,90 @@ def test_with_tmux_a_session_is_made_and_not_twice(configs, tmp_path, monkeypatc
         assert job.log.read_text() == "begun\n"
     finally:
         subprocess.run(["tmux", "kill-server"], check=False, capture_output=True)
+
+
+RUN = """#!{python}
+import pathlib, sys, time
+from polychromic.core.stopping import StoppedError, finishing
+try:
+    with finishing("this step") as stop:
+        print(sys.argv[4], flush=True)
+        while not stop.heard:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        print("saving", flush=True)
+        pathlib.Path(__file__ + ".saved").write_text("saved")
+except StoppedError as error:
+    sys.exit(error.exit_code)
+"""
+
+SAID = "polychromic: {}: stopping when this step is done and saved; once more stops at once"
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.05)
+    assert condition()
+
+
+@pytest.mark.parametrize("status", [129, 130, 138, 143])
+def test_a_run_that_was_asked_to_stop_stops_those_after_it(configs, tmp_path, monkeypatch, status):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, f'echo "$4"; exit {status}')
+    (job,) = launch.jobs(configs)
+    assert launch.start(job) == status
+    assert job.log.read_text().split() == configs[:1]
+
+
+def test_here_a_signal_is_passed_on_and_the_run_waited_for(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, RUN.format(python=sys.executable))
+    (job,) = launch.jobs(configs)
+    begun = threading.Thread(
+        target=lambda: (until(lambda: job.log.exists() and job.log.read_text()), os.kill(os.getpid(), signal.SIGTERM))
+    )
+    begun.start()
+    assert launch.start(job) == 143
+    begun.join()
+    assert job.log.read_text().split() == [configs[0], *SAID.format("SIGTERM").split(), "saving"]
+    assert (tmp_path / "python.saved").exists()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_kill_session_lets_the_run_save_and_starts_no_other(configs, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("TMUX", raising=False)
+    stand_in(monkeypatch, tmp_path, RUN.format(python=sys.executable))
+    (job,) = launch.jobs(configs)
+    try:
+        assert launch.start(job) == 0
+        until(lambda: job.log.exists() and job.log.read_text())
+        subprocess.run(["tmux", "kill-session", "-t", job.session], check=True)
+        until(lambda: (tmp_path / "python.saved").exists())
+        time.sleep(0.3)
+        assert job.log.read_text().split() == [configs[0], *SAID.format("SIGHUP").split(), "saving"]
+    finally:
+        subprocess.run(["tmux", "kill-server"], check=False, capture_output=True)
+
+
+def test_the_last_of_the_lanes_to_end_does_what_is_done_then_and_once(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, 'case "$4" in *a.yaml) exit 3;; esac')  # one that failed has ended too
+    done = tmp_path / "done"
+    for _ in range(2):  # and again, in the same folder
+        done.unlink(missing_ok=True)
+        first, second = launch.when_done(launch.jobs(configs, (), ["0", "1"]), f"echo 'it''s over' | tee -a {done} # x")
+        assert launch.start(first) == 3
+        assert not done.exists()
+        assert launch.start(second) == 0
+        assert done.read_text() == "its over\n"
+    assert "its over" in second.log.read_text()
+
+
+def test_what_was_stopped_is_not_followed(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "has_tmux", lambda: False)
+    stand_in(monkeypatch, tmp_path, "exit 143")
+    (job,) = launch.when_done(launch.jobs(configs), f"touch {tmp_path / 'done'}")
+    assert launch.start(job) == 143
+    assert not (tmp_path / "done").exists()

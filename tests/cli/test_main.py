@@ -37,7 +37,7 @@ def raising(monkeypatch):
         (SettingsError("c.yaml:3: a.b: unknown\nkey"), 2, "polychromic: c.yaml:3: a.b: unknown key\n"),
         (InputError("x"), 2, "polychromic: x\n"),
         (EngineError("the server is down"), 1, "polychromic: the server is down\n"),
-        (KeyboardInterrupt(), 130, "polychromic: interrupted; finished results are kept"),
+        (KeyboardInterrupt(), 130, "polychromic: interrupted by SIGINT; finished results are kept"),
         (OSError(28, "No space left on device", "/v/x"), 1, "polychromic: no space left on device: /v/x\n"),
         (ZeroDivisionError("division\nby zero"), 1, "unexpected ZeroDivisionError: division by zero (--debug shows"),
     ],
@@ -123,13 +123,13 @@ def test_plan_forecasts_from_the_configuration_alone():
         "plan", ROOT / "config/experiments/polychromic_1.0_moderate.yaml", "tracking.price_per_hour=2", "--json"
     )
     assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
+    (plan,) = json.loads(done.stdout)["runs"]
     assert plan["steps"] == 189
     assert plan["diversity_steps"] == 63
     assert plan["sampled_tokens"] == 63 * 8 * 5 * 128
     assert 0.1 < plan["price"] < 2
     assert any("assumed 1,000 rows" in note for note in plan["notes"])
-    base = json.loads(polychromic_says("plan", ROOT / "config/experiments/baseline.yaml", "--json").stdout)
+    (base,) = json.loads(polychromic_says("plan", ROOT / "config/experiments/baseline.yaml", "--json").stdout)["runs"]
     assert base["sampled_tokens"] == 0
     assert sum(base["seconds"].values()) < sum(plan["seconds"].values())
 

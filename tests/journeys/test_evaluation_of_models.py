@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
 from polychromic.records.samples import read_sets
 from polychromic.settings.schema import EvaluationSection
+from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow, Thresholds
 from polychromic.stages import pipeline
 from polychromic.stages.models import named_model, parse_models
 
@@ -68,6 +70,7 @@ def test_more_samples_and_temperatures_extend_what_is_there(copied):
     assert len((copied / "verdicts.jsonl").read_text().splitlines()) == 12 * 6 * 4
 
 
+@pytest.mark.filterwarnings("ignore:.*(the last row was cut off by a crash|are made anew)")
 def test_a_sampler_that_is_killed_midway_continues_with_the_missing_samples(copied):
     whole = (copied / "samples.jsonl").read_bytes()
     cut = whole[: len(whole) // 3]
@@ -146,9 +149,11 @@ def test_a_price_given_later_is_put_into_the_report(copied):
 
 
 def test_thresholds_are_those_of_the_configuration(copied):
-    before = read_json(copied / "comparison.json")["settings"]["thresholds"]
-    pipeline.run(evaluation(thresholds={"strong_diversity": 0.5}), copied)
-    assert read_json(copied / "comparison.json")["settings"]["thresholds"] == before | {"strong_diversity": 0.5}
+    own = Thresholds(matrix=(MatrixRow(metric="semantic", moderate=0.2), *DEFAULT_MATRIX[-1:]), significance=0.01)
+    pipeline.run(evaluation(thresholds=own), copied)
+    found = read_comparison(copied / "comparison.json")
+    assert found.settings.thresholds == own
+    assert [line.title for line in found.verdicts[0].matrix] == ["semantic diversity", "pass@1"]
 
 
 def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path):

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
+from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records import artefacts
 from polychromic.records.artefacts import (
-    file_digest,
     finish_run,
     git_revision,
     open_run,

@@ -9,7 +9,7 @@ from polychromic.records import evaluation
 from polychromic.records.evaluation import EvaluationFolder, opened
 from polychromic.records.jsonl import AppendLog, write_rows
 from polychromic.records.samples import read_sets, sample_rows, store
-from polychromic.records.verdicts import read_verdicts
+from polychromic.records.verdicts import read_verdict_rows
 from polychromic.stages import compare, measure, report, verify
 
 OUTPUTS = ("verdicts.jsonl", "measurements.jsonl", "comparison.json", "report.md")
@@ -46,7 +46,7 @@ def rows(n, start=0):
 def parsed(monkeypatch):
     """Names of the files that were parsed, in order."""
     found = []
-    for name, read in (("read_sets", read_sets), ("read_verdicts", read_verdicts)):
+    for name, read in (("read_sets", read_sets), ("read_verdict_rows", read_verdict_rows)):
         monkeypatch.setattr(evaluation, name, lambda path, read=read: found.append(path.name) or read(path))
     monkeypatch.setattr("polychromic.reporting.figures.draw", lambda *_: [])
     return found

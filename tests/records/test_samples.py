@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -60,9 +61,16 @@ def test_sets_of_other_models_decodings_and_prompts_are_not_mixed(tmp_path):
     (stored,) = store([drawn(PLAIN, "a")], "x", 0)
     row = to_row(sample_rows(stored)[0])
     hotter = {"decoding": row["decoding"] | {"temperature": 0.9}}
-    changes = ({}, {"model": "base"}, {"prompt_id": "p9"}, {"prompt": "other"}, hotter)
+    changes = ({}, {"model": "base"}, {"prompt_id": "p9"}, {"prompt_id": "p8", "prompt": "other"}, hotter)
     write_rows(path, [row | change for change in changes])
     assert [len(each.indices) for each in read_sets(path)] == [1] * 5
+
+
+def test_of_a_reworded_prompt_only_the_last_wording_counts(tmp_path):
+    path = tmp_path / "samples.jsonl"
+    first, again = (drawn(replace(PLAIN, content=text), "a") for text in ("old", "new"))
+    write(path, store([first, drawn(CHAT, "a"), again], "x", 0))
+    assert [item.samples.prompt.content for item in read_sets(path)] == [CHAT.content, "new"]
 
 
 def test_a_model_name_for_two_adapters_is_refused(tmp_path):

@@ -59,7 +59,7 @@ def renamed(row, old, new):
 def test_what_others_wrote_is_text_in_every_output(attack, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("polychromic.reporting.figures.draw", lambda *_: [])
     plain = read_comparison(folder / "comparison.json")
-    row = renamed(to_row(plain), "moderate", attack)
+    row = renamed(to_row(plain), "aggressive", attack)
     found = from_row(type(plain), row)
     found = replace(found, flags=(Flag("odd", "warning", f"a reason: {attack}", attack),))
     write_json(tmp_path / "comparison.json", found)

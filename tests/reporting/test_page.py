@@ -11,8 +11,9 @@ from polychromic.analysis.nouns import NO_INTERVAL, Frontier
 from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import MissingResourceError
 from polychromic.reporting import markdown
-from polychromic.reporting.page import LARGEST, opening, script_json, write_report
+from polychromic.reporting.page import LARGEST, script_json, write_report
 from polychromic.reporting.tables import DASH, returns_table, span
+from polychromic.reporting.verdicts import opening
 
 
 @pytest.fixture(scope="module")

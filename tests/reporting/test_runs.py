@@ -60,9 +60,34 @@ def test_cost(run_folders):
     assert rows[0].dollars == pytest.approx(0.1)
 
 
+def test_health_and_equal_weights_are_flags(run_folders, folder, tmp_path):
+    path = run_folders["moderate"] / "run.json"
+    record = {
+        "diversity_steps": 4,
+        "dead_steps": {"the gate lets no sample through": 3},
+        "findings": [{"kind": "x", "text": "<b>bad</b>", "first_step": 2, "last_step": 5, "times": 3}],
+    }
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"health": record}))
+    (tmp_path / "comparison.json").write_bytes((folder / "comparison.json").read_bytes())
+    digests = {"base": "", "bare": "", "sft": "a", "moderate": "a", "other": "b"}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"weights": digests}))
+    found = runs.health_flags(run_folders, digests)
+    assert [(flag.kind, flag.level) for flag in found] == [("training", "warning")] * 2 + [("same weights", "warning")]
+    assert found[0].text == "moderate: <b>bad</b> (3 times, steps 2 to 5)."
+    assert "had an effect in 1 of 4 diversity steps, without it: 3 x the gate lets no sample through" in found[1].text
+    assert found[2].text.startswith("sft and moderate have the same adapter")
+    html = report.run(tmp_path, run_folders).read_text()
+    assert found[2].text in html
+    assert "&lt;b&gt;bad" in html
+    record["dead_steps"] = {}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"health": record}))
+    assert [flag.level for flag in runs.health_flags(run_folders, {})] == ["warning", "note"]
+
+
 def test_a_folder_that_says_nothing(tmp_path):
     assert runs.curves(tmp_path) == {}
     assert runs.weight(tmp_path) is None
+    assert runs.health_flags({"sft": tmp_path}, {}) == []
     assert runs.costs({"sft": tmp_path}, "sft") == []
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from http.server import BaseHTTPRequestHandler
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,6 +14,8 @@ from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Decoding, Message, Prompt, SampleSet
 from polychromic.core.protocols import Sampler
 from polychromic.policy.served import RefusedError
+from polychromic.records.costs import drawn
+from polychromic.records.samples import StoredSet
 from polychromic.samplers.server import Server, _Gathering, _Session
 
 CHAT = Prompt("chat", (Message("system", "Answer."), Message("user", "hi")))
@@ -85,11 +90,19 @@ def test_text_finish_and_logprobs_are_read(scripted_server):
     assert found.completions[0].logprob == -1.5
 
 
-def test_a_thought_kept_apart_is_put_back(scripted_server):
+@pytest.mark.parametrize(
+    ("answer", "thought", "text"),
+    [
+        (chat("x = 1", reasoning_content="hm"), "hm", "x = 1"),
+        (chat("<think>hm</think>\nx = 1"), "hm", "x = 1"),
+        (chat(None, reasoning_content="hm"), "hm", ""),
+    ],
+)
+def test_a_thought_stands_apart_from_the_answer(scripted_server, answer, thought, text):
     url, script = scripted_server
-    script.answers = [(200, chat("x = 1", reasoning_content="hm"))]
+    script.answers = [(200, answer)]
     (found,) = engine(url).sample([CHAT], 1, SHORT, 0)
-    assert found.texts == ("<think>\nhm\n</think>\nx = 1",)
+    assert [(one.thought, one.text) for one in found.completions] == [(thought, text)]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +166,38 @@ def test_no_server_and_a_hanging_server_are_named(scripted_server):
     script.answers, script.delay = [(200, text("late"))], 1.0
     with pytest.raises(EngineError, match=r"no answer within 0\.2 s"):
         engine(url, attempts=1, timeout_s=0.2).sample([TEXT], 1, SHORT, 0)
+
+
+def test_a_server_that_trickles_has_a_deadline_for_the_whole_answer():
+    """A byte at a time, each long before the client's own limit, which begins anew with every byte."""
+    body = text("late")
+
+    class Trickle(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.02)
+
+        def log_message(self, *given):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Trickle) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        try:
+            began = time.monotonic()
+            with pytest.raises(EngineError, match=r"no answer within 0\.3 s"):
+                engine(url, attempts=1, timeout_s=0.3, dialect="openai").sample([TEXT], 1, SHORT, 0)
+            assert time.monotonic() - began < 1.5
+            (found,) = engine(url, attempts=1, timeout_s=30.0, dialect="openai").sample([TEXT], 1, SHORT, 0)
+            assert found.texts == ("late",)
+        finally:
+            server.shutdown()
 
 
 def test_requests_run_in_parallel_and_never_more_than_asked(scripted_server):
@@ -248,3 +293,12 @@ def test_a_schema_is_asked_of_the_server(scripted_server):
         asked = request["response_format"]
         assert asked["type"] == "json_schema"
         assert asked["json_schema"]["schema"] == {"type": "object"}
+
+
+def test_tokens_that_are_counted_but_not_given_reach_the_account(scripted_server):
+    url, script = scripted_server
+    script.answers = [(200, json.dumps(json.loads(chat("ok")) | {"usage": {"completion_tokens": 7}}).encode())]
+    (found,) = Server(url, "m", dialect="openai", parallel=1).sample([CHAT], 2, Decoding(), 0)
+    assert [completion.counted for completion in found.completions] == [7, 7]
+    (row,) = drawn([StoredSet(found, "", 0, (0, 1))], (2.0, 0.0), "server")
+    assert row.tokens == (7, 7)

@@ -202,7 +202,6 @@ def test_borrowed_names_are_those_of_the_installed_libraries():
     assert set(LoraConfig.__dataclass_fields__) <= set(borrowed_fields("lora"))
     assert {"load_in_4bit", "bnb_4bit_quant_type"} <= set(borrowed_fields("quantization"))
     assert hasattr(BitsAndBytesConfig(load_in_8bit=True), "llm_int8_threshold")
-    assert "strong_diversity" in borrowed_fields("thresholds")
 
 
 def test_nearest_names_a_neighbour_or_the_short_list():

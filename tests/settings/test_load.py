@@ -144,8 +144,20 @@ def test_a_wrong_configuration_is_one_line_with_file_line_key_and_neighbour(writ
         ("polychromic.top_p=0.9", "polychromic.top_p: cannot be set here: it would draw from another distribution"),
         ("polychromic.repetition_penalty=1.1", "training samples come from the policy itself"),
         (
-            "evaluation.thresholds={strong_diversty: 0.5}",
-            "evaluation.thresholds: there is no threshold 'strong_diversty'; did you mean strong_diversity?",
+            "evaluation.thresholds={signficance: 0.5}",
+            "evaluation.thresholds.signficance: unknown key; did you mean significance?",
+        ),
+        (
+            "evaluation.thresholds={matrix: [{metric: distinct, moderat: 0.1}]}",
+            "evaluation.thresholds.matrix[0].moderat: unknown key; did you mean moderate?",
+        ),
+        (
+            "evaluation.thresholds={matrix: [{metric: {kind: distinct, m: 2}, moderate: 0.1}]}",
+            "evaluation.thresholds.matrix[0].metric.m: unknown option of distinct",
+        ),
+        (
+            "evaluation.thresholds={matrix: [{metric: semantic, moderate: 0.5, strong: 0.1}]}",
+            "evaluation.thresholds.matrix[0]: moderate and strong must rise, 0.5 is above 0.1",
         ),
         (
             "evaluation.thresholds.significance=-1",

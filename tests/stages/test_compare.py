@@ -59,7 +59,7 @@ def test_foreign_samples_are_measured_and_compared(tmp_path):
     a, b = generations(tmp_path / "narrow.jsonl", 1), generations(tmp_path / "wide.jsonl", 4)
     out = tmp_path / "kept"
     said = invoke(a, b, "--encoder", "none", "--resamples", 500, "--out", out)
-    assert "wide is much more diverse than narrow" in said
+    assert "wide has much more diverse texts than narrow" in said
     assert said.rstrip().endswith("report.html")
     assert {path.name for path in out.iterdir()} >= {"samples.jsonl", "measurements.jsonl", "comparison.json"}
     rows = [json.loads(line) for line in (out / "measurements.jsonl").read_text().splitlines()]
@@ -70,7 +70,7 @@ def test_foreign_samples_are_measured_and_compared(tmp_path):
 def test_a_verdict_rests_on_the_metric_that_was_asked_for(tmp_path):
     a, b = generations(tmp_path / "narrow.jsonl", 1), generations(tmp_path / "wide.jsonl", 4)
     said = invoke(a, b, "--metric", "jaccard", "--resamples", 500)
-    assert "STRONG: wide is much more diverse than narrow: lexical distance (orders 1 to 2)" in said
+    assert "STRONG: wide has much more diverse texts than narrow: lexical distance (orders 1 to 2)" in said
 
 
 def test_a_metric_means_what_its_file_says(tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from polychromic.cli.lora import command
 from polychromic.stages.lora import split
@@ -51,7 +51,17 @@ def test_json_and_modules(adapters):
 
 def test_an_adapter_against_itself_is_told_by_its_path(adapters):
     done = CliRunner().invoke(command, [adapters[0], adapters[0] + "/", "--json"])
-    assert json.loads(done.output)["pairs"][0]["modules"][0]["cosine"] == pytest.approx(1.0)
+    result = json.loads(done.output)
+    assert result["pairs"][0]["modules"][0]["cosine"] == pytest.approx(1.0)
+    assert result["remarks"] == [f"{adapters[0]} and {adapters[0]}/ are the same adapter"]
+
+
+def test_an_adapter_that_adds_nothing_is_named(adapters, tmp_path):
+    path = tmp_path / "aggressive" / "adapter_model.safetensors"
+    save_file({name: tensor * ("lora_A" in name) for name, tensor in load_file(path).items()}, path)
+    done = CliRunner().invoke(command, adapters)
+    assert "aggressive adds nothing: all its updates are 0" in done.output.splitlines()
+    assert "same adapter" not in done.output
 
 
 def test_layers_and_kinds():

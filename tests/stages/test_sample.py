@@ -13,7 +13,7 @@ from polychromic.records.samples import read_sets
 from polychromic.reporting.costs import evaluation_cost
 from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.stages import sample
-from polychromic.stages.models import NamedModel, parse_models
+from polychromic.stages.models import NamedModel, in_form, parse_models
 
 PROMPTS = [Prompt(f"p{place}", f"{place}+{place}=", {"n": place}) for place in range(5)]
 
@@ -27,13 +27,17 @@ def plan(n=3, temperatures=(1.0,), batch_size=6, **section):
 def models(base_folder, tmp_path_factory, add_adapter):
     from polychromic.policy.load import load_base
 
-    section = ModelSection(name_or_path=str(base_folder))
+    section = ModelSection(name_or_path=str(base_folder), format="plain")
     found = [NamedModel("base", section)]
     for seed, name in enumerate(("sft", "ours")):
         folder = tmp_path_factory.mktemp(name)
         add_adapter(load_base(section).model, seed=seed).save_pretrained(folder)
         found.append(NamedModel(name, section, folder))
     return found
+
+
+def parsed(models, text):
+    return in_form(parse_models(text), models[0].base)
 
 
 def rows(path):
@@ -70,10 +74,10 @@ def test_adapters_do_not_stain_the_base(models, tmp_path):
 def test_one_run_at_several_scales(models, tmp_path):
     """Scale 1 is the run itself to the byte, scale 0 samples as the base does, and no row can be taken for another."""
     base, run = models[0].base.name_or_path, models[1].adapter
-    plainly = sample.run(parse_models(f"base={base},sft={run}"), PROMPTS, plan(), tmp_path / "plainly")
-    whole = sample.run(parse_models(f"base={base},sft={run}*1.0"), PROMPTS, plan(), tmp_path / "whole")
+    plainly = sample.run(parsed(models, f"base={base},sft={run}"), PROMPTS, plan(), tmp_path / "plainly")
+    whole = sample.run(parsed(models, f"base={base},sft={run}*1.0"), PROMPTS, plan(), tmp_path / "whole")
     assert whole.read_bytes() == plainly.read_bytes()
-    named = parse_models(f"sft={run},half={run}*0.5,none={run} * 0")
+    named = parsed(models, f"sft={run},half={run}*0.5,none={run} * 0")
     path = sample.run(named, PROMPTS, plan(temperatures=(0.01,)), tmp_path / "scales")
     sets = read_sets(path)
     adapters = {one.model: one.adapter for one in sets}
@@ -85,7 +89,7 @@ def test_one_run_at_several_scales(models, tmp_path):
 
 
 def test_an_engine_that_cannot_scale_says_so(models, tmp_path):
-    half = parse_models(f"half={models[1].adapter}*0.5")
+    half = parsed(models, f"half={models[1].adapter}*0.5")
     with pytest.raises(InputError, match="engine server cannot scale an adapter") as caught:
         sample.run(half, PROMPTS, plan(engine={"kind": "server"}), tmp_path)
     assert "\n" not in str(caught.value)

@@ -109,6 +109,18 @@ def test_another_files_samples_are_not_mixed_in(tmp_path):
         verify_code.run(other, TASK, tmp_path / "out")
 
 
+def test_a_file_that_was_edited_is_judged_anew_where_it_was_edited(tmp_path):
+    rows = [{"task_id": EVEN, "completion": RIGHT}, {"task_id": PRIME, "text": GOLD[PRIME]}]
+    verify_code.run(write(tmp_path / "a.jsonl", rows), TASK, tmp_path / "out")
+    rows[0]["completion"] = "    return []\n"
+    with pytest.warns(UserWarning, match="1 verdicts were made of other samples"):
+        found = verify_code.run(write(tmp_path / "a.jsonl", rows), TASK, tmp_path / "out")
+    assert read_json(found)["passed"] == 1
+    rows[1] = {"task_id": PRIME, "completion": rows[1]["text"]}  # the same text, read in another way
+    with pytest.warns(UserWarning, match="1 verdicts were made of other samples"):
+        verify_code.run(write(tmp_path / "a.jsonl", rows), TASK, tmp_path / "out")
+
+
 def test_the_command_prints_json_and_tables_and_exits_2_on_bad_input(tmp_path):
     path = write(tmp_path / "s.jsonl", [{"task_id": EVEN, "completion": RIGHT}] * 5)
     arguments = ["verify", "--task", "functions18", "--samples", str(path)]

@@ -1,7 +1,5 @@
-"""Numbers that are none, a machine that is taken away, a second process."""
+"""Numbers that are none."""
 
-import os
-import signal
 from itertools import pairwise
 
 import pytest
@@ -12,8 +10,6 @@ from polychromic.core.errors import NumericalError
 from polychromic.training.faults import (
     BAD_STEPS,
     FiniteSteps,
-    StopOnSignal,
-    StoppedError,
     refuse_bad_weights,
 )
 
@@ -68,33 +64,3 @@ def test_weights_that_are_no_numbers_are_refused(tiny_model_factory):
         next(p for p in model.parameters() if p.requires_grad)[0, 0] = float("nan")
     with pytest.raises(NumericalError, match="nothing was saved"):
         refuse_bad_weights(model)
-
-
-def test_a_signal_stops_the_run_after_its_step(make_trainer):
-    trainer, listener = make_trainer(0.0, max_steps=5, save_strategy="steps", save_steps=100), StopOnSignal()
-
-    class Take(TrainerCallback):
-        def on_step_begin(self, args, state, control, **kwargs):
-            if state.global_step == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    trainer.add_callback(Take())
-    trainer.add_callback(listener)
-    before = signal.getsignal(signal.SIGTERM)
-    with listener.listening():
-        trainer.train()
-    assert signal.getsignal(signal.SIGTERM) is before
-    assert trainer.state.global_step == 2
-    assert os.path.isdir(os.path.join(trainer.args.output_dir, "checkpoint-2"))
-
-
-def kill_twice(listener):
-    with listener.listening():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert listener.stopped
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def test_a_second_signal_stops_it_at_once():
-    with pytest.raises(StoppedError, match="at once"):
-        kill_twice(StopOnSignal())

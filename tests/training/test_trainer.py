@@ -146,6 +146,7 @@ def fails_midway(model):
     handle = layer.weight.register_hook(fail)
 
 
+@pytest.mark.filterwarnings("ignore:.*too little memory to score:UserWarning")
 @pytest.mark.parametrize("where", ["forward", "backward"])
 @pytest.mark.parametrize("room", [8, 3, 1])
 def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_gradients, monkeypatch, room, where):
@@ -162,6 +163,7 @@ def test_out_of_memory_while_scoring_halves_what_is_scored(make_trainer, first_g
     assert trainer.term.max_scored_tokens is not None
 
 
+@pytest.mark.filterwarnings("ignore:.*too little memory to score:UserWarning")
 def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_trainer, monkeypatch):
     logs = []
     for room in (16, 3):
@@ -172,6 +174,7 @@ def test_out_of_memory_is_remembered_and_the_monitor_counts_no_part_twice(make_t
         logs.append([row["polychromic/diversity_gradient"] for row in trainer.state.log_history if "loss" in row])
     assert logs[1] == pytest.approx(logs[0], rel=1e-4)
     assert [size for size in crowded.sizes if size > 3] == [16, 8, 4]  # all in the first step
+    assert [(found.kind, found.times) for found in trainer.health.record.findings] == [("memory for scoring", 1)]
 
 
 def test_a_sample_that_does_not_fit_is_said_to_be_too_long(make_trainer, monkeypatch):
@@ -364,9 +367,8 @@ def test_demonstrations_of_another_task_are_refused(make_trainer, task):
         def prompts(self, split):
             return [Prompt("x", "x=")]
 
-    trainer = make_trainer(own={"task": Elsewhere()})
-    with pytest.raises(InputError, match="no prompt of this step belongs to the task"):
-        trainer.train()
+    with pytest.raises(InputError, match=r"40 of 40 demonstrations have a prompt that is none of the task's"):
+        make_trainer(own={"task": Elsewhere()})
 
 
 def test_contexts_are_those_of_the_demonstrations(make_trainer, first_gradients, task):
@@ -388,10 +390,12 @@ def test_conversations(make_trainer, first_gradients, tiny_tokenizer_factory):
         }
         for d in range(8)
     ]
-    trainer = make_trainer(
-        rows=rows, section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"}
-    )
-    trainer.term.task = None
+    with pytest.warns(UserWarning, match="8 of 8 demonstrations hold no end token"):
+        trainer = make_trainer(
+            rows=rows,
+            section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"},
+            own={"task": None},
+        )
     _, drawn = first_gradients(trainer)
     tokenizer = tiny_tokenizer_factory()
     allowed = {tuple(tokenizer(f"u:{d}+1\na:")["input_ids"]) for d in range(8)}
@@ -410,8 +414,8 @@ def test_prompts_that_leave_no_room_are_left_out(make_trainer, first_gradients):
         rows=rows,
         per_device_train_batch_size=8,
         section={"gate": {"kind": "wellformed", "truncated": "valid"}, "reward": "lexical"},
+        own={"task": None},
     )
-    trainer.term.task = None
     _, drawn = first_gradients(trainer)
     assert {len(prompt) for prompt in drawn.prompts} == {3}
 

@@ -1,0 +1,93 @@
+"""What a tokenizer's chat template decides: its options, how an answer opens and ends, and who goes through it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Message, Prompt
+
+Format = Literal["chat", "plain"]
+_MARK = "an answer of somebody"
+
+
+def pin(tokenizer: Any, options: Mapping[str, Any]) -> None:
+    """Sets the template's options inside it: whoever renders with the tokenizer, or loads it later, has them too.
+
+    Raises:
+        InputError: there is no template, or it reads no variable of that name.
+    """
+    template = tokenizer.chat_template
+    for name, value in options.items():
+        if not isinstance(template, str) or not re.search(rf"\b{re.escape(name)}\b", tokenizer.chat_template):
+            raise InputError(f"model.chat_template_kwargs: the tokenizer's chat template does not read {name!r}")
+        setting = f"{{% set {name} = {value!r} %}}"
+        template = template if setting in template else setting + template
+    tokenizer.chat_template = template
+
+
+def in_format(prompts: Iterable[Prompt], chosen: Format | None) -> list[Prompt]:
+    """The prompts, for ``chat`` with each plain text as a user's turn; conversations stay as they are."""
+    return [
+        replace(prompt, content=(Message("user", prompt.content),))
+        if chosen == "chat" and isinstance(prompt.content, str)
+        else prompt
+        for prompt in prompts
+    ]
+
+
+def refuse_unchosen(tokenizer: Any, prompts: Sequence[Prompt], chosen: Format | None) -> None:
+    """Raises InputError where plain prompts could go through a chat template or not, and nobody has said which.
+
+    A template that leaves a prompt as it is leaves nothing to choose.
+    """
+    plain = [prompt for prompt in prompts if isinstance(prompt.content, str)]
+    if chosen is not None or not plain or not tokenizer.chat_template:
+        return
+    turn = [{"role": "user", "content": plain[0].content}]
+    if tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False) == plain[0].content:
+        return
+    raise InputError(
+        f"model.format: {len(plain)} prompts are plain text and the model has a chat template; choose chat (each "
+        "becomes a user's turn) or plain (continued as it stands), in the configuration or by --format"
+    )
+
+
+def answer_opening(tokenizer: Any) -> tuple[int, ...]:
+    """The tokens by which the chat template opens an answer; none without a template, or where it marks no opening."""
+    if not tokenizer.chat_template:
+        return ()
+
+    def turn(opened: bool) -> list[int]:
+        asked = [{"role": "user", "content": "?"}]
+        encoded = tokenizer.apply_chat_template(asked, add_generation_prompt=opened, tokenize=True, return_dict=True)
+        return list(encoded["input_ids"])
+
+    asked, opened = turn(opened=False), turn(opened=True)
+    return tuple(opened[len(asked) :]) if opened[: len(asked)] == asked else ()
+
+
+def answer_ending(tokenizer: Any) -> tuple[int, ...]:
+    """The token by which the chat template ends an answer; none without a template, or where it ends it by plain text.
+
+    It need not be the tokenizer's end token: a base model's often is another, and a sample would never end by it.
+    """
+    if not tokenizer.chat_template:
+        return ()
+    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
+    text = str(tokenizer.apply_chat_template(said, tokenize=False))
+    return ending_of(tokenizer, tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"])
+
+
+def ending_of(tokenizer: Any, tokens: Sequence[int]) -> tuple[int, ...]:
+    """The last of a demonstration's tokens when it is a special one, white space behind it aside; else none."""
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    for token in reversed(tokens):
+        if token in special:
+            return (token,)
+        if tokenizer.decode([token]).strip():
+            return ()
+    return ()

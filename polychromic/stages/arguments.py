@@ -1,0 +1,52 @@
+"""The arguments of TRL's trainer that a configuration amounts to on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from polychromic.records.artefacts import RunFolder
+from polychromic.settings import catalog
+from polychromic.settings.schema import SavingSection, Settings
+
+SAVE_STEPS = 200
+KEPT_CHECKPOINTS = 3
+
+
+def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
+    """TRL's arguments: the section ``training``, with defaults that suit the machine."""
+    import torch
+
+    from polychromic.training.trainer import SFTConfig
+
+    gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
+    chosen: dict[str, Any] = {
+        "bf16": gpu and torch.cuda.is_bf16_supported(),
+        "use_cpu": not gpu,
+        "gradient_checkpointing": gpu,
+        "save_steps": SAVE_STEPS,
+        "save_total_limit": KEPT_CHECKPOINTS,
+        "completion_only_loss": settings.data.completion_only_loss,
+        "dataloader_pin_memory": gpu,
+        "ddp_find_unused_parameters": False,
+    }
+    if settings.data.eval_file is not None:
+        chosen["eval_strategy"] = "epoch"
+    if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
+        chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
+    theirs = {name: value for name, value in settings.training.items() if name not in SavingSection.model_fields}
+    owned = {
+        "output_dir": str(folder.checkpoints),
+        "run_name": settings.experiment.name,
+        "seed": settings.experiment.seed,
+        "data_seed": settings.experiment.seed,
+        "report_to": [],
+        "disable_tqdm": True,
+        "logging_nan_inf_filter": False,
+    }
+    return SFTConfig(**{**chosen, **theirs, **owned})
+
+
+def save_minutes(settings: Settings) -> float | None:
+    """Minutes between two checkpoints by the clock; None: none."""
+    own = SavingSection.model_fields.keys() & settings.training.keys()
+    return SavingSection(**{name: settings.training[name] for name in own}).save_minutes

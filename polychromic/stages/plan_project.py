@@ -1,0 +1,174 @@
+"""The forecast of a whole project: every variant, the evaluation that compares them, and what it could show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from polychromic.analysis.cost import Cost
+from polychromic.analysis.record import read_comparison
+from polychromic.analysis.significance import foreseen_effect
+from polychromic.core.errors import InputError, PolychromicError
+from polychromic.records.rows import FloatOrNaN
+from polychromic.settings import catalog
+from polychromic.settings.prices import price_per_hour
+from polychromic.settings.schema import Settings
+from polychromic.stages import plan
+
+VLLM_DECODE = 1.5
+"""A vLLM's decode step against the time to read the weights once."""
+VLLM_AT_ONCE = 256
+ASSUMED_PROMPTS = 200
+VARIED = 0.3
+"""A standard deviation, between prompts, of how much two models differ: the larger of the two cases shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPlan:
+    """The evaluation of ``models`` (the base and every run): samples, tokens at most, seconds and dollars.
+
+    ``effect`` says in one sentence what differences it could show.
+    """
+
+    models: int
+    prompts: int
+    samples: int
+    tokens: int
+    seconds: FloatOrNaN
+    price: float | None
+    effect: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPlan:
+    """All runs with their evaluation; ``price`` is their sum, None where no price is known."""
+
+    runs: tuple[plan.Plan, ...]
+    evaluation: EvaluationPlan
+    seconds: FloatOrNaN
+    price: float | None
+
+
+def forecast(every: Sequence[Settings], device: str = "h100") -> ProjectPlan:
+    """The plan of training ``every`` configuration and evaluating them with the settings of the last.
+
+    Raises:
+        InputError: an unknown device.
+        RecordError: a row of the data is wrong.
+    """
+    runs = tuple(plan.forecast(settings, device) for settings in every)
+    evaluation = _evaluation(every[-1], len(every) + 1, device)
+    prices = [*(run.price for run in runs), evaluation.price]
+    known = [price for price in prices if price is not None]
+    whole = math.fsum(known) if len(known) == len(prices) else None
+    return ProjectPlan(runs, evaluation, math.fsum(run.total for run in runs) + evaluation.seconds, whole)
+
+
+def _evaluation(settings: Settings, models: int, device: str) -> EvaluationPlan:
+    section, notes = settings.evaluation, []
+    prompts = _prompts(settings)
+    if prompts is None:
+        prompts = min(ASSUMED_PROMPTS, section.max_prompts or ASSUMED_PROMPTS)
+        notes.append(f"the evaluation's prompts are not here: assumed {prompts}")
+    samples = models * len(section.temperatures) * prompts * section.n
+    tokens = samples * section.max_new_tokens
+    engine = catalog.split(section.engine)[0]
+    seconds, hourly = _seconds(settings, samples, device), price_per_hour(settings.tracking.price_per_hour)
+    per_token = settings.tracking.price_per_million_tokens if engine == "server" else None
+    if math.isnan(seconds):
+        notes.append(f"how fast the {engine} answers is not known")
+    price = Cost("evaluation", tokens, 0.0 if math.isnan(seconds) else seconds, 1, hourly, per_token).dollars
+    unknown = math.isnan(price) or (math.isnan(seconds) and per_token is None)
+    return EvaluationPlan(
+        models,
+        prompts,
+        samples,
+        tokens,
+        seconds,
+        None if unknown else price,
+        _effect(settings, prompts),
+        tuple(notes),
+    )
+
+
+def _seconds(settings: Settings, samples: int, device: str) -> float:
+    """Of sampling; NaN for a server, whose machine is not known."""
+    section, (engine, _) = settings.evaluation, catalog.split(settings.evaluation.engine)
+    if engine not in ("transformers", "vllm", "auto"):
+        return math.nan
+    eager = engine == "transformers"
+    at_once = section.batch_size if eager else VLLM_AT_ONCE
+    shape, passes = plan.shape_of(settings), plan.EAGER_DECODE if eager else VLLM_DECODE
+    each = plan.decode_seconds(settings, shape, plan.DEVICES[device], passes)
+    return math.ceil(samples / at_once) * section.max_new_tokens * each
+
+
+def _prompts(settings: Settings) -> int | None:
+    """How many prompts the evaluation has; None where they are not here."""
+    section = settings.evaluation
+    task = section.task if section.task is not None else settings.data.task
+    try:
+        return None if task is None else len(catalog.build("tasks", task).prompts(section.split)[: section.max_prompts])
+    except PolychromicError:
+        return None
+
+
+def _effect(settings: Settings, prompts: int) -> str:
+    """What differences so many prompts show: measured in an evaluation of these runs, else foreseen."""
+    measured = _measured(Path(settings.experiment.output_root), prompts)
+    if measured:
+        return measured
+    section, task = settings.evaluation, settings.evaluation.task or settings.data.task
+    if task is None or not catalog.outline("tasks", task).judges:
+        return "nobody judges the answers, so what difference can be seen is only known after a first evaluation"
+    least, varied = (foreseen_effect(prompts, section.n, spread) for spread in (0.0, VARIED))
+    return (
+        f"{prompts} prompts with {section.n} samples each would show a difference in pass@1 of {least:.3f} four times "
+        f"in five, if the models differ alike on every prompt, and of {varied:.3f} if their difference varies by "
+        f"{VARIED:g} between prompts; smaller ones would go unseen (one comparison, 95 %)"
+    )
+
+
+def _measured(root: Path, prompts: int) -> str:
+    """The sentence from the newest evaluation below ``root`` that has a headline difference; empty without one."""
+    found = sorted(root.rglob("comparison.json"), key=lambda path: path.stat().st_mtime) if root.is_dir() else []
+    for path in reversed(found):
+        try:
+            rows = [row for row in read_comparison(path).differences if row.headline and row.prompts > 1]
+        except InputError:
+            continue
+        rows = [row for row in rows if math.isfinite(row.minimum_detectable_effect)]
+        if rows:
+            row = min(rows, key=lambda row: row.headline)
+            effect = row.minimum_detectable_effect * math.sqrt(row.prompts / max(1, prompts))
+            return (
+                f"{prompts} prompts would show a difference in {row.title} of {effect:.3f} four times in five, going "
+                f"by how {row.prompts} prompts varied in {path.parent}; smaller ones would go unseen (one comparison, "
+                "95 %)"
+            )
+    return ""
+
+
+def lines(found: ProjectPlan) -> list[str]:
+    """The forecast as a person reads it."""
+    said = [line for run in found.runs for line in (*plan.lines(run), "")]
+    own = found.evaluation
+    took = "time not known" if math.isnan(own.seconds) else f"about {plan.duration(own.seconds)}"
+    said.append(
+        f"evaluation of {own.models} models: {own.samples:,} samples of {own.prompts} prompts, at most {own.tokens:,} "
+        f"tokens; {took}{_price(own.price)}"
+    )
+    said += [f"note: {note}" for note in own.notes] + [f"what it could show: {own.effect}"]
+    total = "not known" if math.isnan(found.seconds) else f"about {plan.duration(found.seconds)} on one device"
+    return [
+        *said,
+        f"total: {total}{_price(found.price)}",
+        plan.ESTIMATE,
+    ]
+
+
+def _price(price: float | None) -> str:
+    return "" if price is None else f", about {price:.2f} dollars"

@@ -1,0 +1,96 @@
+"""What training takes, written down while it runs, and the budget that stops it with a checkpoint."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import replace
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from polychromic.analysis.cost import Cost, Prices
+from polychromic.analysis.spending import dollars_below
+from polychromic.core.errors import BudgetError
+from polychromic.records.artefacts import RunFolder
+from polychromic.records.costs import Meter, TimingRow, append
+
+EVERY_SECONDS = 60.0
+"""A killed run loses at most so much of its account."""
+WARNED_AT = 0.8
+"""Of the budget."""
+
+
+class Spending(TrainerCallback):  # type: ignore[misc]
+    """Adds to the run's ``costs.jsonl`` now and then, and asks for a checkpoint and a stop when the budget is spent.
+
+    The budget, in dollars, is for all trainings and evaluations in the folder around the run's; without a price nothing
+    is stopped. ``price_per_hour`` is that of one device.
+    """
+
+    def __init__(self, folder: RunFolder, price_per_hour: float | None, budget: float | None) -> None:
+        self.folder, self.price, self.budget = folder, price_per_hour, budget
+        self._meter = Meter()
+        self._row = TimingRow("train", 0.0, 0.0, price_per_hour=price_per_hour)
+        self._written = time.monotonic()
+        self._before = 0.0
+        self._spent_at: int | None = None
+        self._warned = False
+        self._first = False
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Finds out what does the work, and what was spent before."""
+        self._first = state.is_world_process_zero
+        self._row = TimingRow("train", 0.0, 0.0, args.device.type, devices=args.world_size, price_per_hour=self.price)
+        self._before = self._around()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Writes the account when it is time, warns once, and stops the run when its budget is spent."""
+        if not self._first:
+            return
+        now = time.monotonic() - self._written
+        if now >= EVERY_SECONDS:
+            self._write()
+            self._before, now = self._around(), 0.0
+        if self.budget is None or self.price is None:
+            return
+        spent = self._before + Cost("train", 0, now, self._row.devices, self.price).dollars
+        if spent >= self.budget and state.global_step < state.max_steps:
+            self._spent_at = state.global_step
+            control.should_save = True
+            control.should_training_stop = True
+        elif spent >= WARNED_AT * self.budget and not self._warned:
+            self._warned = True
+            warnings.warn(f"tracking.budget: {spent:.2f} of {self.budget:g} dollars are spent", stacklevel=2)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ends the account.
+
+        Raises:
+            BudgetError: the budget stopped the run.
+        """
+        self.close()
+        if self._spent_at is not None:
+            spent, place = self._around(), self.folder.path
+            raise BudgetError(
+                f"{place}: tracking.budget of {self.budget:g} dollars is spent ({spent:.2f} in {place.parent}); "
+                f"stopped at step {self._spent_at} with a checkpoint; a larger budget continues"
+            )
+
+    def close(self) -> None:
+        """Writes what is not written yet, also after a run that broke off."""
+        if self._first:
+            self._write()
+            self._first = False
+
+    def _around(self) -> float:
+        return dollars_below(self.folder.path.parent, Prices(self.price)) if self.budget is not None else 0.0
+
+    def _write(self) -> None:
+        seconds, processor = self._meter.elapsed()
+        self._written = time.monotonic()
+        append(self.folder.path, [replace(self._row, seconds=seconds, processor_seconds=processor)])
