@@ -34,7 +34,7 @@ def words(tmp_path, tiny):
     """A README command on this machine: the CPU twin of its launcher's configuration, and a tiny run."""
     sizes = [value for value in tiny if not value.startswith("evaluation.")]
     run = [
-        str(ROOT / "config/demo/moderate.yaml"),
+        str(ROOT / "config/demo/online.yaml"),
         f"experiment.output_root={tmp_path}",
         "training.use_cpu=true",
         *sizes,
@@ -52,7 +52,7 @@ def words(tmp_path, tiny):
 
 def test_train_under_accelerate_lose_a_rank_and_go_on_under_torchrun(words, environment, tmp_path):
     first, second, third = commands()
-    run = tmp_path / "moderate"
+    run = tmp_path / "online"
     began = subprocess.Popen(
         words(first), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -76,7 +76,7 @@ def test_train_under_accelerate_lose_a_rank_and_go_on_under_torchrun(words, envi
     assert facts["resumed_from"]
     small = ["--max-prompts", "4", "--n", "2", "--max-new-tokens", "8", "--encoder", "hashing"]
     options = [word.replace("runs/", f"{tmp_path}/") for word in third[5:]]
-    given = " ".join(options).replace("base=Qwen/Qwen3-8B", "base=embedded:countdown").split()
+    given = " ".join(options).replace("base=Qwen/Qwen3-8B", "base=embedded:countdown-early").split()
     task = given.index("--task")
     given[task + 1 : given.index("--out")] = ["countdown"]
     for (out, err), last in zip(processes.two_ranks("-m", "polychromic", *given, *small), (True, False), strict=True):
