@@ -1,4 +1,4 @@
-"""Two pages that mkdocs makes while it builds: the configuration, from the schema, and the index of the decisions."""
+"""The pages that mkdocs makes while it builds: configuration (from the schema), decisions, bibliography (.bib)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     folder = Path(config.docs_dir) / "decisions"
     files.append(File.generated(config, "configuration.md", content=configuration()))
     files.append(File.generated(config, "decisions/index.md", content=decisions(folder)))
+    files.append(File.generated(config, "bibliography.md", content=bibliography(Path(config.docs_dir))))
     return files
 
 
@@ -128,3 +129,35 @@ def decisions(folder: Path) -> str:
         number, title = re.match(r"# (\d+) (.+)", path.read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
         rows.append(f"* {number} [{title}]({path.name})")
     return "# Decisions\n\nWhat would cost a day to reverse, one page each, and why.\n\n" + "\n".join(rows) + "\n"
+
+
+ENTRY = re.compile(
+    r"^@misc\{(?P<key>\w+), eprint=\{(?P<id>[\d.]+)\}, year=\{(?P<year>\d{4})\}, author=\{(?P<author>.+?)\}, "
+    r"title=\{(?P<title>.+)\}\}$",
+    re.MULTILINE,
+)
+PAPER = re.compile(r"(?<![\d.])(?:0[7-9]|1\d|2\d)(?:0[1-9]|1[0-2])\.\d{4,5}(?!\d)")
+"""An arXiv id: year, month, number."""
+
+
+def papers(package: Path) -> dict[str, list[str]]:
+    """The arXiv ids that the package's code names, each with the files that do."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        for paper in sorted(set(PAPER.findall(path.read_text(encoding="utf-8")))):
+            found.setdefault(paper, []).append(path.relative_to(package.parent).as_posix())
+    return found
+
+
+def bibliography(docs: Path) -> str:
+    """Every paper of the .bib, oldest first, with the files in which its method is."""
+    used = papers(docs.parent / "polychromic")
+    rows = []
+    for entry in sorted(ENTRY.finditer((docs / "bibliography.bib").read_text(encoding="utf-8")), key=lambda e: e["id"]):
+        title = re.sub(r"[{}]", "", entry["title"]).replace("\\&", "&").replace("$\\tau$", "τ")
+        author = entry["author"].replace(" and others", " et al.").replace(" and ", "; ")
+        places = ", ".join(f"`{place}`" for place in used.get(entry["id"], ())) or "the documents"
+        paper = f"[arXiv {entry['id']}](https://arxiv.org/abs/{entry['id']})"
+        rows.append(f"* {author} ({entry['year']}): {title}. {paper}; {places}")
+    head = "# Bibliography\n\nThe paper of every method in the tree, as [BibTeX](bibliography.bib) too.\n\n"
+    return head + "\n".join(rows) + "\n"

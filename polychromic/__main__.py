@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,11 @@ from polychromic.core import stopping
 from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
 from polychromic.core.escaping import one_line, visible
 from polychromic.core.extras import absent, brought_by_an_extra
+from polychromic.core.secrets import redacted
+
+_WRONG = ("ENOENT", "ENOTDIR", "EISDIR", "EACCES", "EPERM", "EROFS", "ENAMETOOLONG", "ELOOP")
+NAMED_WRONG = {getattr(errno, name) for name in _WRONG}
+"""What the system says when a file was named that cannot be used: the user's to mend."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,8 +45,8 @@ def run(arguments: list[str], debug: bool) -> int:
             status = commands.main(arguments, prog_name="polychromic", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.UsageError as error:
-        error.show()
-        return 2
+        usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        return _failed(error.format_message(), 2, usage)
     except click.ClickException as error:
         return _failed(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort) as error:
@@ -66,7 +72,7 @@ class _Screen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Shows one line."""
-        click.echo(visible(record.getMessage()).replace("\n", " "), err=True)
+        click.echo(visible(redacted(record.getMessage())).replace("\n", " "), err=True)
 
 
 def _speak() -> None:
@@ -79,7 +85,7 @@ def _speak() -> None:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Shows a warning in one line."""
-    click.echo(f"polychromic: warning: {one_line(str(message))}", err=True)
+    click.echo(f"polychromic: warning: {one_line(redacted(str(message)))}", err=True)
 
 
 def _explained(error: Exception) -> int:
@@ -91,13 +97,13 @@ def _explained(error: Exception) -> int:
         return _failed(str(error), error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        return _failed(f"{error.strerror.lower()}{where}", 1)
+        return _failed(f"{error.strerror.lower()}{where}", 2 if error.errno in NAMED_WRONG else 1)
     text = one_line(str(error))
     return _failed(f"unexpected {type(error).__name__}: {text[:300]} (--debug shows where)", 1)
 
 
-def _failed(reason: str, status: int) -> int:
-    click.echo(f"polychromic: {one_line(reason)}", err=True)
+def _failed(reason: str, status: int, usage: str = "") -> int:
+    click.echo(f"{usage}polychromic: {one_line(redacted(reason))}", err=True)
     return status
 
 

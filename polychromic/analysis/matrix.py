@@ -170,6 +170,7 @@ def line(entry: Entry, significance: float) -> MatrixLine:
         return MatrixLine(signature, title, direction, *bands, found=NOT_MEASURED, said=said)
     level, told = _gain(entry, found, significance) if row.moderate is not None else ("", "")
     kept, lost = _kept(row, found) if row.tolerated_loss is not None else ("", "")
+    odd = " †" if level and at_odds(found, significance) else ""
     words = {STRONG: f"{MET}: strong", MODERATE: f"{MET}: moderate", UNRESOLVED: UNRESOLVED, WORSE: f"{NOT_MET}: worse"}
     return MatrixLine(
         signature,
@@ -180,7 +181,7 @@ def line(entry: Entry, significance: float) -> MatrixLine:
         interval=span_of_gain(found),
         level=level,
         kept=kept,
-        found="; ".join(filter(None, [words.get(level, NOT_MET) if level else "", kept])),
+        found="; ".join(filter(None, [words.get(level, NOT_MET) + odd if level else "", kept])),
         said=f"{title}: {'; '.join(filter(None, [described(found), told, lost]))}.",
         prompts_needed=prompts_needed(found, row.moderate) if level == UNRESOLVED and row.moderate else None,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show, table
+from polychromic.cli.console import json_option, progress_bars, say, show, table
 from polychromic.cli.verify import failing_lines, gold_lines
 
 
@@ -133,7 +133,7 @@ def report(folder: str) -> None:
     """Write FOLDER/report.html anew from its code.json, such as after best-of-n."""
     from polychromic.reporting.code_page import write_code_report
 
-    click.echo(write_code_report(folder))
+    say(str(write_code_report(folder)))
 
 
 @command.command("compare")
@@ -180,7 +180,7 @@ def start(model: str, state: str, timeout: float, **how: Any) -> None:
     """Start a server for MODEL on the loopback address and wait until it answers."""
     from polychromic.stages import serve
 
-    click.echo(serve.start(serve.Serving(model, **how), state, timeout))
+    say(serve.start(serve.Serving(model, **how), state, timeout))
 
 
 @server.command("restart")
@@ -190,7 +190,7 @@ def restart(state: str, timeout: float) -> None:
     """Stop the server and start it again as it was."""
     from polychromic.stages import serve
 
-    click.echo(serve.restart(state, timeout))
+    say(serve.restart(state, timeout))
 
 
 @server.command("stop")
@@ -199,7 +199,7 @@ def stop(state: str) -> None:
     """Stop the server and everything it started."""
     from polychromic.stages import serve
 
-    click.echo(serve.stop(state))
+    say(serve.stop(state))
 
 
 @server.command("status")
@@ -209,7 +209,7 @@ def status(state: str) -> None:
     from polychromic.stages import serve
 
     found = serve.status(state)
-    click.echo(found.text)
+    say(found.text)
     sys.exit(0 if found.answers else 1)
 
 
@@ -220,4 +220,4 @@ def logs(state: str, lines: int) -> None:
     """Print the end of the server's log."""
     from polychromic.stages import serve
 
-    click.echo(serve.logs(state, lines))
+    show({}, False, serve.logs(state, lines).splitlines())

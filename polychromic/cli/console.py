@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from polychromic.core.escaping import LONGEST, visible
 from polychromic.core.protocols import Progress
+from polychromic.core.secrets import redacted
 from polychromic.records.jsonl import to_jsonable
 
 QUIET_SECONDS = 15.0
@@ -44,6 +45,11 @@ def show(result: Any, as_json: bool, lines: Sequence[str]) -> None:
     click.echo(json.dumps(to_jsonable(result)) if as_json else "\n".join(map(_harmless, lines)))
 
 
+def say(line: str, *, err: bool = False) -> None:
+    """Prints one line that a person reads, as harmless as those of ``show``."""
+    click.echo(_harmless(redacted(line)), err=err)
+
+
 def _harmless(line: str) -> str:
     return visible(line[:LONGEST]).replace("\n", " ")
 
@@ -71,7 +77,7 @@ def progress_bars() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -83,7 +89,7 @@ def progress_bars() -> Iterator[Progress]:
 
         def report(work: str, done: int, total: int) -> None:
             if work not in known:
-                known[work] = bars.add_task(work, total=total)
+                known[work] = bars.add_task(_harmless(work), total=total)
             bars.update(known[work], completed=done, total=total)
 
         yield report
@@ -101,6 +107,6 @@ def _lines() -> Progress:
             return
         spoken[work] = now
         left = f", {(now - begun) / done * (total - done):.0f} s left" if 0 < done < total else ""
-        click.echo(f"{work}: {done}/{total} in {now - begun:.0f} s{left}", err=True)
+        say(f"{work}: {done}/{total} in {now - begun:.0f} s{left}", err=True)
 
     return report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show, table
+from polychromic.cli.console import json_option, progress_bars, say, show, table
 from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
 @click.option("--max-new-tokens", type=int, help="Where a completion is cut off.  [default: 128]")
+@click.option("--engine", help="A sampler, or {kind: NAME, ...}: server, vllm, auto.  [default: transformers]")
 @click.option("--encoder", help="Sentence encoder: a folder or hub name.  [default: the installed package]")
 @click.option("--batch-size", type=int, help="Completions drawn at once.  [default: 512]")
 @click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
@@ -63,24 +64,24 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
     """
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
-    from polychromic.stages.models import in_form, parse_models
+    from polychromic.stages.models import in_form, parse_models, with_bases
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
-        named = in_form(parse_models(models), form_of(options))
+        named = with_bases(in_form(parse_models(models), form_of(options)))
         evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
         troubles = pipeline.audit(evaluation, folder)
         for trouble in troubles:
-            click.echo(f"warning: {trouble}", err=True)
+            say(f"warning: {trouble}", err=True)
         if troubles and strict:
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
-        click.echo(planned(forecast, prices.per_hour), err=True)
+        say(planned(forecast, prices.per_hour), err=True)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
@@ -131,11 +132,10 @@ def section_of(options: dict[str, Any]) -> Any:
     from polychromic.settings.schema import EvaluationSection
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
-    config, task = options.pop("config"), options.pop("task")
+    config, entries = options.pop("config"), {name: options.pop(name, None) for name in ("task", "engine")}
     section = load_settings(config).evaluation if config else EvaluationSection()
     given = {name: value for name, value in options.items() if value is not None}
-    if task is not None:
-        given["task"] = read_value(task, COMMAND_LINE)
+    given |= {name: read_value(text, COMMAND_LINE) for name, text in entries.items() if text is not None}
     return checked(section, given)
 
 
@@ -144,7 +144,10 @@ def checked(section: Any, given: dict[str, Any]) -> Any:
     from pydantic import ValidationError
 
     from polychromic.core.errors import SettingsError
+    from polychromic.core.secrets import secrets_in
 
+    for path, why in secrets_in(given):
+        raise SettingsError(f"command line: --{'.'.join(map(str, path)).replace('_', '-')}: {why}")
     try:
         return type(section).model_validate(section.model_dump() | given)
     except ValidationError as error:

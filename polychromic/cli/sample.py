@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from polychromic.cli.console import json_option, progress_bars, show
+from polychromic.cli.console import json_option, progress_bars, say, show
 from polychromic.cli.evaluate import FORMAT_HELP, MODELS_HELP, form_of, numbers, planned, section_of
 from polychromic.cli.verify import TASK_HELP
 
@@ -36,7 +36,7 @@ def command(models: str, out: str, seed: int, as_json: bool, **options: Any) -> 
         if not ranks.first:
             pipeline.draw_share(evaluation, out)
             return
-        click.echo(planned(pipeline.forecast(evaluation, out), None), err=True)
+        say(planned(pipeline.forecast(evaluation, out), None), err=True)
         with progress_bars() as progress:
             path = pipeline.draw(evaluation, out, progress)
         show({"samples": str(path)}, as_json, [str(path)])

@@ -42,7 +42,7 @@ def command(config: str, overrides: tuple[str, ...], as_json: bool, extend: tupl
         else:
             result, lines = _run(config, overrides, extend, options["resume"])
         if ranks.first:
-            show(result, as_json, lines)
+            show(result, as_json, lines if options["dry_run"] else [*lines, *_published(result)])
 
 
 def _dry_run(config: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
@@ -67,8 +67,10 @@ def _run(
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
-    from polychromic.stages import following, train
+    from polychromic.stages import card, following, train
 
+    before = RunFolder(folder).record().finished
+    repository = card.refuse_unpublishable(settings)
     with progress_bars() as progress:
         train.run(settings, folder, progress, [change.partition("=")[0].strip() for change in extend])
     record = read_json(folder / "run.json")
@@ -77,9 +79,20 @@ def _run(
     said += [] if harvest is None else [mixture_line(harvest)]
     health = RunFolder(folder).record().health
     said += health.lines()
+    if before is not None and RunFolder(folder).record().finished == before:
+        said.append(f"finished on {before}, nothing to do")
     next_step = following.after(folder)
     result = {"run": str(folder), "harvest": harvest, "data": data, "health": health, "next": next_step.command}
+    result["repository"] = repository
     return result, [*said, str(folder), *next_step.lines]
+
+
+def _published(result: dict[str, Any]) -> list[str]:
+    """Writes the run's card and pushes the run where its configuration says so; its address there."""
+    from polychromic.stages import card
+
+    result["pushed"] = card.finish(result["run"], result.pop("repository"))
+    return [result["pushed"]] if result["pushed"] else []
 
 
 def rows_line(data: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ import yaml
 from polychromic.code.extraction import PostProcessing
 from polychromic.code.problems import Problem
 from polychromic.core.errors import InputError, MissingResourceError, SettingsError
+from polychromic.core.inputs import read_input
 from polychromic.core.nouns import Message
 from polychromic.settings.code import STRATEGY_FILES
 from polychromic.settings.introspection import nearest
@@ -83,13 +84,13 @@ def digest(name: str) -> str:
 @cache
 def _read(path: Path) -> Strategy:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path).decode("utf-8")
         if path.suffix == ".txt":
             return Strategy(path.stem, text if "{code}" in text else f"{text.rstrip()}\n\n{{code}}", chat=True)
         values = yaml.safe_load(text)
-    except FileNotFoundError:
+    except MissingResourceError:
         raise MissingResourceError(f"{path}: there is no such strategy") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise SettingsError(f"{path}: cannot be read: {type(error).__name__}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: expected keys such as system and user")
@@ -125,7 +126,10 @@ def _exemplars(path: Path, value: Any) -> tuple[Exemplar, ...]:
         place = path.parent / value
         if not place.is_file():
             raise SettingsError(f"{path}: exemplars: {value}: there is no such file")
-        return _exemplars(place, yaml.safe_load(place.read_text(encoding="utf-8")))
+        try:
+            return _exemplars(place, yaml.safe_load(read_input(place).decode("utf-8")))
+        except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise SettingsError(f"{place}: cannot be read: {type(error).__name__}") from None
     if not isinstance(value, list) or not all(isinstance(item, Mapping) and item.get("code") for item in value):
         raise SettingsError(f"{path}: exemplars: must be a list of {{code, idea, body}}, or a file with one")
     for item in value:

@@ -40,6 +40,10 @@ class BudgetError(PolychromicError):
     exit_code = 3
 
 
+class PublishError(PolychromicError):
+    """Results are whole on this machine and could not be sent elsewhere."""
+
+
 class EngineError(PolychromicError, RuntimeError):
     """A generation engine failed after its retries."""
 

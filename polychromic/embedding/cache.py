@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from polychromic.core.errors import RecordError
 from polychromic.core.protocols import Embedder
+from polychromic.records.jsonl import give_usual_mode
 
 DEFAULT_BYTES = 96 * 2**20
 """Memory for vectors: about 65,000 of 384 dimensions."""
@@ -107,6 +108,7 @@ def _write(path: Path, rows: NDArray[np.generic]) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             np.save(file, rows, allow_pickle=False)
+        give_usual_mode(Path(name))
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

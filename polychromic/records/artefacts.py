@@ -32,7 +32,14 @@ PACKAGES = (
     "sacrebleu",
     "nltk",
 )
-COSMETIC = (("tracking",), ("health",), ("experiment", "notes"), ("experiment", "group"), ("experiment", "output_root"))
+COSMETIC = (
+    ("tracking",),
+    ("health",),
+    ("experiment", "notes"),
+    ("experiment", "group"),
+    ("experiment", "output_root"),
+    ("experiment", "license"),
+)
 """Settings that do not change what a run computes; they may differ on resuming, as may all of ``evaluation`` but the
 encoder, which rewards use."""
 
@@ -50,7 +57,8 @@ class RunRecord:
     """What is read of ``run.json``; the file holds more for people, such as the account of a harvest.
 
     ``started`` and ``finished`` are UTC times, ``seconds`` those of training in all ``parts``: a run has one more with
-    every time it was continued.
+    every time it was continued. ``made_of`` holds the digests of data, judge, base and tokenizer; empty in a file of an
+    older version.
     """
 
     settings_hash: str = ""
@@ -61,6 +69,7 @@ class RunRecord:
     parts: int = 0
     wandb: WandbId | None = None
     health: HealthRecord = field(default_factory=HealthRecord)
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""
@@ -103,6 +112,11 @@ class RunFolder:
     def training_samples(self) -> Path:
         """Some samples of diversity steps, one row each; only when ``tracking.log_samples`` asks."""
         return self.path / "training_samples.jsonl"
+
+    @property
+    def held_out_samples(self) -> Path:
+        """Some completions of held-out prompts at each evaluation, one row each."""
+        return self.path / "held_out_samples.jsonl"
 
     @property
     def trainer_state(self) -> Path:
@@ -256,7 +270,11 @@ def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
             section = section.get(parent, {})
         section.pop(last, None)
     if "evaluation" in kept:
+        watched = kept["evaluation"].get("during_training") or {}
+        chooses = watched.get("prompts") and kept.get("training", {}).get("metric_for_best_model")
         kept["evaluation"] = {"encoder": kept["evaluation"].get("encoder")}
+        if chooses:  # else it only looks
+            kept["evaluation"]["during_training"] = watched
     return dict(kept)
 
 

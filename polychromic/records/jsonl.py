@@ -13,12 +13,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from polychromic.core.errors import InputError, MissingResourceError, RecordError
+from polychromic.core.errors import InputError, RecordError
+from polychromic.core.inputs import open_input, read_input
 from polychromic.records.locks import hold
 
 MAX_LINE_BYTES = 32 * 2**20
@@ -68,14 +70,7 @@ def read_log(path: str | Path) -> Iterator[tuple[int, Row]]:
 
 def scan_rows(path: str | Path) -> Iterator[tuple[int, Row | RecordError]]:
     """Like ``read_rows``, with the error in place of each row that is wrong, so that a caller may pass over it."""
-    path = Path(path)
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: there is no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be read: {(error.strerror or 'unreadable').lower()}") from None
-    with file:
+    with open_input(path) as file:
         for number, raw in enumerate(_lines(file), start=1):
             if raw is None:
                 yield number, RecordError(f"{path}:{number}: the line is longer than {MAX_LINE_BYTES // 2**20} MB")
@@ -192,13 +187,10 @@ def read_json(path: str | Path) -> Row:
     Raises:
         RecordError: ``file: reason`` when it is not an object of UTF-8 JSON.
         MissingResourceError: there is no such file.
+        InputError: it is no file, or too large to be one of these.
     """
     try:
-        raw = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise MissingResourceError(f"{path}: there is no such file") from None
-    try:
-        return _parse(raw.removeprefix(_BOM))
+        return _parse(read_input(path).removeprefix(_BOM))
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from None
 
@@ -214,12 +206,26 @@ def write_bytes(path: str | Path, chunks: Iterable[bytes]) -> None:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        give_usual_mode(Path(name))
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def give_usual_mode(*places: Path) -> None:
+    """Files, and all files in folders, get the mode of a new file under this process's umask: others made them private.
+
+    Where the file system has no modes nothing is done.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    for place in places:
+        for path in place.rglob("*") if place.is_dir() else (place,):
+            if path.is_file() and not path.is_symlink():
+                with suppress(OSError):
+                    path.chmod(0o666 & ~mask)
 
 
 def sync_folder(folder: Path) -> None:
@@ -271,7 +277,7 @@ class AppendLog:
             while data:
                 data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
-        except OSError:
+        except BaseException:  # a signal among them
             self._file.truncate(start)
             raise
 

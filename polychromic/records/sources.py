@@ -16,6 +16,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.extras import absent
+from polychromic.core.inputs import checked, read_input
 from polychromic.records.jsonl import Row, parse_json, scan_rows
 
 Scanned = Iterator[tuple[int, Row | RecordError]]
@@ -85,10 +86,9 @@ def _renamed(row: Row, columns: Mapping[str, str]) -> Row:
 
 
 def _refuse_unreadable(path: Path) -> None:
-    if not path.exists():
-        raise MissingResourceError(f"{path}: there is no such file")
     if path.is_dir():
         raise InputError(f"{path}: cannot be read: it is a folder; data.dataset takes one")
+    checked(path, lambda: None)
 
 
 def _csv(path: Path) -> Scanned:
@@ -125,7 +125,7 @@ def _csv_row(path: Path, number: int, header: list[str], fields: list[str]) -> R
 
 def _json(path: Path) -> Scanned:
     """The objects of a list; a file of objects line by line is read as JSONL."""
-    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    raw = read_input(path).removeprefix(b"\xef\xbb\xbf")
     if not raw.lstrip().startswith(b"["):
         yield from scan_rows(path)
         return

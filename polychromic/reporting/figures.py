@@ -97,7 +97,7 @@ def _dose(comparison: Comparison, colours: Mapping[str, str], lambdas: Mapping[s
 def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Figure | None:
     curves = {model: training.curves(path) for model, path in runs.items() if model in colours}
     panels = []
-    for title in training.PANELS:
+    for title in dict.fromkeys(title for found in curves.values() for title in found):
         lines = {model: found[title] for model, found in curves.items() if title in found}
         if lines:
             panels.append((title, lines))

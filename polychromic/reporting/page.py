@@ -99,11 +99,13 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
     flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *trained, *comparison.flags)
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
+    opening, beside = verdicts.opening(comparison)
     judged, matrix = verdicts.judged(comparison), verdicts.matrix(comparison)
     headline, returns = tables.headline(comparison), tables.returns_table(comparison)
     return {
         "title": extras.title or f"{comparison.baseline} and its variants",
-        "opening": verdicts.opening(comparison),
+        "opening": opening,
+        "beside": beside,
         "judged": judged,
         "single": [verdict for verdict in comparison.verdicts if verdict not in judged],
         "matrix": matrix,

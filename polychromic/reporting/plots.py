@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ LONGEST_LABEL = 60
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "polychromic",
+    "pdf.fonttype": 42,
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"],
     "font.size": 8.5,
@@ -64,6 +65,7 @@ class Figure:
     caption: str
     svg: str
     png: bytes
+    drawing: Any = field(repr=False, compare=False, default=None)
 
     def themed(self) -> str:
         """The SVG for the page: colours as CSS variables, own ids, no fixed size, no XML header."""
@@ -81,6 +83,16 @@ class Figure:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
         (folder / f"{self.name}.png").write_bytes(self.png)
+
+    def write_pdf(self, folder: Path) -> Path:
+        """Writes ``NAME.pdf`` with fonts in it; the same drawing gives the same bytes."""
+        import matplotlib
+
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.name}.pdf"
+        with matplotlib.rc_context(_STYLE):
+            self.drawing.savefig(path, format="pdf", facecolor=SURFACE, metadata={"CreationDate": None})
+        return path
 
 
 @contextmanager
@@ -121,7 +133,7 @@ def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
     drawing.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
     drawing.set_layout_engine("none")  # laid out once is enough
     drawing.savefig(pixels, format="png", dpi=200, facecolor=SURFACE, metadata={"Software": None})
-    return Figure(name, title, caption, vector.getvalue(), pixels.getvalue())
+    return Figure(name, title, caption, vector.getvalue(), pixels.getvalue(), drawing)
 
 
 def _plain_ticks(axis: Any) -> None:

@@ -24,21 +24,31 @@ PANELS: Mapping[str, str] = {
 }
 """Panels of the training figure, each with its number's name in ``metrics.jsonl``."""
 
+HELD_OUT = "eval_"
+NO_CURVE = ("_runtime", "_per_second", "_num_tokens", "_tokens_generated", "_seconds_sampling", "_seconds_judging")
+"""Numbers of an evaluation that are what it took."""
 MOSTLY_DEAD = 0.5
 """Of a run's diversity steps without effect, from which on its report warns."""
 Curves = dict[str, tuple[list[float], list[float]]]
 
 
 def curves(run: Path) -> Curves:
-    """Steps and values of each panel that a run's ``metrics.jsonl`` has at least two numbers for."""
+    """Steps and values of each panel that a run's ``metrics.jsonl`` has at least two numbers for.
+
+    After ``PANELS`` come the numbers of the held-out prompts and demonstrations.
+    """
     found: Curves = {}
-    for log in read_logs(RunFolder(run).metrics):
-        for title, name in PANELS.items():
+    logs = read_logs(RunFolder(run).metrics)
+    seen = dict.fromkeys(name for log in logs for name in log.numbers if name.startswith(HELD_OUT))
+    held_out = {f"held out: {name.removeprefix(HELD_OUT).replace('_', ' ')}": name for name in seen}
+    panels = {**PANELS, **{title: name for title, name in held_out.items() if not name.endswith(NO_CURVE)}}
+    for log in logs:
+        for title, name in panels.items():
             if name in log.numbers:
                 steps, values = found.setdefault(title, ([], []))
                 steps.append(float(log.step))
                 values.append(log.numbers[name])
-    return {title: line for title, line in found.items() if len(line[0]) > 1}
+    return {title: found[title] for title in panels if len(found.get(title, ((),))[0]) > 1}
 
 
 def weight(run: Path) -> float | None:
@@ -78,10 +88,10 @@ def health_flags(runs: Mapping[str, Path], weights: Mapping[str, str]) -> list[F
 
 
 def _tokens(run: Path) -> int:
-    """Demonstration tokens trained on, plus tokens drawn for the diversity term."""
+    """Demonstration tokens trained on, plus tokens drawn for the diversity term and for held-out prompts."""
     trained = drawn = 0.0
     for log in read_logs(RunFolder(run).metrics):
         counted = log.numbers.get("num_tokens") or log.numbers.get("num_input_tokens_seen") or 0.0
         trained = max(trained, counted)
-        drawn += log.numbers.get("polychromic/tokens_generated", 0.0)
+        drawn += log.numbers.get("polychromic/tokens_generated", 0.0) + log.numbers.get("eval_tokens_generated", 0.0)
     return round(trained + drawn)

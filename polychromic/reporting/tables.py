@@ -42,8 +42,8 @@ def span(interval: Interval) -> str:
 
 def detectable(comparison: Comparison) -> str:
     """What a minimum detectable effect is, in one line."""
-    size = max((row.family for row in comparison.from_baseline()), default=1)
-    several = f", where Holm corrects over a family of {size} (of fewer for fewer)" if size > 1 else ""
+    sizes = sorted({row.family for row in comparison.from_baseline()} - {0, 1})
+    several = f", in Holm's families of {' and '.join(map(str, sizes))} comparisons" if sizes else ""
     return f"minimum detectable effect, the smallest true difference these prompts show with 80 % power{several}"
 
 

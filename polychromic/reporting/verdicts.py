@@ -23,10 +23,10 @@ def judged(comparison: Comparison) -> list[VariantVerdict]:
     return [*comparison.methods, *single]
 
 
-def opening(comparison: Comparison) -> str:
-    """The first sentences: the base where it beats what follows, then the best verdict in plain words.
+def opening(comparison: Comparison) -> tuple[str, str]:
+    """What stands first and what follows it: the base where it beats the best variant, and that one's verdict.
 
-    Of equal verdicts that of the largest gain.
+    Of equal verdicts that of the largest gain. The second is empty where the base is not better.
     """
     gains = {(row.b, row.metric): row.relative for row in (*comparison.from_baseline(), *comparison.seeds)}
 
@@ -38,10 +38,9 @@ def opening(comparison: Comparison) -> str:
     verdicts = sorted(judged(comparison), key=rank)
     best = verdicts[0] if verdicts else None
     base = against_base.opening(comparison.bases, best.model if best else "", titles)
-    said = [base, best.sentence if best else "" if base or comparison.bases else NOTHING]
-    if not best and not base:
-        said += [each.sentence for each in comparison.bases]
-    return " ".join(filter(None, said))
+    beside = next((each.sentence for each in comparison.bases), NOTHING)
+    said = [each for each in (base, best.sentence if best else "") if each] or [beside]
+    return said[0], " ".join(said[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,11 @@ class MatrixTable:
 
     models: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[MatrixCell, ...]], ...]
+
+    @property
+    def odd(self) -> bool:
+        """Whether some interval and Holm's p seem to contradict each other."""
+        return any("†" in cell.found for _, cells in self.rows for cell in cells)
 
 
 BANDS = ("metric", "better", "strong", "moderate", "tolerated loss")

@@ -89,6 +89,12 @@ def plan(unsafe: str = "", more: Sequence[str] = ()) -> Confinement:
     abi = max(seccomp.call(libc, architecture.numbers["landlock_create_ruleset"], None, 0, 1), 0)
     ruleset = _landlock(libc, architecture, abi) if abi else -1
     compiled = None if unsafe == "unsafe_none" else seccomp.Filter.build(libc, architecture, more)
+    missing = compiled and compiled.refusal()
+    if missing:
+        raise UnsupportedError(
+            f"no seccomp filter here ({missing}): this kernel or container has none; use Linux with seccomp, in a "
+            "container with its default profile"
+        )
     for kind, wanted in _INHERITED.items():
         limit_resource(kind, wanted)
     return Confinement(libc, architecture, own_address_space(), abi, drop_user, ruleset, compiled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from polychromic.sandbox.syscalls import ALLOWED, CLONE_THREAD, ERRNOS, SELF_ONL
 LOAD, JUMP_EQUAL, JUMP_SET, RETURN = 0x20, 0x15, 0x45, 0x06
 OFFSET_NUMBER, OFFSET_ARCH, OFFSET_ARGUMENT = 0, 4, 16
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
-SET_MODE_FILTER, SPEC_ALLOW = 1, 4
+SET_MODE_FILTER, GET_ACTION_AVAIL, SPEC_ALLOW = 1, 2, 4
 OWN_PID = 0xFFFFFFFF  # replaced in the child
 Instruction = tuple[int, int, int, int]
 
@@ -91,6 +92,13 @@ class Filter:
         )
         program = _Program(len(steps), ctypes.cast(buffer, ctypes.c_void_p))
         return Filter(libc, architecture.numbers["seccomp"], buffer, places, program)
+
+    def refusal(self) -> str:
+        """Why the kernel knows no filters, as it says itself; empty when it does, or is too old to be asked."""
+        action = ctypes.c_uint32(ERRNO)
+        known = call(self.libc, self.number, GET_ACTION_AVAIL, 0, ctypes.byref(action)) == 0
+        number = ctypes.get_errno()
+        return "" if known or number in (errno.EINVAL, errno.EOPNOTSUPP) else os.strerror(number).lower()
 
     def install(self, own_pid: int) -> None:
         """Puts the calling process under the filter for good.

@@ -14,6 +14,7 @@ import polychromic
 from polychromic.core.errors import SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.introspection import brief, nearest
+from polychromic.settings.load import refuse_secrets
 from polychromic.settings.schema import Kind, Section
 from polychromic.settings.yaml_lines import Path_, Source, dotted, read_source
 
@@ -77,6 +78,7 @@ def load_code(path: str | Path) -> CodeSettings:
         MissingResourceError: there is no such file.
     """
     source = read_source(path)
+    refuse_secrets(source)
     defaults = source.values.pop("defaults", None) or {}
     experiments = source.values.get("experiments")
     if not isinstance(defaults, dict):

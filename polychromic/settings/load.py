@@ -7,7 +7,6 @@ or torch is loaded: names, types, borrowed keys (TRL, PEFT, bitsandbytes), kinds
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from polychromic.core.errors import InputError, SettingsError
+from polychromic.core.secrets import secrets_in
 from polychromic.settings import catalog
 from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.layers import read_layers
@@ -23,8 +23,6 @@ from polychromic.settings.names import SHELF_OF, check_names, entries, error_at
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import Path_, Source
-
-_SECRET = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|wandb_v1_[A-Za-z0-9]{16,}|[0-9a-f]{40})\b")
 
 
 def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -69,7 +67,7 @@ def resolved_yaml(settings: Settings) -> str:
 
 def _validated(source: Source) -> Settings:
     check_names(source)
-    _check_secrets(source, source.values, ())
+    refuse_secrets(source)
     try:
         settings = Settings.model_validate_json(json.dumps(source.values), strict=True)
     except ValidationError as error:
@@ -94,15 +92,10 @@ def _matrix_metrics(settings: Settings) -> list[tuple[str, Path_, Any]]:
     return [("metrics", (*place, index, "metric"), row.metric) for index, row in enumerate(rows)]
 
 
-def _check_secrets(source: Source, value: Any, path: Path_) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check_secrets(source, item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_secrets(source, item, (*path, index))
-    elif isinstance(value, str) and path != ("model", "revision") and _SECRET.search(value):
-        raise error_at(source, path, "looks like a secret; secrets come from the environment, never from a file")
+def refuse_secrets(source: Source) -> None:
+    """Raises SettingsError, with the place and not the value, when a configuration holds a secret."""
+    for path, reason in secrets_in(source.values):
+        raise error_at(source, path, reason)
 
 
 def _plain_error(source: Source, error: ValidationError) -> SettingsError:

@@ -20,7 +20,6 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "report_to"): "is tracking.wandb",
     ("training", "hub_token"): "is a secret: log in or set HF_TOKEN in the environment",
     ("training", "resume_from_checkpoint"): "is decided by the run's own checkpoints",
-    ("training", "push_to_hub"): "would upload the folder of checkpoints, not the run; afterwards: hf upload REPO RUN",
     ("training", "deepspeed"): "is not served: DeepSpeed's backward pass would step the optimizer for the diversity "
     "term alone; allowed: DDP and FSDP2",
     ("training", "parallelism_config"): "is not served: tensor, sequence and context parallelism were never tried; "

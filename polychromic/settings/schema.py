@@ -13,6 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from polychromic.settings.section import Kind as Kind
 from polychromic.settings.section import Section as Section
 from polychromic.settings.thresholds import Thresholds
+from polychromic.settings.watching import DuringTrainingSection as DuringTrainingSection
+from polychromic.settings.watching import HealthSection as HealthSection
 
 
 class ExperimentSection(Section):
@@ -28,6 +30,8 @@ class ExperimentSection(Section):
     """of training and sampling"""
     notes: str = ""
     """kept in run.json"""
+    license: str | None = None
+    """of the trained weights, for the model card, such as apache-2.0"""
 
 
 class ModelSection(Section):
@@ -268,6 +272,8 @@ class EvaluationSection(Section):
     """for intervals and p-values"""
     thresholds: Thresholds = Thresholds()
     """where the levels of the verdict begin"""
+    during_training: DuringTrainingSection = DuringTrainingSection()
+    """what is sampled and measured while a run trains"""
 
 
 class TrackingSection(Section):
@@ -294,19 +300,6 @@ class TrackingSection(Section):
     )
     alerts: bool = False
     """a W&B alert for each finding on the run's health"""
-
-
-class HealthSection(Section):
-    """What a run does when it learns nothing of what it costs money for; what it finds is said and kept in any case."""
-
-    action: Literal["warn", "stop"] = "stop"
-    """stop: a run whose diversity term is dead saves a checkpoint and ends with status 1; warn: it goes on"""
-    dead_steps: int = Field(default=30, ge=1)
-    """diversity steps that are looked at, the newest"""
-    dead_share: float = Field(default=0.9, gt=0, le=1)
-    """of them without any effect, from which on the term is dead"""
-    hang_minutes: float | None = Field(default=30.0, gt=0)
-    """without a micro-batch done after which it is said where the run stands; after twice as long, stop ends it"""
 
 
 class Settings(Section):

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from polychromic.core.errors import MissingResourceError, SettingsError
+from polychromic.core.inputs import read_input
 
 Path_ = tuple[str | int, ...]
 MAX_DEPTH, MAX_VALUES = 30, 20_000
@@ -34,6 +35,9 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", "<"),
 ):
     _Loader.add_implicit_resolver(_TAG + _tag, re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+LARGEST = 16 * 2**20
+"""Bytes of a configuration file."""
 
 
 @dataclass(slots=True)
@@ -64,11 +68,9 @@ def read_source(path: str | Path) -> Source:
         MissingResourceError: there is no such file.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
+        text = read_input(path, LARGEST).decode("utf-8-sig")
+    except MissingResourceError:
         raise MissingResourceError(f"{path}: there is no such configuration file") from None
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {(error.strerror or 'unreadable').lower()}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SettingsError(f"{path}:{line}: not UTF-8") from None

@@ -7,6 +7,7 @@ from typing import Any
 from polychromic.records.artefacts import RunFolder
 from polychromic.settings import catalog
 from polychromic.settings.schema import SavingSection, Settings
+from polychromic.stages import held_out
 
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
@@ -29,8 +30,6 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "dataloader_pin_memory": gpu,
         "ddp_find_unused_parameters": False,
     }
-    if settings.data.eval_file is not None:
-        chosen["eval_strategy"] = "epoch"
     if catalog.split(settings.polychromic.demonstration_loss)[0] != "nll":
         chosen["include_num_input_tokens_seen"] = "non_padding"  # SFTTrainer counts tokens in its own loss only
     theirs = {name: value for name, value in settings.training.items() if name not in SavingSection.model_fields}
@@ -40,10 +39,11 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "seed": settings.experiment.seed,
         "data_seed": settings.experiment.seed,
         "report_to": [],
+        "push_to_hub": False,
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    return SFTConfig(**{**chosen, **theirs, **owned})
+    return SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
 
 
 def save_minutes(settings: Settings) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from polychromic.records.jsonl import write_json, write_rows
 from polychromic.records.measurements import MeasurementRow, MeasurementsRecord, facts_path, read_record
 from polychromic.records.rows import read_nouns
 
-LIKELY_BASELINES = ("sft", "baseline")
 BASE = "base"
-"""What the untrained model is called where nobody gave it a name."""
+"""What a file's untrained model is called."""
+LIKELY_BASELINES = ("sft", "baseline")
 
 
 def run(
@@ -39,10 +39,12 @@ def run(
     folder = opened(folder)
     rows = [row for _, row in read_nouns(folder.measurements, MeasurementRow)]
     models = list(dict.fromkeys(row.model for row in rows))
-    base = base or next((name for name in models if name == BASE), None)
-    chosen = CompareSettings(baseline or likely_baseline(models), base)
+    known = settings or CompareSettings("")
+    base = base or known.base or next((name for name in models if name == BASE), None)
+    chosen = CompareSettings(baseline or likely_baseline(models, {BASE, *known.untrained}), base)
     if settings is not None:
-        chosen = replace(settings, baseline=chosen.baseline, base=chosen.base)
+        bases = {model: own for model, own in settings.bases.items() if own != chosen.baseline}
+        chosen = replace(settings, baseline=chosen.baseline, base=chosen.base, bases=bases)
     if chosen.base == chosen.baseline:
         chosen = replace(chosen, base=None)
     facts = known_facts(folder.measurements, rows)
@@ -81,10 +83,10 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
     return Path(folder)
 
 
-def likely_baseline(models: Sequence[str]) -> str:
-    """The model to compare with when nobody said which: sft, baseline, or the first that is not the base model."""
+def likely_baseline(models: Sequence[str], bases: Collection[str] = (BASE,)) -> str:
+    """The model to compare with when nobody said which: sft, baseline, or the first that is no base."""
     for name in LIKELY_BASELINES:
         if found := next((model for model in models if family(model) == name), None):
             return found
-    others = [name for name in models if name != BASE]
+    others = [name for name in models if name not in bases]
     return others[0] if others else (models[0] if models else "")

@@ -36,6 +36,7 @@ from polychromic.records.verdicts import (
     verdicts_on,
 )
 from polychromic.settings.catalog import build, kind_class, kinds
+from polychromic.settings.content import code_digest, options
 
 Kind = str | Mapping[str, Any]
 ENCODE_TEXTS = 1024
@@ -108,6 +109,9 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
     made_of = signature(
         {
             "metrics": names,
+            "code": code_digest(*metrics, *([measuring.task] if measuring.task else [])),
+            "options": [options(metric) for metric in metrics],
+            "task": options(measuring.task),
             "samples": file_digest(folder.samples),
             "verdicts": file_digest(folder.verdicts) if verdicts else "",
             "demonstrations": _shown(measuring.demonstrations),
@@ -115,13 +119,14 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
             "versions": versions(),
         }
     )
-    if path.exists() and read_record(path).signature == made_of:
+    held = read_record(path)
+    if path.exists() and held.signature == made_of and held.digest == file_digest(path):
         return path
     with timed(folder.path, "measure"):
         found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
     facts = tuple(MetricFacts.of(metric, metric.signature) for metric in metrics)
-    write_json(facts_path(path), MeasurementsRecord(facts, made_of, versions()))
+    write_json(facts_path(path), MeasurementsRecord(facts, made_of, versions(), file_digest(path)))
     return path
 
 

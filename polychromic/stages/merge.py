@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, NumericalError
-from polychromic.records.artefacts import versions
-from polychromic.records.jsonl import write_json
+from polychromic.records.artefacts import RunFolder, versions
+from polychromic.records.jsonl import give_usual_mode, write_json
+from polychromic.reporting.card import Shown, write_card
 from polychromic.stages.models import named_model, resolve
 
 
@@ -43,6 +45,7 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
         raise NumericalError(f"{adapter}: cannot be merged: {error}") from None
     whole.to(stored).save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
+    give_usual_mode(folder)
     facts = {
         "base": model.base.name_or_path,
         "adapter": str(model.adapter),
@@ -51,7 +54,18 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     }
     digest = file_digest(model.adapter / "adapter_model.safetensors")
     write_json(folder / "merge.json", facts | {"adapter_digest": digest, "dtype": str(stored).removeprefix("torch.")})
+    _open_to_read(folder)
+    if RunFolder(model.adapter).run_json.is_file():
+        write_card(model.adapter, None, Shown(folder, str(out), "merged"))
     return folder
+
+
+def _open_to_read(folder: Path) -> None:
+    """Gives the weights the rights that any new file has here: safetensors lets its owner alone read them."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o666 & ~mask)
 
 
 def _stored_dtype(model: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from polychromic.records.jsonl import read_json
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import ModelSection
 
+BASE = "base"
+"""What the untrained model is called where nobody gave it a name."""
 EMBEDDED = "embedded:"
 LARGEST_SCALE = 2.0
 
@@ -76,13 +79,15 @@ def parse_models(text: str) -> list[NamedModel]:
         found[name] = named_model(name, where)
     if not found:
         raise InputError("--models: names no model; expected name=RUN_FOLDER or name=MODEL, separated by commas")
-    one_base(list(found.values()))
-    one_precision(list(found.values()))
+    for several in by_base(list(found.values())):
+        one_precision(several)
     return list(found.values())
 
 
 def named_model(name: str, where: str) -> NamedModel:
     """The model at ``where``; a run folder may be followed by ``*`` and the scale of its adapter.
+
+    ``RUN_FOLDER/checkpoint-100`` is the run after 100 steps, where that checkpoint was kept.
 
     Raises:
         InputError: the scale is no number in [0, 2], or there is no adapter that it could be the scale of.
@@ -91,9 +96,9 @@ def named_model(name: str, where: str) -> NamedModel:
     folder, star, factor = where.rpartition("*")
     if star and not Path(where).expanduser().exists():
         return _scaled(named_model(name, folder.strip()), factor.strip())
-    path = Path(where).expanduser()
+    path = _found(Path(where).expanduser())
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
-        base, precision = _base_of(path), RunFolder(path).record().settings.get("quantization")
+        base, precision = _base_of(path), _run_of(path).record().settings.get("quantization")
         return NamedModel(name, base, path, quantization=precision)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
@@ -120,6 +125,39 @@ def _scaled(model: NamedModel, factor: str) -> NamedModel:
         trained = ", ".join(full) or config.get("peft_type")
         raise InputError(f"{model.name}: only what plain LoRA adds can be scaled; {model.adapter} has {trained}")
     return replace(model, scale=scale)
+
+
+def by_base(models: Sequence[NamedModel]) -> list[list[NamedModel]]:
+    """The models of each base, bases in order of appearance."""
+    found: dict[str, list[NamedModel]] = {}
+    for model in models:
+        found.setdefault(resolve(model.base).name_or_path, []).append(model)
+    return list(found.values())
+
+
+def with_bases(models: Sequence[NamedModel]) -> list[NamedModel]:
+    """The models with the untrained base of each adapter, the first of them, where nobody named it.
+
+    It is called ``base``, or where there are several ``base NAME`` by the last part of its own name.
+    """
+    found, groups = [], by_base(models)
+    for several in groups:
+        if any(model.adapter for model in several) and all(model.adapter for model in several):
+            section = one_base(several)
+            name = BASE if len(groups) == 1 else f"{BASE} {re.split('[/:]', section.name_or_path.rstrip('/'))[-1]}"
+            if any(model.name == name for model in models):
+                raise InputError(f"--models: {name!r} is what the untrained base is called; give the adapter another")
+            found.append(NamedModel(name, section))
+    return [*found, *models]
+
+
+def bases_of(models: Sequence[NamedModel]) -> dict[str, str]:
+    """The untrained model of each trained one, by name, as far as it is among them."""
+    found = {}
+    for several in by_base(models):
+        bare = next((model.name for model in several if model.adapter is None), None)
+        found |= {model.name: bare for model in several if bare is not None and model.adapter is not None}
+    return found
 
 
 def one_base(models: Sequence[NamedModel]) -> ModelSection:
@@ -178,11 +216,23 @@ def one_precision(models: Sequence[NamedModel]) -> Mapping[str, Any] | None:
     return (adapted[0].quantization or None) if adapted else None
 
 
+def _found(path: Path) -> Path:
+    """The path; a checkpoint of a run may be named without the folder in which checkpoints are."""
+    inside = RunFolder(path.parent).checkpoints / path.name
+    return inside if not path.exists() and inside.is_dir() else path
+
+
+def _run_of(path: Path) -> RunFolder:
+    """The run that an adapter's folder, or that of one of its checkpoints, belongs to."""
+    run = RunFolder(path.parent.parent)
+    return run if run.checkpoints == path.parent and run.run_json.is_file() else RunFolder(path)
+
+
 def _base_of(path: Path) -> ModelSection:
     folder = RunFolder(path)
     if not folder.adapter.is_file():
         raise MissingResourceError(f"{path}: the run has no adapter yet; finish it with `polychromic train`")
-    section = folder.record().settings.get("model")
+    section = _run_of(path).record().settings.get("model")
     if section:
         return ModelSection.model_validate(section)
     config = read_json(path / "adapter_config.json")

@@ -16,16 +16,18 @@ from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, git_revision, signature, versions
+from polychromic.records.artefacts import RunFolder, differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
+from polychromic.records.measurements import facts_path
 from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
+from polychromic.settings.content import code_digest
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.identity import adapter_digest
-from polychromic.stages.models import NamedModel, one_base, one_precision, resolve
+from polychromic.stages.identity import adapter_digest, checkers
+from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
     from polychromic.stages import sample
@@ -61,7 +63,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     folder = opened(out)
     task = _task(evaluation)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder)
+    manifest = _open(evaluation, task, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -79,7 +81,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     from polychromic.analysis.controls import Audit
 
     task, folder = _task(evaluation), opened(out)
-    _audit(evaluation, task, _open(evaluation, folder))
+    _audit(evaluation, task, _open(evaluation, task, folder))
     path = folder.path / AUDIT
     return list(read_noun(path, Audit).warnings) if path.exists() else []
 
@@ -87,7 +89,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
     task, folder = _task(evaluation), opened(out)
-    _open(evaluation, folder)
+    _open(evaluation, task, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
 
@@ -116,8 +118,8 @@ def _task(evaluation: Evaluation) -> Task:
     return task
 
 
-def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
-    resolve(one_base(evaluation.models))
+def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Manifest:
+    _refuse_vanished(evaluation, task, folder)
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
@@ -136,13 +138,16 @@ def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
 def _pins(evaluation: Evaluation) -> dict[str, Any]:
     """What must not change from one call to the next in the same folder."""
     section = evaluation.section
-    precision, base = one_precision(evaluation.models), one_base(evaluation.models)
+    groups = by_base(evaluation.models)
+    bases = [one_base(several) for several in groups]
+    options = [base.chat_template_kwargs for base in bases]
+    precisions = [dict(one_precision(several) or {}) for several in groups]
     return (
-        ({"format": base.format} if base.format else {})
-        | ({"chat_template_kwargs": base.chat_template_kwargs} if base.chat_template_kwargs else {})
-        | ({"quantization": dict(precision)} if precision else {})
+        ({"format": bases[0].format} if bases[0].format else {})
+        | ({"chat_template_kwargs": options if groups[1:] else options[0]} if any(options) else {})
+        | ({"quantization": precisions if groups[1:] else precisions[0]} if any(precisions) else {})
         | {
-            "base": base.name_or_path,
+            "base": [base.name_or_path for base in bases] if groups[1:] else bases[0].name_or_path,
             "task": section.task,
             "split": section.split,
             "max_new_tokens": section.max_new_tokens,
@@ -192,13 +197,22 @@ class _Manifest:
                 raise InputError(f"{place}: {name} was sampled with other weights; choose another --out or name")
 
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
-        """Does the work unless its outputs exist and were made from the same inputs."""
-        wanted = signature(inputs)
-        if self.folder.record().stages.get(stage) == wanted and all(path.exists() for path in outputs):
+        """Does the work unless its outputs were made from the same inputs, and are as they were made."""
+        wanted, present = signature(inputs), all(path.exists() for path in outputs)
+        if present and self.folder.record().stages.get(stage) == _made(wanted, outputs):
             return
         work()
         stored = self.folder.record()
-        self._write(replace(stored, stages={**stored.stages, stage: wanted}))
+        self._write(replace(stored, stages={**stored.stages, stage: _made(wanted, outputs)}))
+
+
+def _made(inputs: str, outputs: Sequence[Path]) -> str:
+    return f"{inputs}-{signature([file_digest(path) for path in outputs])}"
+
+
+def _digest_of(path: Path) -> str:
+    """The digest of a file that may not be there, empty then."""
+    return file_digest(path) if path.exists() else ""
 
 
 def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
@@ -208,7 +222,8 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     if not task.judges:
         return
     auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
-    inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
+    judge = signature(checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS]))
+    inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions()}
     manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
 
 
@@ -216,7 +231,6 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
-    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
@@ -269,13 +283,18 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
         "form": COMPARISON_FORM,
-        "measurements": file_digest(folder.measurements),
+        "measurements": [file_digest(folder.measurements), file_digest(facts_path(folder.measurements))],
+        "verdicts": _digest_of(folder.verdicts),
+        "code": code_digest(compare.run),
         "baseline": evaluation.baseline,
+        "bases": bases_of(evaluation.models),
         "resamples": evaluation.section.bootstrap_resamples,
         "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    settings = CompareSettings("", plan=plan, thresholds=evaluation.section.thresholds)
+    bases = bases_of(evaluation.models)
+    own = next((base for base in bases.values() if base != evaluation.baseline), None)
+    settings = CompareSettings("", own, plan, evaluation.section.thresholds, bases=bases)
 
     def work() -> None:
         progress("compare", 0, 1)
@@ -294,7 +313,9 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
         "comparison": file_digest(folder.comparison),
-        "runs": runs,
+        "samples": [_digest_of(folder.samples), _digest_of(folder.verdicts), _digest_of(folder.path / AUDIT)],
+        "runs": {name: [run, _digest_of(RunFolder(Path(run)).metrics)] for name, run in runs.items()},
+        "code": code_digest(report.run),
         "price_per_hour": folder.record().price_per_hour,
         "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),

@@ -18,6 +18,7 @@ from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
+from polychromic.stages import held_out
 from polychromic.stages.models import resolve
 from polychromic.stages.rows import read_demonstrations, sources_of
 
@@ -113,6 +114,11 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
         steps * batch * length, diversity_steps, samples, samples * settings.polychromic.max_new_tokens, length
     )
     seconds = _seconds(settings, shape, DEVICES[device], work, steps)
+    looks = held_out.evaluations(settings, steps)
+    if looks:
+        asked = settings.evaluation.during_training
+        notes.append(f"{looks} evaluations while training, {asked.prompts} prompts x {asked.n} samples each")
+        seconds["held-out prompts"] = looks * _look_seconds(settings, shape, DEVICES[device])
     price = price_per_hour(settings.tracking.price_per_hour)
     return Plan(
         name=settings.experiment.name,
@@ -275,6 +281,13 @@ def _seconds(settings: Settings, shape: Shape, device: Device, work: _Work, step
         * decode_seconds(settings, shape, device, EAGER_DECODE),
         "scoring": max(passes * shape.parameters * scored / rate, work.diversity_steps * passes / 2 * floor),
     }
+
+
+def _look_seconds(settings: Settings, shape: Shape, device: Device) -> float:
+    """Seconds of an evaluation while training: what it samples for its prompts, in as many batches as that takes."""
+    asked, evaluation = settings.evaluation.during_training, settings.evaluation
+    batches = math.ceil(asked.prompts * asked.n / evaluation.batch_size)
+    return batches * evaluation.max_new_tokens * decode_seconds(settings, shape, device, EAGER_DECODE)
 
 
 def decode_seconds(settings: Settings, shape: Shape, device: Device, against_reading: float) -> float:

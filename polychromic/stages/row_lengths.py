@@ -37,6 +37,13 @@ def sentence(examples: Sequence[Example], tokenizer: Any, limit: int | None) -> 
     return f"{said}; {', '.join(parts)}: {named}", lost + cut
 
 
+def tell(trainer: Any, examples: Sequence[Example]) -> None:
+    """Makes it a finding on the health of the trainer's run when rows are cut."""
+    said, rows = sentence(examples, trainer.processing_class, trainer.args.max_length)
+    if said:
+        trainer.health.found("rows cut", said, 0, rows)
+
+
 def _bytes(example: Example) -> int:
     """Of all texts of a row."""
     content = example.prompt.content

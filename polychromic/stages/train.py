@@ -28,25 +28,24 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import (
     RunFolder,
     begin_part,
-    extend_run,
     finish_run,
-    open_run,
     refuse_other_run,
     update_run,
 )
 from polychromic.records.costs import timed
-from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
-from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
-from polychromic.stages import row_lengths
+from polychromic.stages import held_out, row_lengths
 from polychromic.stages.arguments import save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.stages.origin import begin, note_base, refuse_edited
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
@@ -81,8 +80,8 @@ def run(
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
-        InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
-            that are all damaged.
+        InputError: bad data, a folder of another configuration, other data or another base, one that another process
+            trains into, or checkpoints that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
@@ -97,20 +96,19 @@ def run(
         run_folder = RunFolder(path)
         if ranks.first:
             refuse_other_run(path, identity(settings), extensible(extended))
-        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        _, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
         if done:
+            refuse_edited(run_folder, settings)
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
-        data = load_data(settings.data, settings.model)
+        data = held_out.with_demonstrations(settings, load_data(settings.data, settings.model))
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            if changed:
-                extend_run(run_folder, identity(settings))
-            _open(run_folder, settings, data)
+            begin(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -120,13 +118,6 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
-    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
-    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
-    if data.read is not None:
-        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -168,10 +159,7 @@ def refuse_early(settings: Settings) -> SoundTerm:
             what is not tested.
     """
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
-    if settings.data.eval_file is None and settings.training.get("eval_strategy", "no") != "no":
-        raise InputError(
-            "training.eval_strategy: there is nothing to evaluate on; give data.eval_file, or leave it out"
-        )
+    held_out.refuse_early(settings)
     refuse_untested(settings.training, settings.quantization)
     if settings.data.harvest is not None:
         from polychromic.stages.harvest import refuse_unsound_credit
@@ -226,6 +214,8 @@ def _train(run: _Run, progress: Progress) -> None:
         sweep(folder.checkpoints)
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
+    if ranks.first:
+        note_base(folder, settings)  # one of the hub is known from here on
     trainer = _trainer(run, policy)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
@@ -246,6 +236,7 @@ def _train(run: _Run, progress: Progress) -> None:
             seconds=seconds,
             resumed_from=checkpoint.name if checkpoint else None,
             ranks=ranks.count,
+            **held_out.best(trainer),
         )
 
 
@@ -259,9 +250,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     numbers = MetricsFile(run.folder.metrics, begin_part(run.folder) if run.ranks.first else 0.0)
     watchers = [numbers, *_watchers(run, progress, trainer)]
     trainer.health.speaks = run.ranks.first
-    said, rows_cut = row_lengths.sentence(run.data.rows, trainer.processing_class, trainer.args.max_length)
-    if said:
-        trainer.health.found("rows cut", said, 0, rows_cut)
+    row_lengths.tell(trainer, run.data.rows)
     for callback in (*watchers, SaveAndStop(stop, save_minutes(run.settings))):
         trainer.add_callback(callback)
     if run.ranks.count > 1:
@@ -296,13 +285,17 @@ def _trainer(run: _Run, policy: Any) -> Any:
         embedder=run.embedder,
         prompts=[example.prompt for example in (*data.examples, *data.rows)],
         health=settings.health,
+        held_out=held_out.build(settings, data),
     )
 
 
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
+    from transformers import EarlyStoppingCallback
+
     from polychromic.records.artefacts import settings_hash
     from polychromic.training.checkpoints import ChecksummedCheckpoints
     from polychromic.training.faults import FiniteSteps
+    from polychromic.training.held_out import HeldOutLog
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
     from polychromic.training.tracking import ProgressReport, WandbRun
@@ -321,6 +314,10 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     ]
     if settings.tracking.log_samples and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    if trainer.held_out is not None:
+        found.append(HeldOutLog(folder.held_out_samples, trainer.held_out))
+    if settings.evaluation.during_training.patience is not None:
+        found.append(EarlyStoppingCallback(settings.evaluation.during_training.patience))
     trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))
     trainer.health.keep.append(lambda record: update_run(folder, health=to_row(record)))
     made = settings_hash(identity(settings))
@@ -342,3 +339,4 @@ def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
     tokenizer.save_pretrained(folder.path)
     trainer.state.save_to_json(str(folder.trainer_state))
     trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))
+    give_usual_mode(folder.adapter)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError
+from polychromic.core.inputs import read_input
 from polychromic.core.nouns import Completion, Prompt, Status, Verdict
 from polychromic.tasks._rows import Rows, column
 
@@ -58,9 +59,9 @@ class JsonSchema(Rows):
 @lru_cache
 def _read(path: Path, stamp: int) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingResourceError(f"json: the schema {path} cannot be read: {type(error).__name__}") from None
+        return read_input(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"json: the schema {path} cannot be read: not UTF-8") from None
 
 
 @lru_cache(maxsize=1024)

@@ -37,6 +37,7 @@ from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import catalog
 from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
+from polychromic.training.held_out import HeldOut
 from polychromic.training.judges import FunctionTask
 from polychromic.training.term import DiversityTerm
 
@@ -48,7 +49,7 @@ LOOKED_AT_ROWS = 4096
 """Demonstrations whose prompts and ends are looked at before the first step."""
 LOST_PROMPTS = 0.05
 """The share of demonstrations whose prompts may be none of the task's, so that nobody can judge their samples."""
-KEYWORDS = ("reward", "gate", "task", "embedder", "prompts", "health")
+KEYWORDS = ("reward", "gate", "task", "embedder", "prompts", "health", "held_out")
 """What ``PolychromicTrainer`` takes beside the section and TRL's arguments."""
 
 
@@ -69,6 +70,7 @@ class Ingredients:
     embedder: Embedder | None = None
     prompts: Sequence[Prompt] | None = None
     health: HealthSection = field(default_factory=HealthSection)
+    held_out: HeldOut | None = None
 
     @classmethod
     def of(cls, section: PolychromicSection | SoundTerm | None, given: Mapping[str, Any]) -> Ingredients:
@@ -84,7 +86,8 @@ class Ingredients:
         if isinstance(task, FunctionType | MethodType | partial):
             task = FunctionTask(task)
         health = given.get("health", HealthSection())
-        parts = cls(PolychromicSection(), task, given.get("embedder"), given.get("prompts"), health)
+        others = (given.get("embedder"), given.get("prompts"), health, given.get("held_out"))
+        parts = cls(PolychromicSection(), task, *others)
         if isinstance(section, SoundTerm):
             return replace(parts, section=section.section)
         section = (section or parts.section).model_copy(update=kinds)

@@ -22,7 +22,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.stopping import Stop
-from polychromic.records.jsonl import read_json, sync_folder, write_json
+from polychromic.records.jsonl import give_usual_mode, read_json, sync_folder, write_json
 
 MANIFEST = "MANIFEST.json"
 SEALED = "newest.json"
@@ -50,6 +50,7 @@ def seal(folder: Path, **facts: Any) -> None:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
         files[str(path.relative_to(folder))] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+    give_usual_mode(folder)
     sync_folder(folder)
     write_json(folder / MANIFEST, {"files": files, **facts})
     sync_folder(folder.parent)
@@ -131,10 +132,12 @@ def step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def rotate(root: Path, limit: int) -> None:
-    """Removes the oldest sealed checkpoints beyond ``limit`` valid ones, never the last ``KEPT``."""
+def rotate(root: Path, limit: int, best: str | None = None) -> None:
+    """Removes the oldest sealed checkpoints beyond ``limit`` valid ones, never the last ``KEPT`` nor the best."""
     kept = 0
     for folder in checkpoints(root):
+        if best is not None and folder.name == Path(best).name:
+            continue
         if kept >= max(limit, KEPT) and (folder / MANIFEST).is_file():
             shutil.rmtree(folder, ignore_errors=True)
         elif not _size_reason(folder):  # they were read when they were sealed, and are again before one is used
@@ -168,7 +171,7 @@ class ChecksummedCheckpoints(TrainerCallback):  # type: ignore[misc]
             seal(folder, step=state.global_step, **self.facts)
             write_json(root / SEALED, {"step": state.global_step})
             if self.limit:
-                rotate(root, self.limit)
+                rotate(root, self.limit, state.best_model_checkpoint)
 
 
 class SaveAndStop(TrainerCallback):  # type: ignore[misc]

@@ -48,7 +48,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     section's: a kind, a class, an object or a plain function. ``task`` judges samples (gate verifier, reward answers):
     a task, or a function in the signature of TRL's reward functions. ``embedder`` serves rewards that compare
     embeddings. ``prompts`` are the training prompts with their payloads, by default the task's own. ``health`` says
-    when a run stops that has no effect.
+    when a run stops that has no effect; ``held_out`` are prompts that are sampled at every evaluation.
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong.
@@ -69,6 +69,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             self.term = build_term(ingredients, self)
         self.schedule = build_schedule(section, self, self.term)
         self.health = Health(ingredients.health, self.term)
+        self.held_out = ingredients.held_out
         self.demonstrations = Demonstrations(self, self.health, self._names)
         for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
             self.add_callback(callback)
@@ -168,6 +169,19 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = self.accelerator.reduce(vector.to(self.accelerator.device), "mean")
         return mean
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """SFTTrainer's evaluation; the generators that dropout and data draw from are left as they were."""
+        with torch.random.fork_rng(enabled=True):
+            found: dict[str, float] = super().evaluate(*args, **kwargs)
+        return found
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """SFTTrainer's loop over the held-out demonstrations, and what the policy writes for the held-out prompts."""
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self.held_out is not None:
+            output.metrics.update(self.held_out.measured(self, metric_key_prefix))
+        return output
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """SFTTrainer's log with the diversity term's numbers of the steps since the last one."""

@@ -9,14 +9,17 @@ import warnings
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.stopping import StoppedError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.records.locks import only_process
-from polychromic.settings.load import load_settings
-from polychromic.settings.schema import ScheduleSection
+from polychromic.reporting import runs
+from polychromic.settings.load import load_settings, resolved_yaml
+from polychromic.settings.schema import DuringTrainingSection, ModelSection, ScheduleSection
 from polychromic.stages import train
+from polychromic.stages.models import named_model
 from polychromic.training import checkpoints
 from tests import processes
 
@@ -60,6 +63,12 @@ def test_the_run_folder(whole, settings_of, tmp_path):
         "checkpoints",
     }
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    mask = os.umask(0o022)
+    os.umask(mask)
+    kept = [
+        path for path in whole.path.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock"
+    ]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o666 & ~mask}
     facts = read_json(whole.run_json)
     assert facts["finished"]
     assert facts["steps"] == 6
@@ -91,8 +100,6 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(whole, settings_of, tmp_pa
     """SIGKILL in step 5; the same command continues from step 4. Samples and control variate are in the log."""
     settings = settings_of("killed")
     path = tmp_path / "killed.yaml"
-    from polychromic.settings.load import resolved_yaml
-
     path.write_text(resolved_yaml(settings))
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
@@ -152,7 +159,6 @@ def test_damaged_checkpoints_alone_are_an_error(settings_of, monkeypatch):
 def test_a_dead_term_ends_the_run_with_one_line_and_warn_goes_on(settings_of, tmp_path, monkeypatch, capsys):
     """No sample fits into one token: the run stops after two diversity steps, and goes on when it is told to."""
     from polychromic.__main__ import run as program
-    from polychromic.settings.load import resolved_yaml
 
     monkeypatch.setattr("warnings.showwarning", None)
     settings = settings_of("dead")
@@ -301,8 +307,72 @@ def test_a_held_out_file_is_watched_and_not_learnt_from(whole, settings_of, tmp_
     seen = [row["eval_loss"] for _, row in read_rows(folder.metrics) if "eval_loss" in row]
     assert len(seen) == 2
     assert all(math.isfinite(loss) for loss in seen)
-    # an evaluation draws from the generator of the dropout, in SFTTrainer too: the steps before the first are the same
-    assert outcome(folder)[1][:3] == outcome(whole)[1][:3]
+    weights, log = outcome(folder)
+    assert (weights, [row for row in log if "eval_loss" not in row]) == outcome(whole)
+
+
+@pytest.fixture(scope="module")
+def looked_at(settings_of):
+    """The whole run, looked at every second step on four held-out prompts."""
+    settings = settings_of("looked-at", eval_steps=2)
+    watching = {"during_training": DuringTrainingSection(prompts=4, n=4), "max_new_tokens": 12}
+    return train.run(settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update=watching)}))
+
+
+def test_looking_at_held_out_prompts_leaves_curves_samples_and_the_same_weights(whole, looked_at):
+    weights, log = outcome(looked_at)
+    assert (weights, [row for row in log if "eval_pass@1" not in row]) == outcome(whole)
+    rows = [row for _, row in read_rows(looked_at.metrics) if "eval_pass@1" in row]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert {"eval_loss", "eval_pass@4", "eval_distinct_and_correct@4", "eval_length_in_tokens"} < set(rows[0])
+    samples = [row for _, row in read_rows(looked_at.held_out_samples)]
+    assert [row["step"] for row in samples] == [2] * 12 + [4] * 12 + [6] * 12
+    assert samples[0]["prompt_id"] == samples[12]["prompt_id"]
+    curves = runs.curves(looked_at.path)
+    assert curves["held out: distinct and correct@4"][0] == [2.0, 4.0, 6.0]
+    assert not [title for title in curves if "seconds" in title or "runtime" in title]
+    (spent,) = runs.costs({"looked-at": looked_at.path}, "looked-at")
+    (plain,) = runs.costs({"whole": whole.path}, "whole")
+    assert spent.tokens == plain.tokens + sum(row["eval_tokens_generated"] for row in rows)
+
+
+def test_a_run_looked_at_and_killed_ends_as_if_nothing_had_happened(looked_at, settings_of, tmp_path):
+    settings = settings_of("killed-while-looked-at", eval_steps=2)
+    watching = {"during_training": DuringTrainingSection(prompts=4, n=4), "max_new_tokens": 12}
+    settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update=watching)})
+    path, script = tmp_path / "killed.yaml", tmp_path / "killed.py"
+    path.write_text(resolved_yaml(settings))
+    script.write_text(KILLED)
+    assert processes.run(script, path, environment=dict(os.environ)).returncode == -signal.SIGKILL
+    folder = train.run(settings)
+    assert outcome(folder) == outcome(looked_at)
+    assert folder.held_out_samples.read_bytes() == looked_at.held_out_samples.read_bytes()
+
+
+def test_the_best_by_a_set_metric_is_kept_and_the_run_stops_when_it_gets_no_better(settings_of, monkeypatch):
+    """Checkpoints are rotated to two; the best is the first. It is the run's result, and can be evaluated by name."""
+    from polychromic.training.held_out import HeldOut
+
+    told = iter([0.5, 0.4, 0.3, 0.2, 0.1])
+    real = HeldOut.numbers
+    better = {"distinct_and_correct@4": 0.0}
+    monkeypatch.setattr(HeldOut, "numbers", lambda *args: real(*args) | better | {"distinct_and_correct@4": next(told)})
+    settings = settings_of(
+        "best", max_steps=12, eval_steps=2, save_total_limit=2, metric_for_best_model="distinct_and_correct@4"
+    )
+    watching = {"during_training": DuringTrainingSection(prompts=4, n=4, patience=3), "max_new_tokens": 12}
+    settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update=watching)})
+    folder = train.run(settings)
+    facts = read_json(folder.run_json)
+    assert facts["best"] == {"metric": "distinct_and_correct@4", "value": 0.5, "step": 2}
+    assert facts["steps"] == 8
+    kept = sorted(path.name for path in folder.checkpoints.iterdir() if path.is_dir())
+    assert kept == ["checkpoint-2", "checkpoint-6", "checkpoint-8"]
+    best, last = (named_model("x", f"{folder.path}/checkpoint-{step}") for step in (2, 8))
+    assert best.base == ModelSection.model_validate(facts["settings"]["model"])
+    weights = [load_file(place / "adapter_model.safetensors") for place in (folder.path, best.adapter, last.adapter)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert not all((weights[0][name] == weights[2][name]).all() for name in weights[0])
 
 
 def test_an_evaluation_without_a_file_is_refused_at_once(settings_of, tmp_path):

@@ -46,3 +46,18 @@ def test_every_decision_is_in_the_index(generated):
     assert [page.name for page in pages if f"]({page.name})" not in index] == []
     numbers = [page.name[:3] for page in pages]
     assert len(numbers) == len(set(numbers))
+
+
+def test_every_paper_that_the_package_names_is_in_the_bibliography(generated):
+    named = generated.papers(ROOT / "polychromic")
+    assert len(named) > 20
+    text = (ROOT / "docs" / "bibliography.bib").read_text()
+    entries = list(generated.ENTRY.finditer(text))
+    assert len(entries) == text.count("@misc")
+    listed = [entry["id"] for entry in entries]
+    assert sorted(set(named) - set(listed)) == []
+    assert len(set(listed)) == len(listed)
+    assert len({entry["key"] for entry in entries}) == len(entries)
+    page = generated.bibliography(ROOT / "docs")
+    assert [paper for paper in listed if f"[arXiv {paper}]" not in page] == []
+    assert "`polychromic/objective/demonstration/gem.py`" in page

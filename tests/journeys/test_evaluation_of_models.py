@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from polychromic.analysis.cost import Prices
 from polychromic.analysis.record import read_comparison
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.jsonl import read_json
 from polychromic.records.samples import read_sets
-from polychromic.settings.schema import EvaluationSection
+from polychromic.settings.schema import EvaluationSection, ModelSection
 from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow, Thresholds
 from polychromic.stages import pipeline
-from polychromic.stages.models import named_model, parse_models
+from polychromic.stages.models import NamedModel, bases_of, named_model, parse_models, with_bases
 
 TASK = {"kind": "countdown", "test_size": 12}
 SMALL = EvaluationSection(task=TASK, n=4, max_new_tokens=12, encoder="hashing", bootstrap_resamples=100)
@@ -140,7 +141,7 @@ def test_the_account_says_what_a_passing_answer_came_to(done):
 
 
 def test_a_price_given_later_is_put_into_the_report(copied):
-    page = pipeline.run(dataclasses.replace(evaluation(), price_per_hour=3.6), copied)
+    page = pipeline.run(dataclasses.replace(evaluation(), prices=Prices(per_hour=3.6)), copied)
     row = read_json(copied / "cost.json")["models"][0]
     assert row["dollars"] == pytest.approx(row["device_seconds"] / 1000)
     assert "<th>dollars a pass</th>" in page.read_text()
@@ -154,6 +155,39 @@ def test_thresholds_are_those_of_the_configuration(copied):
     found = read_comparison(copied / "comparison.json")
     assert found.settings.thresholds == own
     assert [line.title for line in found.verdicts[0].matrix] == ["semantic diversity", "pass@1"]
+
+
+def test_several_bases_are_evaluated_one_after_another_and_each_is_its_models_own(tmp_path, monkeypatch):
+    """The second base is a copy; both are loaded once, never together, and their samples are those of either alone."""
+    from polychromic.policy import load
+    from polychromic.tasks.countdown import base_path
+
+    copy, loaded, real = shutil.copytree(base_path(), tmp_path / "copy"), [], load.load_base
+    monkeypatch.setattr(load, "load_base", lambda section, *more: loaded.append(section) or real(section, *more))
+    models = parse_models(f"one=embedded:countdown,two={copy},three=embedded:countdown")
+    page = pipeline.run(pipeline.Evaluation(models, SMALL), tmp_path / "e")
+    assert [section.name_or_path for section in loaded] == [str(base_path()), str(copy)]
+    assert read_json(tmp_path / "e" / "evaluation.json")["pins"]["base"] == ["embedded:countdown", str(copy)]
+    (tmp_path / "alone").mkdir()
+    pipeline.run(pipeline.Evaluation(parse_models(f"two={copy}"), SMALL), tmp_path / "alone")
+    texts = [{(s.samples.prompt.id): s.samples.texts for s in read_sets(folder / "samples.jsonl") if s.model == "two"}
+             for folder in (page.parent, tmp_path / "alone")]  # fmt: skip
+    assert texts[0] == texts[1]
+
+
+def test_an_untrained_base_is_added_for_every_adapter():
+    one, two = ModelSection(name_or_path="embedded:countdown"), ModelSection(name_or_path="org/Other")
+    sft, other = NamedModel("sft", one, Path("runs/sft")), NamedModel("other", two, Path("runs/other"))
+    assert [model.name for model in with_bases([sft])] == ["base", "sft"]
+    both = with_bases([sft, other])
+    assert [model.name for model in both] == ["base countdown", "base Other", "sft", "other"]
+    assert bases_of(both) == {"sft": "base countdown", "other": "base Other"}
+    named = [NamedModel("raw", one), sft]
+    assert with_bases(named) == named
+    assert bases_of(named) == {"sft": "raw"}
+    assert with_bases([NamedModel("raw", one)]) == [NamedModel("raw", one)]
+    with pytest.raises(InputError, match="'base' is what the untrained base is called"):
+        with_bases([NamedModel("base", one, Path("runs/sft"))])
 
 
 def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path):
@@ -177,7 +211,6 @@ def test_another_evaluation_in_the_folder_is_refused_in_one_line(done, tmp_path)
         ("", "names no model"),
         ("sft", "expected name=RUN_FOLDER or name=MODEL"),
         ("a=embedded:countdown,a=embedded:countdown", "the name 'a' is given twice"),
-        ("a=embedded:countdown,b=someone/model", "a and b have different bases"),
         ("a=runs/of/nobody", "there is no folder runs/of/nobody; train it first"),
         ("a=embedded:countdwn", r"no such embedded base; did you mean embedded:countdown\?"),
     ],

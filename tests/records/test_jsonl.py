@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.records import jsonl
-from polychromic.records.jsonl import AppendLog, encode, read_json, read_rows, scan_rows, write_json, write_rows
+from polychromic.records.jsonl import (
+    AppendLog,
+    encode,
+    give_usual_mode,
+    read_json,
+    read_rows,
+    scan_rows,
+    write_json,
+    write_rows,
+)
 
 SECRET = "do-not-echo"
 
@@ -220,3 +229,19 @@ def test_a_full_disk_leaves_no_half_row(tmp_path, monkeypatch):
     log.append([{"a": 3}])
     log.close()
     assert [row["a"] for row in rows_of(path)] == [1, 3]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_is_respected(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_json(tmp_path / "a.json", {})
+        (tmp_path / "private").mkdir()
+        (tmp_path / "private" / "b").touch(0o600)
+        give_usual_mode(tmp_path / "private", tmp_path / "none")
+        with AppendLog(tmp_path / "c.jsonl") as log:
+            log.append([{}])
+    finally:
+        os.umask(before)
+    for name in ("a.json", "private/b", "c.jsonl"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == mode, name

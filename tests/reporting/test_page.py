@@ -8,12 +8,15 @@ from dataclasses import replace
 import pytest
 
 from polychromic.analysis.nouns import NO_INTERVAL, Frontier
-from polychromic.analysis.record import read_comparison
+from polychromic.analysis.record import CompareSettings, read_comparison
+from polychromic.analysis.resampling import Plan
 from polychromic.core.errors import MissingResourceError
+from polychromic.records.jsonl import write_json
 from polychromic.reporting import markdown
 from polychromic.reporting.page import LARGEST, script_json, write_report
 from polychromic.reporting.tables import DASH, returns_table, span
-from polychromic.reporting.verdicts import opening
+from polychromic.reporting.verdicts import matrix, matrix_rows, opening
+from polychromic.stages import compare
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +73,48 @@ def test_of_equal_verdicts_the_largest_gain_stands_on_top(page):
     gains = {"moderate": 0.2, "aggressive": 0.4}
     rows = tuple(replace(row, relative=gains.get(row.b, 9.0)) for row in comparison.differences)
     one, two = (replace(verdict, level="strong") for verdict in comparison.verdicts)
-    assert opening(replace(comparison, differences=rows, verdicts=(one, two))).startswith("aggressive")
+    assert opening(replace(comparison, differences=rows, verdicts=(one, two)))[0].startswith("aggressive")
     weaker = (one, replace(two, level="weak"))
-    assert opening(replace(comparison, differences=rows, verdicts=weaker)).startswith("moderate")
+    assert opening(replace(comparison, differences=rows, verdicts=weaker))[0].startswith("moderate")
+
+
+def test_a_base_that_beats_every_variant_stands_first(make_folder, tmp_path):
+    make_folder(tmp_path, {"base": (0.1, 8), "sft": (0.3, 2), "moderate": (0.25, 4)}, (1.0,))
+    compare.run(tmp_path, "sft", "base", CompareSettings("sft", plan=Plan(resamples=1000)))
+    first, second = opening(read_comparison(tmp_path / "comparison.json"))
+    assert first.startswith("The untrained base is better than every trained model: distinct and correct@16 ")
+    assert second.startswith("moderate has many more different right answers than sft")
+    html = write_report(tmp_path).read_text()
+    assert html.index(first) < html.index(second)
+    assert html.count('class="beaten"') == 2
+    assert "deploy the base where this counts" in html
+
+
+def test_the_decision_matrix_is_printed(page):
+    comparison = read_comparison(page.parent / "comparison.json")
+    heading, rows = matrix_rows(matrix(comparison))
+    assert heading == ["metric", "better", "strong", "moderate", "tolerated loss", "moderate", "aggressive"]
+    assert [row[0] for row in rows] == [
+        *("distinct and correct@16", "pass@8", "Distinct-2", "Self-BLEU-4", "semantic diversity", "pass@1"),
+    ]
+    assert rows[-1][2:5] == [DASH, DASH, "5% / 10%"]
+    html, twin = page.read_text(), (page.parent / "report.md").read_text()
+    for line in comparison.verdicts[0].matrix:
+        assert f"{line.found}</b>" in html
+        assert line.found in twin
+
+
+def test_intervals_that_holm_does_not_confirm_are_marked_and_explained(page, tmp_path):
+    comparison = read_comparison(page.parent / "comparison.json")
+    odd = comparison.from_baseline()[0]
+    rows = tuple(
+        replace(row, interval=(0.1, 0.2), p_holm=0.3) if (row.a, row.b) == (odd.a, odd.b) and row.headline else row
+        for row in comparison.differences
+    )
+    write_json(tmp_path / "comparison.json", replace(comparison, differences=rows))
+    html = write_report(tmp_path).read_text()
+    assert "†" in html
+    assert "the interval alone is clear of 0, but after Holm over" in html
 
 
 def test_what_has_no_interval_shows_a_dash():

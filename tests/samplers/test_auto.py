@@ -10,7 +10,7 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding
 from polychromic.samplers.auto import Auto
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.sample import engine_of
+from polychromic.stages.engines import engine_of
 
 
 @pytest.mark.parametrize(

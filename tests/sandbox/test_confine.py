@@ -62,6 +62,13 @@ def test_other_machines_are_refused_with_advice() -> None:
     assert "no confinement for Linux on riscv64; known: Linux on x86_64, aarch64" in run.stderr
 
 
+def test_a_machine_without_seccomp_says_so() -> None:
+    damage = "real = confine.seccomp.call\nconfine.seccomp.call = lambda libc, number, *rest: real(libc, -1, *rest)"
+    command = [sys.executable, "-c", SCRIPT.format(damage=f"{damage}\nconfine.plan()"), ROOT]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "no seccomp filter here (function not implemented): this kernel or container has none" in run.stderr
+
+
 def test_one_failed_canary_is_enough_to_refuse() -> None:
     layers = {"landlock": "ABI 7"}
     held = {place: Judgement(canary.expected) for place, canary in enumerate(selftest.CANARIES)}

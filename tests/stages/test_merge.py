@@ -40,6 +40,8 @@ def test_the_merged_model_alone_says_what_base_and_adapter_say_together(run, tmp
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = merge.run(run, tmp_path / "merged")
+    (tmp_path / "new").touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {(tmp_path / "new").stat().st_mode}
     together = attach_adapters(load_base(resolve(BASE)), {"a": run})
     together.use("a")
     alone = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -50,6 +52,11 @@ def test_the_merged_model_alone_says_what_base_and_adapter_say_together(run, tmp
     assert json.loads((folder / "merge.json").read_text())["base"] == "embedded:countdown"
     assert not list(folder.glob("adapter*"))
     assert not list(folder.glob("*.bin"))
+    rights = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert len(rights) == 1  # the weights as well as what lies beside them
+    card = (folder / "README.md").read_text()
+    assert "library_name: transformers" in card
+    assert f"vllm serve {folder}" in card
 
 
 def test_half_an_adapter_is_merged(run, tmp_path):

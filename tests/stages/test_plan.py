@@ -86,6 +86,20 @@ def test_a_larger_strength_of_the_diversity_term_costs_more_and_none_costs_nothi
     assert costs[0] < costs[1] < costs[2]
 
 
+def test_what_is_looked_at_while_training_is_stated():
+    watched = {"max_new_tokens": 16, "batch_size": 64, "during_training": {"prompts": 32, "n": 4}}
+    training = {"max_steps": 100, "eval_steps": 20}
+    found = plan.forecast(
+        settings(training=training, evaluation=watched, data={"task": "countdown", "train_file": None})
+    )
+    assert "5 evaluations while training, 32 prompts x 4 samples each" in found.notes
+    plain = plan.forecast(settings(training=training, data={"task": "countdown", "train_file": None}))
+    assert set(found.seconds) - set(plain.seconds) == {"held-out prompts"}
+    more = watched | {"during_training": {"prompts": 64, "n": 4}}
+    twice = plan.forecast(settings(training=training, evaluation=more, data={"task": "countdown", "train_file": None}))
+    assert twice.seconds["held-out prompts"] == pytest.approx(2 * found.seconds["held-out prompts"])
+
+
 def test_four_bits_take_less_memory_and_a_small_card_is_said_to_be_too_small():
     full = plan.forecast(settings(), "rtx4090")
     small = plan.forecast(settings(quantization={"load_in_4bit": True}), "rtx4090")

@@ -174,7 +174,7 @@ def test_the_forecast_counts_what_is_missing_and_knows_the_time_after_a_piece(mo
     assert found.seconds == pytest.approx(took * 15 / 10)
 
 
-def test_models_of_different_bases_are_refused(models, tmp_path):
+def test_an_engine_that_holds_one_base_refuses_a_second(models, tmp_path):
     other = NamedModel("other", ModelSection(name_or_path="somewhere/else"))
-    with pytest.raises(InputError, match="different bases"):
-        sample.run([models[0], other], PROMPTS, plan(), tmp_path)
+    with pytest.raises(InputError, match="engine vllm: holds one base"):
+        sample.run([models[0], other], PROMPTS, plan(engine="vllm"), tmp_path)

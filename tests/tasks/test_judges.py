@@ -102,7 +102,7 @@ def test_json_follows_a_schema_and_key_order_makes_no_difference(tmp_path):
     assert judge("json", '{"a": 1, "a": 2}', {"schema": schema}).status is Status.FAILED
     assert judge("json", "[" * 5000, {"schema": schema}).status is Status.FAILED
     assert judge("json", "{}", {}).status is Status.ABSENT
-    with pytest.raises(MissingResourceError, match="cannot be read"):
+    with pytest.raises(MissingResourceError, match="there is no such file"):
         build("tasks", {"kind": "json", "schema": str(tmp_path / "none.json")})
     (tmp_path / "bad.json").write_text('{"type": 5}')
     with pytest.raises(InputError, match="not a JSON schema"):

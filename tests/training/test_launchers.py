@@ -49,15 +49,8 @@ def test_what_the_shipped_launchers_ask_for_is_served(monkeypatch):
     refuse_untested({"bf16": True, "gradient_accumulation_steps": 4}, FOUR_BITS)
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("training.push_to_hub=true", "would upload the folder of checkpoints"),
-        ("training.deepspeed=zero2.json", "DeepSpeed's backward pass"),
-    ],
-)
-def test_a_setting_that_would_mean_something_else_is_refused(tmp_path, override, said):
+def test_a_setting_that_would_mean_something_else_is_refused(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("experiment: {name: run}\nmodel: {name_or_path: x}\ndata: {train_file: x}\n")
-    with pytest.raises(SettingsError, match=said):
-        load_settings(path, [override])
+    with pytest.raises(SettingsError, match="DeepSpeed's backward pass"):
+        load_settings(path, ["training.deepspeed=zero2.json"])
