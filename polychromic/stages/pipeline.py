@@ -200,9 +200,7 @@ class _Manifest:
 
     def note(self, **facts: Any) -> None:
         """Writes facts about the evaluation that its settings do not say."""
-        stored = self.folder.record()
-        if any(getattr(stored, name) != value for name, value in facts.items()):
-            self._write(replace(stored, **facts))
+        self._write(replace(self.folder.record(), **facts))
 
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
         """Does the work unless its outputs were made from the same inputs, and are as they were made."""
