@@ -16,14 +16,15 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from polychromic.settings.schema import Section, Settings
+from polychromic.settings.schema import SavingSection, Section, Settings
 
 BORROWED = {
     "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
-    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and `save_minutes` (default 5): a "
-    "checkpoint at least this often, besides those of `save_steps`; null: those alone.",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; beside them:",
     "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
 }
+BESIDE: dict[str, type[Section]] = {"training": SavingSection}
+"""Keys of ours in a section that holds another library's."""
 HEAD = """# Configuration
 
 A configuration is a YAML file of these sections. `extends: other.yaml` takes over another file; on the command line
@@ -46,20 +47,27 @@ def configuration() -> str:
     for name, field in Settings.model_fields.items():
         kind = _section(field.annotation)
         parts.append(_page(name, kind) if kind else f"## {name}\n\n{BORROWED[name]}\n")
+        parts += [f"{_table(BESIDE[name], meanings(BESIDE[name]))}\n"] if name in BESIDE else []
     return "\n".join(parts)
 
 
 def _page(name: str, section: type[Section]) -> str:
     """A section's table, followed by those of the sections inside it."""
-    rows, inside, told = [], [], meanings(section)
-    for key, field in section.model_fields.items():
-        kind, shown = _section(field.annotation), field.alias or key
-        if kind:
-            inside.append(_page(f"{name}.{shown}", kind))
-        rows.append(f"| `{shown}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |")
+    inside = [
+        _page(f"{name}.{field.alias or key}", kind)
+        for key, field in section.model_fields.items()
+        if (kind := _section(field.annotation))
+    ]
     about = " ".join((section.__doc__ or "").split("\n\n")[0].split())
-    table = "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
-    return "\n".join([f"## {name}\n\n{about}\n\n{table}\n", *inside])
+    return "\n".join([f"## {name}\n\n{about}\n\n{_table(section, meanings(section))}\n", *inside])
+
+
+def _table(section: type[Section], told: dict[str, str]) -> str:
+    rows = [
+        f"| `{field.alias or key}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |"
+        for key, field in section.model_fields.items()
+    ]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 def meanings(section: type[Section]) -> dict[str, str]:
