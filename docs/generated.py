@@ -20,11 +20,9 @@ from polychromic.settings.schema import SavingSection, Section, Settings
 
 BORROWED = {
     "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
-    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; beside them:",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and one of ours:",
     "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
 }
-BESIDE: dict[str, type[Section]] = {"training": SavingSection}
-"""Keys of ours in a section that holds another library's."""
 HEAD = """# Configuration
 
 A configuration is a YAML file of these sections. `extends: other.yaml` takes over another file; on the command line
@@ -47,22 +45,22 @@ def configuration() -> str:
     for name, field in Settings.model_fields.items():
         kind = _section(field.annotation)
         parts.append(_page(name, kind) if kind else f"## {name}\n\n{BORROWED[name]}\n")
-        parts += [f"{_table(BESIDE[name], meanings(BESIDE[name]))}\n"] if name in BESIDE else []
+        if name == "training":
+            parts.append(_table(SavingSection) + "\n")
     return "\n".join(parts)
 
 
 def _page(name: str, section: type[Section]) -> str:
     """A section's table, followed by those of the sections inside it."""
-    inside = [
-        _page(f"{name}.{field.alias or key}", kind)
-        for key, field in section.model_fields.items()
-        if (kind := _section(field.annotation))
-    ]
+    fields = section.model_fields.items()
+    kinds = [(field.alias or key, _section(field.annotation)) for key, field in fields]
+    inside = [_page(f"{name}.{shown}", kind) for shown, kind in kinds if kind]
     about = " ".join((section.__doc__ or "").split("\n\n")[0].split())
-    return "\n".join([f"## {name}\n\n{about}\n\n{_table(section, meanings(section))}\n", *inside])
+    return "\n".join([f"## {name}\n\n{about}\n\n{_table(section)}\n", *inside])
 
 
-def _table(section: type[Section], told: dict[str, str]) -> str:
+def _table(section: type[Section]) -> str:
+    told = meanings(section)
     rows = [
         f"| `{field.alias or key}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |"
         for key, field in section.model_fields.items()
