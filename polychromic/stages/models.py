@@ -153,7 +153,7 @@ def with_bases(models: Sequence[NamedModel]) -> list[NamedModel]:
 
 def bases_of(models: Sequence[NamedModel]) -> dict[str, str]:
     """The untrained model of each trained one, by name, as far as it is among them."""
-    found = {}
+    found: dict[str, str] = {}
     for several in by_base(models):
         bare = next((model.name for model in several if model.adapter is None), None)
         found |= {model.name: bare for model in several if bare is not None and model.adapter is not None}
