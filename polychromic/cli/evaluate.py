@@ -47,6 +47,7 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
 @click.option("--max-new-tokens", type=int, help="Where a completion is cut off.  [default: 128]")
+@click.option("--engine", help="A sampler, or {kind: NAME, ...}: server, vllm, auto.  [default: transformers]")
 @click.option("--encoder", help="Sentence encoder: a folder or hub name.  [default: the installed package]")
 @click.option("--batch-size", type=int, help="Completions drawn at once.  [default: 512]")
 @click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
@@ -131,11 +132,10 @@ def section_of(options: dict[str, Any]) -> Any:
     from polychromic.settings.schema import EvaluationSection
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
-    config, task = options.pop("config"), options.pop("task")
+    config, entries = options.pop("config"), {name: options.pop(name, None) for name in ("task", "engine")}
     section = load_settings(config).evaluation if config else EvaluationSection()
     given = {name: value for name, value in options.items() if value is not None}
-    if task is not None:
-        given["task"] = read_value(task, COMMAND_LINE)
+    given |= {name: read_value(text, COMMAND_LINE) for name, text in entries.items() if text is not None}
     return checked(section, given)
 
 
