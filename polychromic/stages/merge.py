@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from polychromic.core.digests import file_digest
@@ -32,6 +33,12 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     model = named_model("model", str(adapter))
     if model.adapter is None:
         raise InputError(f"{adapter}: is no run folder: it holds no adapter")
+    if model.quantization:
+        warnings.warn(
+            f"{model.adapter} was trained on a base in {'4' if model.quantization.get('load_in_4bit') else '8'} bits; "
+            "it is merged into the base in full, whose samples differ a little from those it was trained with",
+            stacklevel=2,
+        )
     folder = Path(out)
     if folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise InputError(f"{folder}: is not empty; choose another --out")
@@ -50,6 +57,7 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
         "base": model.base.name_or_path,
         "adapter": str(model.adapter),
         "scale": model.scale,
+        "trained_on": model.quantization,
         "versions": versions(),
     }
     digest = file_digest(model.adapter / "adapter_model.safetensors")
