@@ -20,7 +20,7 @@ from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.records.rows import read_noun
-from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables, verdicts
+from polychromic.reporting import costs, drilldown, figures, markdown, palette, routes, runs, tables, verdicts
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 MOST_ROWS = 1_000  # differences shown; more are in comparison.json
@@ -125,6 +125,7 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "returns": returns,
         "returns_markdown": markdown.table(*returns),
         "samples": samples,
+        **_routing(folder.path),
         "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
         **_costs(folder, comparison.baseline, extras),
@@ -149,6 +150,14 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
         "spent_rows": rows,
         "spent_table": markdown.table(heading, rows) if rows else "",
     }
+
+
+def _routing(folder: Path) -> dict[str, Any]:
+    """What `polychromic route` found, where it was called."""
+    found = routes.read(folder)
+    heading, rows = routes.routing_table(found) if found else ([], [])
+    table = markdown.table(heading, rows) if rows else ""
+    return {"routing": found, "routes_heading": heading, "routes": rows, "routes_table": table}
 
 
 def _per_prompt(samples: Mapping[str, Any] | None) -> int:

@@ -13,7 +13,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
-from polychromic.metrics._sets import modal_set_size
+from polychromic.metrics._sets import given_scores, modal_set_size
 from polychromic.records.artefacts import signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
@@ -183,6 +183,10 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
     }
     wanted = default_metrics(modal_set_size(drawn)) if named is None else named
     metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
+    if named is None and not any(text for one in drawn for text in one.texts):  # bare verdicts: no text to measure
+        metrics = [metric for metric in metrics if "verifier" in metric.needs]
+    if named is None and any(map(given_scores, drawn)):
+        metrics.append(build("metrics", "mean_score"))
     if named is None and not judged:
         metrics = [metric for metric in metrics if "verifier" not in metric.needs]
     pinned = [metric.pinned(drawn) for metric in metrics]

@@ -316,6 +316,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
         "samples": [_digest_of(folder.samples), _digest_of(folder.verdicts), _digest_of(folder.path / AUDIT)],
         "runs": {name: [run, _digest_of(RunFolder(Path(run)).metrics)] for name, run in runs.items()},
         "code": code_digest(report.run),
+        "routing": _digest_of(folder.path / "routing.json"),
         "price_per_hour": folder.record().price_per_hour,
         "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),
