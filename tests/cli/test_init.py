@@ -55,7 +55,7 @@ def test_own_rows_become_two_configurations_that_a_dry_run_takes(rows, tmp_path,
 
 
 def test_a_judge_that_refuses_the_demonstrations_leaves_nothing_behind(rows, tmp_path):
-    with pytest.raises(InputError, match="demonstration"):
+    with pytest.raises(InputError, match="right answers"):
         init.write(tmp_path / "mine", init.Answers(str(rows), {"kind": "answer", "match": "exact"}))
     assert not (tmp_path / "mine").exists()
 
