@@ -194,7 +194,7 @@ def in_form(models: Sequence[NamedModel], form: ModelSection) -> list[NamedModel
     for model in models:
         if form.format and model.base.format and model.base.format != form.format:
             raise InputError(f"--format: {model.name} was trained with format {model.base.format}")
-        known = {"format": model.base.format or form.format}
+        known: dict[str, Any] = {"format": model.base.format or form.format}
         known |= {} if model.adapter is not None else {"chat_template_kwargs": form.chat_template_kwargs}
         found.append(replace(model, base=model.base.model_copy(update=known)))
     return found
