@@ -73,7 +73,8 @@ class HeldOut:
         drawn = [one for samples in sets for one in samples.completions]
         seconds = time.perf_counter() - began
         verdicts = self._verdicts(sets)
-        self.latest = list(zip(sets, verdicts or [None] * len(sets), strict=True))
+        judged: Sequence[Sequence[Verdict] | None] = verdicts if verdicts is not None else [None] * len(sets)
+        self.latest = list(zip(sets, judged, strict=True))
         sums: dict[str, list[float]] = {"tokens_generated": [sum(len(one.token_ids) for one in drawn), 1.0 / ranks]}
         for name, metric in self.metrics.items():
             rows = [row for row in metric.measure(sets, verdicts) if row.numerator == row.numerator]
