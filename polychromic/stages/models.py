@@ -16,7 +16,7 @@ from polychromic.settings.schema import ModelSection
 
 BASE = "base"
 """What the untrained model is called where nobody gave it a name."""
-EMBEDDED = ("embedded:countdown",)
+EMBEDDED = "embedded:"
 LARGEST_SCALE = 2.0
 
 
@@ -47,13 +47,14 @@ def resolve(section: ModelSection) -> ModelSection:
         MissingResourceError: there is no such embedded base, or it is not in this installation.
     """
     name = section.name_or_path
-    if not name.startswith("embedded:"):
+    if not name.startswith(EMBEDDED):
         return section
-    if name not in EMBEDDED:
-        raise MissingResourceError(f"model {name}: there is no such embedded base{nearest(name, EMBEDDED)}")
-    from polychromic.tasks.countdown import base_path
+    from polychromic.tasks.countdown import BASES, base_path
 
-    folder = Path(base_path())
+    known = [EMBEDDED + base for base in BASES]
+    if name not in known:
+        raise MissingResourceError(f"model {name}: there is no such embedded base{nearest(name, known)}")
+    folder = base_path(name.removeprefix(EMBEDDED))
     if not (folder / "config.json").is_file():
         raise MissingResourceError(f"model {name}: its files are missing from this installation; reinstall the package")
     return section.model_copy(update={"name_or_path": str(folder)})
@@ -152,7 +153,7 @@ def with_bases(models: Sequence[NamedModel]) -> list[NamedModel]:
 
 def bases_of(models: Sequence[NamedModel]) -> dict[str, str]:
     """The untrained model of each trained one, by name, as far as it is among them."""
-    found = {}
+    found: dict[str, str] = {}
     for several in by_base(models):
         bare = next((model.name for model in several if model.adapter is None), None)
         found |= {model.name: bare for model in several if bare is not None and model.adapter is not None}
@@ -193,7 +194,7 @@ def in_form(models: Sequence[NamedModel], form: ModelSection) -> list[NamedModel
     for model in models:
         if form.format and model.base.format and model.base.format != form.format:
             raise InputError(f"--format: {model.name} was trained with format {model.base.format}")
-        known = {"format": model.base.format or form.format}
+        known: dict[str, Any] = {"format": model.base.format or form.format}
         known |= {} if model.adapter is not None else {"chat_template_kwargs": form.chat_template_kwargs}
         found.append(replace(model, base=model.base.model_copy(update=known)))
     return found
