@@ -17,12 +17,9 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from polychromic.core.errors import NumericalError
 from polychromic.core.nouns import Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Metric, Task, verdicts_on
-<<<<<<< HEAD
-from polychromic.policy.sharded import whole
-=======
 from polychromic.policy.generate import context_of
 from polychromic.policy.render import prompt_ids
->>>>>>> main
+from polychromic.policy.sharded import whole
 from polychromic.records.samples import content_out
 from polychromic.samplers.transformers import Transformers
 from polychromic.training.logged_metrics import Gather, gather_over_ranks
