@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MODELS_HELP = (
     "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
-    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength, RUN_FOLDER/checkpoint-100 one of its "
+    "checkpoints."
 )
 
 
