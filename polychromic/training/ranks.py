@@ -88,9 +88,9 @@ _store: Any = None
 def _shared() -> Any:
     global _store
     if _store is None:
-        import torch
+        from torch.distributed.rendezvous import rendezvous
 
-        _store, _, _ = next(torch.distributed.rendezvous("env://"))
+        _store, _, _ = next(rendezvous("env://"))
     return _store
 
 

@@ -22,6 +22,7 @@ from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
 from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
+from polychromic.training.adapter_precision import AdapterPrecision
 from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
     KEYWORDS,
@@ -72,7 +73,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.health = Health(ingredients.health, self.term)
         self.held_out = ingredients.held_out
         self.demonstrations = Demonstrations(self, self.health)
-        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
+        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self), AdapterPrecision(self.model)):
             self.add_callback(callback)
 
     def get_batch_samples(
