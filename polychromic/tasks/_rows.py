@@ -75,6 +75,10 @@ class Rows:
             raise InputError(f"{self.name}: path must name a file of rows (or dataset one of the hub)")
         return Source(self.path, self.dataset, self.subset or None, split, self.columns)
 
+    def gold(self, prompt: Prompt) -> str | None:
+        """A right completion as the row's own column has it, to try the judge by; None where it cannot be told."""
+        return None
+
     def right(self, completion: Completion, answer: str | None) -> Verdict:
         """PASSED with what tells this completion from other right ones."""
         if self.distinct_by == "text":
