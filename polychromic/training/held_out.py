@@ -19,6 +19,7 @@ from polychromic.core.nouns import Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Metric, Task, verdicts_on
 from polychromic.policy.generate import context_of
 from polychromic.policy.render import prompt_ids
+from polychromic.policy.sharded import whole
 from polychromic.records.samples import content_out
 from polychromic.samplers.transformers import Transformers
 from polychromic.training.logged_metrics import Gather, gather_over_ranks
@@ -48,7 +49,7 @@ class HeldOut:
         accelerator = trainer.accelerator
         policy, gather = accelerator.unwrap_model(trainer.model), gather_over_ranks(accelerator)
         place = (accelerator.process_index, accelerator.num_processes)
-        with trainer.compute_loss_context_manager():
+        with trainer.compute_loss_context_manager(), whole(policy):
             found = self.numbers(policy, trainer.processing_class, gather, *place)
         if self.failure:
             said = f"{self.failure}, when held-out prompts were sampled"
