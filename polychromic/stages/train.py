@@ -13,7 +13,8 @@ from typing import Any
 
 from polychromic.analysis.spending import refuse_overspent
 from polychromic.core import stopping
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, at_fault
+from polychromic.core.nouns import Example
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import (
@@ -28,29 +29,26 @@ from polychromic.objective.soundness import (
 from polychromic.records.artefacts import (
     RunFolder,
     begin_part,
-    extend_run,
     finish_run,
-    open_run,
     refuse_other_run,
     update_run,
 )
 from polychromic.records.costs import timed
-from polychromic.records.jsonl import give_usual_mode, read_json, write_bytes
+from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
-from polychromic.settings.load import identity, resolved, resolved_yaml
+from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
-from polychromic.stages.arguments import save_minutes, sft_arguments
+from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
-from polychromic.stages.extension import changes, extensible
+from polychromic.stages.extension import changes, extensible, take_up
 from polychromic.stages.models import resolve
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
-LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -108,9 +106,7 @@ def run(
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            if changed:
-                extend_run(run_folder, identity(settings))
-            _open(run_folder, settings, data)
+            take_up(run_folder, settings, data, changed)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -120,13 +116,6 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _open(folder: RunFolder, settings: Settings, data: Data) -> None:
-    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
-    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
-    if data.read is not None:
-        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
 
 
 def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
@@ -214,16 +203,17 @@ def _train(run: _Run, progress: Progress) -> None:
     from polychromic.policy.load import load_base
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
-    from polychromic.training.faults import refuse_bad_weights
+    from polychromic.training.faults import refuse_bad_weights, saving_in
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     if ranks.first:
         sweep(folder.checkpoints)
+    built = sft_arguments(settings, folder), lora_config(settings)  # what they refuse is said before a model is loaded
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
-    trainer = _trainer(run, policy)
+    trainer = _trainer(run, policy, *built)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
         seconds = _steps(run, trainer, (stop, progress), checkpoint)
@@ -234,7 +224,8 @@ def _train(run: _Run, progress: Progress) -> None:
         refuse_bad_weights(trainer.model)
         if not ranks.first:
             return
-        _save(trainer, policy.tokenizer, folder)
+        with saving_in(folder.path):
+            _save(trainer, policy.tokenizer, folder)
         finish_run(
             folder,
             steps=trainer.state.global_step,
@@ -251,6 +242,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
     from polychromic.training.agreement import RanksAgree
     from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.faults import saving_in
     from polychromic.training.tracking import MetricsFile
 
     stop, progress = told
@@ -267,33 +259,37 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
+        stack.enter_context(saving_in(run.folder.path))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return numbers.seconds
 
 
-def _trainer(run: _Run, policy: Any) -> Any:
+def _trainer(run: _Run, policy: Any, sft: Any, lora: Any) -> Any:
     from datasets import Dataset, disable_progress_bars
-    from peft import LoraConfig
 
     from polychromic.policy.render import training_row
     from polychromic.training.trainer import PolychromicTrainer
 
+    def rows(examples: Sequence[Example]) -> Any:
+        return Dataset.from_list([training_row(example) for example in examples])
+
     settings, data = run.settings, run.data
     disable_progress_bars()  # five bars before the first step would hide the run's own
-    return PolychromicTrainer(
-        model=policy.model,
-        args=sft_arguments(settings, run.folder),
-        train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
-        eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
-        processing_class=policy.tokenizer,
-        peft_config=LoraConfig(**{**LORA, **settings.lora}),
-        polychromic=run.term,
-        task=data.task,
-        embedder=run.embedder,
-        prompts=[example.prompt for example in (*data.examples, *data.rows)],
-        health=settings.health,
-        held_out=held_out.build(settings, data),
-    )
+    with at_fault("training and lora"):
+        return PolychromicTrainer(
+            model=policy.model,
+            args=sft,
+            train_dataset=rows(data.rows),
+            eval_dataset=rows(data.held_out) if data.held_out else None,
+            processing_class=policy.tokenizer,
+            peft_config=lora,
+            polychromic=run.term,
+            task=data.task,
+            embedder=run.embedder,
+            prompts=[example.prompt for example in (*data.examples, *data.rows)],
+            health=settings.health,
+            held_out=held_out.build(settings, data),
+        )
 
 
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
