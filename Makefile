@@ -1,12 +1,14 @@
 # make demo    installs into .venv and runs the whole way on the embedded task
 # make test    the test suite, in parallel           make quick   the tests that find most mistakes, in under a minute
 # make check   lint, types, floors and doors, size law, documentation      make docs   the documentation, in site/
+# make worker  what trains and evaluates, in .venv: the steps of the images too (Dockerfile)
 # make test-slow / test-gpu              the long tests / the tests that need a CUDA device
 # make vllm-env test-vllm                vLLM for the CPU in an environment of its own (2.4 GB), and the tests against it
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := $(VENV)/.demo
+WORKER := $(VENV)/.worker
 STAMP := $(VENV)/.installed
 VLLM := .venv-vllm
 PIP := $(BIN)/pip install --quiet --constraint constraints.txt
@@ -15,9 +17,11 @@ PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadsco
 export TOKENIZERS_PARALLELISM := false
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test quick test-slow test-gpu vllm-env test-vllm check docs install clean
+.PHONY: worker demo test quick test-slow test-gpu vllm-env test-vllm check docs install clean
 
 install: $(STAMP)
+
+worker: $(WORKER)
 
 $(DEMO): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,11 +29,18 @@ $(DEMO): pyproject.toml constraints.txt
 	$(PIP) --editable '.[demo]'
 	touch $(DEMO)
 
+$(WORKER): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) --editable '.[train,embed,quantization,server,math]'
+	touch $(WORKER)
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) --editable '.[dev]'
 	$(PIP) --no-deps xgrammar apache-tvm-ffi  # without its triton
+	$(PIP) --no-deps reasoning_gym  # without its pins
 	touch $(DEMO) $(STAMP)
 
 demo: $(DEMO)

@@ -25,7 +25,7 @@ case "${1:-}" in
   --demo)
     shift
     RUNS=${RUNS%/demo}/demo
-    models="sft=$RUNS/sft,moderate=$RUNS/moderate,aggressive=$RUNS/aggressive"
+    models="sft=$RUNS/sft,online=$RUNS/online,harvest=$RUNS/harvest"
     options=(--config config/demo/sft.yaml --baseline sft --out "${OUT:-$RUNS/three-models}")
     ;;
   -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;

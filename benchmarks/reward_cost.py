@@ -79,7 +79,7 @@ def train(options: argparse.Namespace) -> tuple[Stopwatch, Stopwatch, Stopwatch,
     from polychromic.training import trainer as trainer_module
 
     settings = load_settings(
-        Path(__file__).parent.parent / "config/demo/moderate.yaml",
+        Path(__file__).parent.parent / "config/demo/online.yaml",
         [
             f"polychromic.n_generations={options.generations}",
             f"polychromic.max_examples_for_diversity={options.prompts}",

@@ -16,12 +16,11 @@ from mkdocs.structure.files import File, Files
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from polychromic.settings.schema import Section, Settings
+from polychromic.settings.schema import SavingSection, Section, Settings
 
 BORROWED = {
     "lora": "Names and meaning are those of PEFT's `LoraConfig`, unchanged.",
-    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and `save_minutes` (default 5): a "
-    "checkpoint at least this often, besides those of `save_steps`; null: those alone.",
+    "training": "Names and meaning are those of TRL's `SFTConfig`, unchanged; and one of ours:",
     "quantization": "Names and meaning are those of transformers' `BitsAndBytesConfig`, unchanged; null: none.",
 }
 HEAD = """# Configuration
@@ -46,20 +45,27 @@ def configuration() -> str:
     for name, field in Settings.model_fields.items():
         kind = _section(field.annotation)
         parts.append(_page(name, kind) if kind else f"## {name}\n\n{BORROWED[name]}\n")
+        if name == "training":
+            parts.append(_table(SavingSection) + "\n")
     return "\n".join(parts)
 
 
 def _page(name: str, section: type[Section]) -> str:
     """A section's table, followed by those of the sections inside it."""
-    rows, inside, told = [], [], meanings(section)
-    for key, field in section.model_fields.items():
-        kind, shown = _section(field.annotation), field.alias or key
-        if kind:
-            inside.append(_page(f"{name}.{shown}", kind))
-        rows.append(f"| `{shown}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |")
+    fields = section.model_fields.items()
+    kinds = [(field.alias or key, _section(field.annotation)) for key, field in fields]
+    inside = [_page(f"{name}.{shown}", kind) for shown, kind in kinds if kind]
     about = " ".join((section.__doc__ or "").split("\n\n")[0].split())
-    table = "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
-    return "\n".join([f"## {name}\n\n{about}\n\n{table}\n", *inside])
+    return "\n".join([f"## {name}\n\n{about}\n\n{_table(section)}\n", *inside])
+
+
+def _table(section: type[Section]) -> str:
+    told = meanings(section)
+    rows = [
+        f"| `{field.alias or key}` | {_cell(_type(field))} | {_default(field)} | {_cell(told[key])} |"
+        for key, field in section.model_fields.items()
+    ]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 def meanings(section: type[Section]) -> dict[str, str]:

@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": "sample, verify, measure, compare and report in one go.",
     "export": "Write right and different samples as demonstrations.",
     "audit": "Try the task's checker and the metrics' headroom before paying for a run.",
+    "route": "Say which of several models should answer, and what that costs.",
     "best-of-n": "Say whether drawing N candidates pays.",
     "code": "Run code-generation experiments in the sandbox.",
     "certify": "Prove the gradient of the objective on this machine.",

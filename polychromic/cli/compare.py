@@ -38,8 +38,9 @@ def command(paths: tuple[str, ...], out: str | None, as_json: bool, **options: A
     """Compare the models of a FOLDER with measurements, or of two or more FILES.
 
     Files hold measurements, or samples: ours, logs of inspect (.eval, .json), lm-evaluation-harness (--log_samples),
-    lighteval (.parquet) and evalplus (_eval_results.json), or anyone's JSONL with prompt_id or task_id, text or
-    completion, and optionally passed and answer. Differences are paired by prompt.
+    lighteval (.parquet), evalplus (_eval_results.json) and NoveltyBench, or anyone's JSONL with prompt_id or task_id,
+    text or completion, and optionally passed, answer and score; or bare verdicts without a text. Differences are paired
+    by prompt.
     """
     from polychromic.analysis.record import CompareSettings, read_comparison
     from polychromic.analysis.resampling import Plan

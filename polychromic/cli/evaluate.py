@@ -47,20 +47,23 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--temperatures", callback=numbers, help="Such as 0.7,1.0,1.3.  [default: 1.0]")
 @click.option("--max-prompts", type=int, help="Only the first so many prompts of the split.")
 @click.option("--max-new-tokens", type=int, help="Where a completion is cut off.  [default: 128]")
+@click.option("--engine", help="A sampler, or {kind: NAME, ...}: server, vllm, auto.  [default: transformers]")
 @click.option("--encoder", help="Sentence encoder: a folder or hub name.  [default: the installed package]")
 @click.option("--batch-size", type=int, help="Completions drawn at once.  [default: 512]")
 @click.option("--baseline", help="The model the others are compared with.  [default: sft or baseline]")
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
 @click.option("--price-per-hour", type=click.FloatRange(min=0), help="Of the machine, for the account of the cost.")
 @click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
+@click.option("--trust-judge", is_flag=True, help="Go on although the judge fails on answers known beforehand.")
 @click.option("--strict", is_flag=True, help="Stop before sampling when the audit of the task's checker warns.")
 @json_option
-def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) -> None:
+def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: bool, **options: Any) -> None:
     """Sample, verify, measure, compare and report in one go.
 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
     temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
+    from polychromic.analysis.controls import Trust
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import in_form, parse_models, with_bases
@@ -70,7 +73,7 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
         folder = EvaluationFolder(out)
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
-        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices)
+        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge))
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -131,11 +134,10 @@ def section_of(options: dict[str, Any]) -> Any:
     from polychromic.settings.schema import EvaluationSection
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 
-    config, task = options.pop("config"), options.pop("task")
+    config, entries = options.pop("config"), {name: options.pop(name, None) for name in ("task", "engine")}
     section = load_settings(config).evaluation if config else EvaluationSection()
     given = {name: value for name, value in options.items() if value is not None}
-    if task is not None:
-        given["task"] = read_value(task, COMMAND_LINE)
+    given |= {name: read_value(text, COMMAND_LINE) for name, text in entries.items() if text is not None}
     return checked(section, given)
 
 
@@ -180,6 +182,7 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
         spent = sampling_table(cost.models, comparison.baseline)
         lines += ["cost of sampling", "", *_folded(*spent), ""]
         lines += [f"{row.model}: {row.reason}" for row in cost.models if row.reason]
+    lines += _left_out(page.parent)
     lines.append(f"report: {page}")
     result: dict[str, Any] = {
         "report": str(page),
@@ -190,6 +193,27 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
         "cost": cost or {},
     }
     return result | {"cost": cost or {}}, lines
+
+
+def _left_out(path: Path) -> list[str]:
+    """How many samples nobody could judge, and how many began with a thought, where there are any."""
+    from collections import Counter
+
+    from polychromic.core.nouns import Status
+    from polychromic.records.evaluation import EvaluationFolder
+
+    folder = EvaluationFolder(path)
+    drawn = [completion for stored in folder.sets() for completion in stored.samples.completions]
+    absent = Counter(verdict.detail for verdict in folder.judged().values() if verdict.status is Status.ABSENT)
+    thoughts = sum(bool(completion.thought) for completion in drawn)
+    lines = []
+    if absent:
+        ((reason, _),) = absent.most_common(1)
+        unjudged = absent.total()
+        lines.append(f"{unjudged} of {len(drawn)} samples have no verdict, right or wrong: {reason}")
+    if thoughts:
+        lines.append(f"{thoughts} of {len(drawn)} samples began with a thought, which is no part of what is measured")
+    return lines
 
 
 def _cell(score: Any, number: Any) -> str:

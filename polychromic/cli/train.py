@@ -69,6 +69,7 @@ def _run(
         raise InputError(f"{folder}: there is no run to continue")
     from polychromic.stages import card, following, train
 
+    before = RunFolder(folder).record().finished
     repository = card.refuse_unpublishable(settings)
     with progress_bars() as progress:
         train.run(settings, folder, progress, [change.partition("=")[0].strip() for change in extend])
@@ -78,6 +79,8 @@ def _run(
     said += [] if harvest is None else [mixture_line(harvest)]
     health = RunFolder(folder).record().health
     said += health.lines()
+    if before is not None and RunFolder(folder).record().finished == before:
+        said.append(f"finished on {before}, nothing to do")
     next_step = following.after(folder)
     result = {"run": str(folder), "harvest": harvest, "data": data, "health": health, "next": next_step.command}
     result["repository"] = repository

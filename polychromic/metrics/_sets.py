@@ -140,6 +140,11 @@ def first_texts(samples: SampleSet, k: int, *, least: int = 1) -> tuple[str, ...
     return samples.texts[:k]
 
 
+def given_scores(samples: SampleSet) -> Any:
+    """The scores of the samples that a foreign file came with, None without."""
+    return samples.prompt.payload.get("scores")
+
+
 def passes(verdicts: Judged) -> list[bool]:
     """Whether each completion is right; raises UnmeasurableError when one was not judged: that is no fail."""
     if verdicts is None:

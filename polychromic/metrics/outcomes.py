@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from polychromic.core.errors import InputError
 from polychromic.core.facts import Role
 from polychromic.core.nouns import Measurement, SampleSet
@@ -22,6 +24,7 @@ from polychromic.metrics._sets import (
     Verdicts,
     all_answers,
     at_least,
+    given_scores,
     measure_each,
     passes,
     powers,
@@ -172,7 +175,7 @@ class BestOfK(KSamples):
         metric = super().pinned(sets)
         if metric.scorer is not None:
             return metric
-        return replace(metric, scorer="score" if any(map(_given, sets)) else "mean_logprob")
+        return replace(metric, scorer="score" if any(map(given_scores, sets)) else "mean_logprob")
 
     def _options(self) -> dict[str, Any]:
         return {"k": self.k, "scorer": self.scorer}
@@ -189,16 +192,11 @@ class BestOfK(KSamples):
         return Value(picked, detail=detail)
 
 
-def _given(samples: SampleSet) -> Any:
-    """The scores that a foreign file came with, None without."""
-    return samples.prompt.payload.get("scores")
-
-
 def _scores(samples: SampleSet, scorer: Scorer | None) -> list[float]:
     if scorer in ("long", "short"):
         return [len(text) * (1.0 if scorer == "long" else -1.0) for text in samples.texts]
     if scorer == "score":
-        given = _given(samples) or [None] * len(samples.completions)
+        given = given_scores(samples) or [None] * len(samples.completions)
     else:
         given = [completion.logprob for completion in samples.completions]
         if scorer == "mean_logprob":
@@ -228,3 +226,21 @@ class ExpectedDraws(PerSet):
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         right = sum(passes(judged))
         return Value(float(expected_draws(len(samples.completions), right)), detail={"right": right})
+
+
+@dataclass(frozen=True)
+class MeanScore(PerSet):
+    """Mean of the scores that a foreign file came with, on that file's scale; NaN where a sample has none."""
+
+    kind: ClassVar[str] = "mean_score"
+    title: ClassVar[str] = "mean score"
+    role: ClassVar[Role] = Role.QUALITY
+    direction: ClassVar[int] = 1
+
+    @classmethod
+    def defaults(cls, n: int) -> Options:
+        """None: where scores came with the samples it is measured unasked."""
+        return ()
+
+    def _value(self, samples: SampleSet, judged: Judged) -> Value:
+        return Value(float(np.mean(_scores(samples, "score"))))

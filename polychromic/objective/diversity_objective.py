@@ -7,7 +7,6 @@ estimate of ``grad E[f]``.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from polychromic.core.errors import InputError, UnsoundObjectiveError
 from polychromic.core.nouns import Evidence, SampleSet, Status, Verdict
 from polychromic.core.protocols import Gate, Reward
-from polychromic.gates.none import NoGate
 from polychromic.objective.baseline import Baseline, BaselineKind, Moments, batch_moments
 from polychromic.objective.credit import Credit, SetSize, group_credit
 from polychromic.objective.rivals import RivalName
@@ -72,7 +70,6 @@ class DiversityObjective:
         self.set_size = set_size
         self.baseline = Baseline(baseline)
         self.rival = None if rival is None else find_rival(rival)
-        self._warned = False
         self.add_ranks: Callable[[Moments], Moments] = lambda moments: moments
 
     def credits(self, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> list[ScoredSet]:
@@ -119,19 +116,6 @@ class DiversityObjective:
     def sync_without_samples(self) -> None:
         """Takes part in the ranks' exchange of a step in which this rank has no samples."""
         self.baseline.observe(self.add_ranks(np.zeros_like(self.baseline.moments)))
-
-    def off_support_gain(self, effective: float, similarity: float) -> float:
-        """``2 lambda_eff C``; warns the first time it exceeds 1 where no gate keeps junk out of the set value."""
-        gain = off_support_gain(effective, similarity)
-        if gain > 1.0 and isinstance(self.gate, NoGate) and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"2 * lambda_eff * C = {gain:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
-                "polychromic.lambda, set polychromic.schedule.max_lambda_eff, or choose a gate",
-                UserWarning,
-                stacklevel=2,
-            )
-        return gain
 
     def state_dict(self) -> dict[str, object]:
         """What a checkpoint needs, as plain JSON."""

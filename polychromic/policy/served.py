@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +21,8 @@ from polychromic.core.secrets import secrets_in
 
 MOST_TEXT = 4 * 2**20
 """A longer answer than this many characters is no completion."""
+REST_SECONDS = 30.0
+"""How long one of several servers is left alone after it failed."""
 T = TypeVar("T")
 
 
@@ -34,9 +38,12 @@ class RefusedError(EngineError):
 
 @dataclass(frozen=True)
 class Connection:
-    """Where a server is and how long to try it; the key is read from the environment variable ``api_key_env``."""
+    """Where a server is and how long to try it; the key is read from the environment variable ``api_key_env``.
 
-    base_url: str
+    Several addresses are servers of the same model: each request goes to the one with the fewest under way.
+    """
+
+    base_url: str | tuple[str, ...]
     timeout_s: float = 300.0
     attempts: int = 5
     longest_pause_s: float = 30.0
@@ -47,10 +54,30 @@ class Connection:
             raise InputError(f"server: base_url {reason} (here: {self.api_key_env})")
         if self.attempts < 1 or self.timeout_s <= 0 or self.longest_pause_s < 0:
             raise InputError("server: attempts is at least 1, timeout_s is above 0, longest_pause_s is not negative")
+        if not self.urls or len(set(self.urls)) < len(self.urls):
+            raise InputError("server: base_url must name at least one server, and none twice")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses, one or several."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @property
+    def where(self) -> str:
+        """The addresses, to be read."""
+        return ", ".join(self.urls)
+
+
+class _Server:
+    """One of the servers: its client of openai, the requests under way, and until when it is left alone."""
+
+    def __init__(self, url: str, api: Any) -> None:
+        self.url, self.api = url, api
+        self.busy, self.resting_until = 0, 0.0
 
 
 class Client:
-    """One connection; threads share it. ``api`` is the client of openai, whose calls belong inside ``asked``."""
+    """One connection, to one server or several; threads share it. Calls get a client of openai, inside ``asked``."""
 
     def __init__(self, connection: Connection) -> None:
         try:
@@ -61,10 +88,17 @@ class Client:
         self._connection = connection
         self._closed = threading.Event()
         key = os.environ.get(connection.api_key_env) or "none"
-        self.api = openai.OpenAI(base_url=connection.base_url, api_key=key, timeout=connection.timeout_s, max_retries=0)
+        made = openai.OpenAI
+        self._lock = threading.Lock()
+        self._servers = [
+            _Server(url, made(base_url=url, api_key=key, timeout=connection.timeout_s, max_retries=0))
+            for url in connection.urls
+        ]
 
-    def asked(self, call: Callable[[], T]) -> T:
-        """What the call gives, after as many attempts as allowed.
+    def asked(self, call: Callable[[Any], T]) -> T:
+        """What the call gives, after as many attempts as allowed; each of several servers may fail once more.
+
+        A server that failed gets no request for ``REST_SECONDS`` while another one answers.
 
         Raises:
             EngineError: the last attempt failed, or the server refused for good.
@@ -78,13 +112,31 @@ class Client:
         )
 
         policy = Retrying(
-            stop=stop_after_attempt(self._connection.attempts),
+            stop=stop_after_attempt(self._connection.attempts + len(self._servers) - 1),
             wait=wait_random_exponential(multiplier=1, max=self._connection.longest_pause_s),
             retry=retry_if_exception(lambda error: _worth_retrying(error) and not self._closed.is_set()),
             sleep=sleep_using_event(self._closed),
             reraise=True,
         )
-        return policy(self._translated, call)
+        return policy(self._attempt, call)
+
+    def _attempt(self, call: Callable[[Any], T]) -> T:
+        with self._lock:
+            now = time.monotonic()
+            server = min(self._servers, key=lambda one: (one.resting_until > now, one.busy, one.resting_until))
+            server.busy += 1
+        try:
+            found = self._translated(server, call)
+        except RefusedError:
+            raise
+        except EngineError:
+            server.resting_until = time.monotonic() + REST_SECONDS
+            raise
+        finally:
+            with self._lock:
+                server.busy -= 1
+        server.resting_until = 0.0
+        return found
 
     def models(self) -> list[str]:
         """The ids of the models the server offers.
@@ -93,35 +145,46 @@ class Client:
             EngineError: the server does not answer, or not with a list of models.
         """
         try:
-            return [str(item.id) for item in self.asked(lambda: self.api.models.list().data)]
+            return [str(item.id) for item in self.asked(lambda api: api.models.list().data)]
         except (AttributeError, TypeError):
-            raise GarbageAnswerError(f"{self._connection.base_url}: the list of models is not one") from None
+            raise GarbageAnswerError(f"{self._connection.where}: the list of models is not one") from None
 
     def owners(self) -> set[str]:
         """Who the list of models says owns them; nobody where the server has no such list. One attempt."""
         return {str(getattr(model, "owned_by", "")) for model in self._listed()}
 
     def roots(self) -> dict[str, str]:
-        """What each model's id stands for, such as a folder, where the list of models says so, as a vLLM's does."""
-        said = ((model, getattr(model, "root", None)) for model in self._listed())
-        return {str(getattr(model, "id", "")): str(root) for model, root in said if root}
+        """What each model's id stands for, such as a folder, where the list of models says so, as a vLLM's does.
+
+        Raises:
+            EngineError: two servers mean different models by one id.
+        """
+        found: dict[str, str] = {}
+        for model in self._listed():
+            name, root = str(getattr(model, "id", "")), getattr(model, "root", None)
+            if root and found.setdefault(name, str(root)) != str(root):
+                raise EngineError(f"{self._connection.where}: serve different models as {name}: {found[name]}, {root}")
+        return found
 
     def _listed(self) -> list[Any]:
-        try:
-            return list(self.api.models.list().data or ())
-        except (self._openai.OpenAIError, ValueError, AttributeError, TypeError):
-            return []
+        """The models of all servers; of one that does not say them, none."""
+        found: list[Any] = []
+        for server in self._servers:
+            with suppress(self._openai.OpenAIError, ValueError, AttributeError, TypeError):
+                found += list(server.api.models.list().data or ())
+        return found
 
     def close(self) -> None:
         """Ends the connection; a request under way ends with its time-out at the latest, and is not tried again."""
         self._closed.set()
-        self.api.close()
+        for server in self._servers:
+            server.api.close()
 
-    def _translated(self, call: Callable[[], T]) -> T:
+    def _translated(self, server: _Server, call: Callable[[Any], T]) -> T:
         """The call's result, with the client's exceptions as ours: one line, and whether trying again may help."""
-        openai, where = self._openai, self._connection.base_url
+        openai, where = self._openai, server.url
         try:
-            return self._in_time(call)
+            return self._in_time(lambda: call(server.api))
         except (openai.APITimeoutError, TimeoutError):
             raise EngineError(f"{where}: no answer within {self._connection.timeout_s:g} s") from None
         except openai.APIConnectionError:

@@ -57,7 +57,8 @@ class RunRecord:
     """What is read of ``run.json``; the file holds more for people, such as the account of a harvest.
 
     ``started`` and ``finished`` are UTC times, ``seconds`` those of training in all ``parts``: a run has one more with
-    every time it was continued.
+    every time it was continued. ``made_of`` holds the digests of data, judge, base and tokenizer; empty in a file of an
+    older version.
     """
 
     settings_hash: str = ""
@@ -68,6 +69,7 @@ class RunRecord:
     parts: int = 0
     wandb: WandbId | None = None
     health: HealthRecord = field(default_factory=HealthRecord)
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, section: str, *names: str) -> Any:
         """A setting under the first of its names that the file has; None when it has none."""

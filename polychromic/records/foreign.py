@@ -17,6 +17,12 @@ from polychromic.records.verdicts import VerdictKey, verdict_keys
 
 ID_FIELDS = ("prompt_id", "task_id")
 TEXT_FIELDS = ("text", "completion", "solution")
+STATUS_WORDS = dict.fromkeys(("passed", "pass", "correct", "right", "true"), True) | dict.fromkeys(
+    ("failed", "fail", "incorrect", "wrong", "false", "timed_out", "crashed"), False
+)
+ABSENT_WORDS = ("absent", "")
+VERDICT_FIELDS = ("passed", "score", "answer")
+"""What a row without a text must say of its sample: the verdict alone."""
 PER_SAMPLE = ("passed", "answer", "score", "finished", "logprob")
 
 
@@ -29,6 +35,7 @@ class _Group:
     is_list: bool
     temperature: float
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    names: set[Any] = field(default_factory=set)
 
 
 def is_native(path: str | Path) -> bool:
@@ -44,7 +51,9 @@ def read_foreign(path: str | Path, model: str) -> tuple[list[StoredSet], dict[Ve
 
     A row holds ``prompt_id`` or ``task_id``; ``text`` or ``completion``, one string or the list of all the prompt's
     samples; and optionally ``passed``, ``answer``, ``score``, ``finished``, ``logprob`` (lists beside a list),
-    ``prompt``, ``model`` (default: ``model``), ``sample_index`` and ``temperature``.
+    ``prompt``, ``model`` (default: ``model``), ``sample_index`` (or ``sample_id``, a word, in the order of the rows)
+    and ``temperature``. For ``passed`` a ``status`` of a word will do: passed, correct, failed, incorrect and their
+    like. A row without a text is a bare verdict: ``passed``, ``status``, ``score`` or ``answer``, one or a list.
 
     Raises:
         RecordError: ``file:line: reason`` for a field that is missing or wrong, a sample given twice, a prompt given
@@ -89,7 +98,11 @@ def _take(
     elif is_list or group.is_list:
         raise ValueError(f"prompt {prompt_id!r} has its list of samples already on line {group.first_line}")
     for place, sample in enumerate(_samples(row, text)):
-        index = row.get("sample_index", len(group.rows)) if not is_list else place
+        index = row.get("sample_index", len(group.names)) if not is_list else place
+        name = row.get("sample_id", index)
+        if "sample_id" in row and name in group.names:
+            raise ValueError(f"sample {name!r:.40} of prompt {prompt_id!r} is given twice")
+        group.names.add(name)
         if not isinstance(index, int) or isinstance(index, bool):
             raise ValueError("sample_index is not a whole number")
         if index in group.rows:
@@ -113,11 +126,19 @@ def _text(row: Mapping[str, Any]) -> str | list[str]:
             if not value or not all(isinstance(item, str) for item in value):
                 raise ValueError(f"{name} is an empty list or holds something that is not text")
             return value
-    raise ValueError("the row has neither a text nor a completion")
+    if any(name in row for name in TEXT_FIELDS):
+        raise ValueError("its text is neither a string nor a list of strings")
+    for name in (*VERDICT_FIELDS, "status"):
+        value = row.get(name)
+        if value is not None:
+            return [""] * len(value) if isinstance(value, list) else ""
+    raise ValueError("the row has neither a text nor a completion, and no passed, score or answer either")
 
 
 def _samples(row: Mapping[str, Any], text: str | list[str]) -> list[dict[str, Any]]:
     """One mapping for each sample of the row: its text and what is known about it."""
+    if "passed" not in row and isinstance(row.get("status"), str):
+        row = {**row, "passed": _passed(row["status"])}
     if isinstance(text, str):
         return [_checked({"text": text} | {name: row.get(name) for name in PER_SAMPLE})]
     columns: dict[str, list[Any]] = {"text": list(text)}
@@ -140,6 +161,15 @@ def _checked(sample: dict[str, Any]) -> dict[str, Any]:
     if sample["answer"] is not None:
         sample["answer"] = str(sample["answer"])
     return sample
+
+
+def _passed(status: str) -> bool | None:
+    word = status.strip().lower()
+    if word in ABSENT_WORDS:
+        return None
+    if word not in STATUS_WORDS:
+        raise ValueError(f"status {status!r:.40} is none of {', '.join(STATUS_WORDS)}")
+    return STATUS_WORDS[word]
 
 
 def _number(value: Any, name: str) -> float:

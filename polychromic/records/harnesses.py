@@ -1,4 +1,4 @@
-"""Other harnesses' files as rows of ours: inspect, lm-evaluation-harness, lighteval and evalplus, told by their form.
+"""Other harnesses' files as rows of ours: inspect, lm-evaluation-harness, lighteval, evalplus, NoveltyBench, by form.
 
 A row says ``prompt_id``, ``text`` (a string, or a list of all the prompt's samples), and what the harness knows of
 ``passed``, ``answer``, ``score``, ``finished``, ``prompt``, ``sample_index`` and ``temperature``. A score is
@@ -48,6 +48,8 @@ def harness_rows(path: str | Path) -> Iterator[tuple[int, Row]] | None:
     if suffix == ".json":
         return _json_file(path)
     first = first_row(path)
+    if isinstance(first.get("generations"), list):
+        return _converted(path, read_rows(path), _novelty_bench)
     if "doc_id" in first and ("resps" in first or "filtered_resps" in first):
         wanted = first.get("filter")
         kept = ((line, row) for line, row in read_rows(path) if row.get("filter") == wanted)
@@ -85,6 +87,18 @@ def _json_file(path: str | Path) -> Iterator[tuple[int, Row]] | None:
 def _evalplus(_: int, row: Row) -> Row:
     status = row.get("plus_status") or row["base_status"]
     return {"prompt_id": row["task_id"], "text": row["solution"], "passed": status == "pass"}
+
+
+def _novelty_bench(_: int, row: Row) -> Row:
+    """Generations of one prompt, with the class of each as its answer and its score, as far as they were made."""
+    partition, scores = row.get("partition"), row.get("generation_scores")
+    return {
+        "prompt_id": row["id"],
+        "text": row["generations"],
+        "prompt": row.get("prompt"),
+        "answer": None if partition is None else [str(each) for each in partition],
+        "score": scores,
+    }
 
 
 def _inspect_archive(path: str | Path) -> Iterator[Row]:

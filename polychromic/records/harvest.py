@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class Harvested:
 class HarvestAccount:
     """What a harvest drew and kept. ``mass`` is the mean over prompts of the mean credit of their samples.
 
-    ``unfinished`` samples were cut off at the token limit; ``kept`` are the rows of the pool.
+    ``unfinished`` samples were cut off at the token limit; ``kept`` are the rows of the pool, ``digest`` is that of
+    their file, empty in an account of an older version.
     """
 
     prompts: int
@@ -49,6 +50,7 @@ class HarvestAccount:
     kept: int
     mass: float
     made_of: str = ""
+    digest: str = ""
 
     def lines(self) -> list[str]:
         """The account as a person reads it."""
@@ -72,8 +74,14 @@ def write_pool(folder: Path, rows: Iterable[Harvested], account: HarvestAccount)
     """The path of ``harvest.jsonl``, written with its account, whole or not at all."""
     path = folder / POOL
     write_rows(path, map(_row, rows))
-    write_json(folder / ABOUT, asdict(account))
+    write_json(folder / ABOUT, asdict(replace(account, digest=file_digest(path))))
     return path
+
+
+def unchanged(folder: Path, account: HarvestAccount) -> bool:
+    """Whether a folder's pool is there, as it was when its account was written."""
+    path = folder / POOL
+    return path.exists() and account.digest in ("", file_digest(path))
 
 
 def read_account(folder: Path) -> HarvestAccount | None:
@@ -96,13 +104,16 @@ def read_pool(where: str | Path) -> Pool:
 
     Raises:
         MissingResourceError: there is none.
-        RecordError: ``file:line: reason`` for a row that is none of a pool.
+        RecordError: ``file:line: reason`` for a row that is none of a pool, or the pool was changed after it was drawn.
     """
     folder = Path(where)
     path, account = folder / POOL, read_account(folder)
     if account is None or not path.exists():
         raise MissingResourceError(f"{folder}: holds no harvest; `polychromic harvest CONFIG --out {folder}` makes one")
-    return Pool(tuple(_checked(path, line, row) for line, row in read_rows(path)), account, file_digest(path))
+    rows = tuple(_checked(path, line, row) for line, row in read_rows(path))
+    if not unchanged(folder, account):
+        raise RecordError(f"{path}: is not the file that {ABOUT} gives account of; put it back, or harvest it anew")
+    return Pool(rows, account, file_digest(path))
 
 
 def write_merged(pools: Sequence[Pool], folder: Path) -> Path:
@@ -131,7 +142,7 @@ def write_merged(pools: Sequence[Pool], folder: Path) -> Path:
         made_of=" ".join(pool.digest for pool in pools),
     )
     held = read_account(folder)
-    if held != account:
+    if held is None or replace(held, digest="") != account or not unchanged(folder, held):
         write_pool(folder, rows, account)
     return folder
 

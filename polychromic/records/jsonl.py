@@ -189,8 +189,9 @@ def read_json(path: str | Path) -> Row:
         MissingResourceError: there is no such file.
         InputError: it is no file, or too large to be one of these.
     """
+    content = read_input(path)
     try:
-        return _parse(read_input(path).removeprefix(_BOM))
+        return _parse(content.removeprefix(_BOM))
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from None
 

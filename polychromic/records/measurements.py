@@ -78,11 +78,15 @@ def facts_path(measurements: str | Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class MeasurementsRecord:
-    """The file beside ``measurements.jsonl``: what the metrics mean, and the signature of what they were made of."""
+    """The file beside ``measurements.jsonl``: what the metrics mean, and the signature of what they were made of.
+
+    ``digest`` is that of the measurements' file.
+    """
 
     metrics: tuple[MetricFacts | str, ...] = ()
     signature: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def facts(self) -> dict[str, MetricFacts]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,14 @@ def _stored(model: str, adapter: str, group: _Group) -> StoredSet:
     completions = tuple(group.drawn[index][0] for index in order)
     samples = SampleSet(group.prompt, completions, group.decoding, policy=model)
     return StoredSet(samples, adapter, group.drawn[order[0]][1], tuple(order), group.source)
+
+
+def first_samples(stored: StoredSet, n: int) -> StoredSet:
+    """The set with its first ``n`` completions; as it is when it has no more."""
+    if len(stored.indices) <= n:
+        return stored
+    fewer = replace(stored.samples, completions=stored.samples.completions[:n])
+    return replace(stored, samples=fewer, indices=stored.indices[:n])
 
 
 def group_sets(stored: Iterable[StoredSet]) -> dict[tuple[str, float], list[StoredSet]]:

@@ -20,7 +20,7 @@ from polychromic.core.escaping import one_line, visible
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import read_json, write_bytes, write_json
 from polychromic.records.rows import read_noun
-from polychromic.reporting import costs, drilldown, figures, markdown, palette, runs, tables, verdicts
+from polychromic.reporting import costs, drilldown, figures, markdown, palette, routes, runs, tables, verdicts
 
 LARGEST = 3_000_000  # bytes; the page must stay below
 MOST_ROWS = 1_000  # differences shown; more are in comparison.json
@@ -96,7 +96,13 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
     trained = runs.health_flags(extras.runs, folder.record().weights)
-    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *trained, *comparison.flags)
+    flags = (
+        *_trusted(folder),
+        *_audit_flags(audit, comparison),
+        *_precision_flags(folder.path),
+        *trained,
+        *comparison.flags,
+    )
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
     opening, beside = verdicts.opening(comparison)
@@ -125,6 +131,7 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "returns": returns,
         "returns_markdown": markdown.table(*returns),
         "samples": samples,
+        **_routing(folder.path),
         "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
         "audit": audit,
         **_costs(folder, comparison.baseline, extras),
@@ -151,6 +158,14 @@ def _costs(folder: EvaluationFolder, baseline: str, extras: Extras) -> dict[str,
     }
 
 
+def _routing(folder: Path) -> dict[str, Any]:
+    """What `polychromic route` found, where it was called."""
+    found = routes.read(folder)
+    heading, rows = routes.routing_table(found) if found else ([], [])
+    table = markdown.table(heading, rows) if rows else ""
+    return {"routing": found, "routes_heading": heading, "routes": rows, "routes_table": table}
+
+
 def _per_prompt(samples: Mapping[str, Any] | None) -> int:
     sets = [group for prompt in samples["prompts"] for group in prompt["sets"]] if samples else []
     return max((sum(entry[1] for entry in each[2]) + sum(entry[0] for entry in each[3]) for each in sets), default=0)
@@ -164,6 +179,12 @@ def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
 def _audit_flags(audit: Audit | None, comparison: Comparison) -> list[Flag]:
     said = {flag.text for flag in comparison.flags}
     return [Flag("audit", "warning", text) for text in (audit.warnings if audit else ()) if text not in said]
+
+
+def _trusted(folder: EvaluationFolder) -> list[Flag]:
+    """What was wrong with the checker, where it was trusted all the same."""
+    said = folder.record().trusted
+    return [Flag("audit", "warning", f"The judge {said}.")] if said else []
 
 
 def _precision_flags(folder: Path) -> list[Flag]:

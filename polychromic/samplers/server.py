@@ -28,8 +28,9 @@ REQUESTS = 8
 
 @dataclass(frozen=True)
 class Server:
-    """A client of the server at ``base_url`` (with its ``/v1``).
+    """A client of the server at ``base_url`` (with its ``/v1``), or of several that serve the same model.
 
+    Of several, each request goes to the one with the fewest under way; one that fails is left alone for a while.
     ``served_model`` names the model, "" takes the first one the server lists. Conversations go to the chat endpoint,
     plain text to the completion endpoint. ``stop`` strings are empty by default: they cut answers off. The key is read
     from the environment variable ``api_key_env``; a local server needs none. ``schema`` is a JSON schema the answer
@@ -37,7 +38,7 @@ class Server:
     it to the server. ``dialect`` says what the server understands; auto asks it.
     """
 
-    base_url: str = "http://127.0.0.1:8000/v1"
+    base_url: str | tuple[str, ...] = "http://127.0.0.1:8000/v1"
     served_model: str = ""
     parallel: int | None = None
     dialect: Literal["auto", "openai", "vllm"] = "auto"
@@ -84,7 +85,9 @@ class Server:
                 failures[str(result)] += 1
         if failures:
             named = "; ".join(f"{reason} ({count} prompts)" for reason, count in failures.most_common(3))
-            raise EngineError(f"{self.base_url}: {sum(failures.values())} of {len(prompts)} prompts failed: {named}")
+            raise EngineError(
+                f"{self.connection.where}: {sum(failures.values())} of {len(prompts)} prompts failed: {named}"
+            )
 
     def stream(
         self, prompts: Sequence[Prompt], n: int, decoding: Decoding, seed: int
@@ -139,7 +142,7 @@ class _Gathering:
         self.session, self.prompts, self.n, self.decoding = session, prompts, n, decoding
         self.each = n if session.is_vllm else 1
         usual = max(1, COMPLETIONS_OF_A_VLLM // n) if session.is_vllm else REQUESTS
-        self.parallel = session.options.parallel or usual
+        self.parallel = session.options.parallel or usual * len(session.options.connection.urls)
         self.jobs = iter([(index, first) for index in range(len(prompts)) for first in range(0, n, self.each)])
         self.running: dict[Future[list[Completion]], tuple[int, int]] = {}
         self.drawn: dict[int, dict[int, Completion]] = {}
@@ -214,14 +217,14 @@ class _Session:
         except EngineError as error:
             raise type(error)(f"{error} (when asked which model it serves; served_model names one)") from None
         if not models:
-            raise EngineError(f"{self.options.base_url}: serves no model; set served_model")
+            raise EngineError(f"{self.options.connection.where}: serves no model; set served_model")
         return models[0]
 
     def draw(self, asked: _Asked) -> list[Completion]:
         """The request's completions, after as many attempts as allowed."""
-        return self.client.asked(lambda: self._request(asked))
+        return self.client.asked(lambda api: self._request(api, asked))
 
-    def _request(self, asked: _Asked) -> list[Completion]:
+    def _request(self, api: Any, asked: _Asked) -> list[Completion]:
         prompt, decoding, options = asked.prompt, asked.decoding, self.options
         common: dict[str, Any] = {
             "model": self.model,
@@ -240,15 +243,15 @@ class _Session:
         if options.logprobs == "sum":
             common["logprobs"] = 0 if plain else True
         if isinstance(prompt.content, str):
-            answer = self.client.api.completions.create(prompt=prompt.content, **common)
+            answer = api.completions.create(prompt=prompt.content, **common)
         else:
             messages = [{"role": message.role, "content": message.content} for message in prompt.content]
-            answer = self.client.api.chat.completions.create(messages=messages, **common)
+            answer = api.chat.completions.create(messages=messages, **common)
         texts = [choice.text if plain else chat_text(choice.message) for choice in answer.choices]
         found = [self._completion(*both, decoding) for both in zip(answer.choices, texts, strict=True)]
         if len(found) != drawn:
             few = f"{len(found)} where {drawn} were asked for"
-            raise GarbageAnswerError(f"{options.base_url}: an answer that is no completion ({few})")
+            raise GarbageAnswerError(f"{options.connection.where}: an answer that is no completion ({few})")
         if drawn == 1 and not found[0].token_ids:
             found = [replace(found[0], counted=_counted(answer))]
         return found * (asked.n // drawn)
@@ -266,7 +269,9 @@ class _Session:
 
     def _completion(self, choice: Any, text: Any, decoding: Decoding) -> Completion:
         if not isinstance(text, str) or len(text) > MOST_TEXT:
-            raise GarbageAnswerError(f"{self.options.base_url}: an answer without text, or with far too much of it")
+            raise GarbageAnswerError(
+                f"{self.options.connection.where}: an answer without text, or with far too much of it"
+            )
         tokens = tuple(getattr(choice, "token_ids", None) or ())
         thought, text = split_thought(text)
         return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding), thought)

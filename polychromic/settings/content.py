@@ -44,7 +44,8 @@ def code_digest(*built: Any) -> str:
 
 def options(built: Any, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
     """The options of a kind as plain values; a file that one names stands there by its content, not by its place."""
-    if not dataclasses.is_dataclass(built) or not built.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    how = getattr(type(built), "__dataclass_params__", None)
+    if how is None or not how.frozen:
         return {}
     named = (each.name for each in dataclasses.fields(built) if each.init and each.name not in leave_out)
     return {name: plain(getattr(built, name)) for name in named}

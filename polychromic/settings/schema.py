@@ -35,10 +35,10 @@ class ExperimentSection(Section):
 
 
 class ModelSection(Section):
-    """The base model: a local folder, a hub name, or ``embedded:countdown``."""
+    """The base model: a local folder, a hub name, or an embedded one."""
 
     name_or_path: str
-    """a local folder, a hub name, or embedded:countdown"""
+    """a local folder, a hub name, embedded:countdown or embedded:countdown-early"""
     revision: str | None = None
     """of the hub"""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

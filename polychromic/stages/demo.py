@@ -1,4 +1,7 @@
-"""The whole way on the embedded task: train the baseline and the variants, evaluate them beside their base."""
+"""The whole way on the embedded task: train the baseline and the variants, evaluate them beside their base.
+
+The baseline is the configuration that learns from nothing but demonstrations.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,14 @@ def run(
     """The path of ``report.html``; finished runs and evaluations in ``out`` are taken as they are.
 
     Raises:
-        InputError: there is no baseline (lambda 0) among the configurations, or they have different bases.
+        InputError: there is not one baseline among the configurations, or they have different bases.
     """
     placed = [*overrides, f"experiment.seed={seed}", f"experiment.output_root={out}"]
-    every = sorted((load_settings(path, placed) for path in configs), key=_strength)
-    if _strength(every[0]) != 0:
-        raise InputError("the demo needs a baseline: one configuration with polychromic.lambda 0")
+    every = sorted((load_settings(path, placed) for path in configs), key=_reach)
+    if [_reach(settings) == (0, 0.0) for settings in every[:2]] != [True, False]:
+        raise InputError(
+            "the demo needs one baseline (polychromic.lambda 0, no data.harvest) and variants among its configurations"
+        )
     base = NamedModel("base", every[0].model)
     models = [base, *(_trained(settings, progress) for settings in every)]
     first, prices = every[0], Prices(price_per_hour(every[0].tracking.price_per_hour))
@@ -53,8 +58,10 @@ def run(
     return pipeline.run(evaluation, Path(out) / "evaluation", progress)
 
 
-def _strength(settings: Settings) -> float:
-    return settings.polychromic.diversity_weight
+def _reach(settings: Settings) -> tuple[int, float]:
+    """Rounds of harvest and lambda: what is learnt beside the demonstrations."""
+    harvest = settings.data.harvest
+    return harvest.rounds if harvest else 0, settings.polychromic.diversity_weight
 
 
 def _trained(settings: Settings, progress: Progress) -> NamedModel:

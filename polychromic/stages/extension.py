@@ -1,15 +1,13 @@
-"""Beginning a run, and going on with it: by other settings than it began with on purpose only, kept in ``run.json``."""
+"""Going on with a run by other settings than it began with: on purpose only, and kept in ``run.json``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from polychromic.core.errors import InputError
-from polychromic.records.artefacts import RunFolder, changed_settings, extend_run, open_run, update_run
-from polychromic.records.jsonl import write_bytes
-from polychromic.settings.load import identity, resolved_yaml
+from polychromic.records.artefacts import RunFolder, changed_settings
+from polychromic.settings.load import identity
 from polychromic.settings.schema import Settings
-from polychromic.stages.demonstrations import Data
 
 LONGER = ("training.max_steps", "training.num_train_epochs")
 EXTENSIBLE = (
@@ -27,8 +25,8 @@ def extensible(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def changes(folder: RunFolder, settings: Settings) -> tuple[list[str], bool]:
-    """In what ``settings`` differ from those of the run that was begun in the folder, and whether it is done by them.
+def changes(folder: RunFolder, settings: Settings) -> tuple[bool, bool]:
+    """Whether ``settings`` differ from those of the run that was begun in the folder, and whether it is done by them.
 
     Raises:
         InputError: the run is further than its new number of steps.
@@ -40,14 +38,4 @@ def changes(folder: RunFolder, settings: Settings) -> tuple[list[str], bool]:
     there = max(map(step_of, checkpoints(folder.checkpoints)), default=0)
     if changed and 0 < steps < there:
         raise InputError(f"training.max_steps: {steps}, and {folder.path} is at step {there} already")
-    return changed, folder.finished and not set(LONGER).intersection(changed)
-
-
-def take_up(folder: RunFolder, settings: Settings, data: Data, changed: list[str]) -> None:
-    """Makes the run's folder, or takes it up again; what is ``changed`` is kept in ``run.json``."""
-    if changed:
-        extend_run(folder, identity(settings))
-    open_run(folder.path, identity(settings), {"experiment": settings.experiment.seed})
-    write_bytes(folder.resolved, [resolved_yaml(settings).encode()])
-    if data.read is not None:
-        update_run(folder, data={"forms": data.read.forms, "sources": data.read.sources})
+    return bool(changed), folder.finished and not set(LONGER).intersection(changed)

@@ -30,14 +30,17 @@ from polychromic.records.harvest import (
     Pool,
     read_account,
     read_pool,
+    unchanged,
     write_merged,
     write_pool,
 )
-from polychromic.records.samples import StoredSet
+from polychromic.records.samples import StoredSet, content_out, first_samples
 from polychromic.records.verdicts import verdicts_of
 from polychromic.settings import catalog
+from polychromic.settings.content import code_digest, options
 from polychromic.settings.schema import EvaluationSection, HarvestSection, ScheduleSection, Settings
 from polychromic.stages.demonstrations import Data, load_data
+from polychromic.stages.identity import base_facts
 from polychromic.stages.models import NamedModel, named_model, resolve
 
 if TYPE_CHECKING:
@@ -132,7 +135,7 @@ def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
         verify.run(folder, task, progress)
     wanted = _made_of(harvest, folder)
     held = read_account(folder)
-    if held is None or held.made_of != wanted or not (folder / POOL).exists():
+    if held is None or held.made_of != wanted or not unchanged(folder, held):
         rows, account = _credited(harvest, folder, progress)
         write_pool(folder, rows, replace(account, made_of=wanted))
     return folder / POOL
@@ -197,19 +200,32 @@ def _plan(harvest: Harvest) -> sample.SamplePlan:
 
 
 def _made_of(harvest: Harvest, folder: Path) -> str:
+    from polychromic.gates.likelihood import Likelihood
+
     term = harvest.settings.polychromic
     verdicts = folder / "verdicts.jsonl"
+    reward, gate = catalog.outline("rewards", term.reward), catalog.outline("gates", term.gate)
     return signature(
         {
             "samples": file_digest(folder / "samples.jsonl"),
             "verdicts": file_digest(verdicts) if verdicts.exists() else "",
             "prompts": [prompt.id for prompt in harvest.prompts],
+            "n": harvest.section.n,
+            "decodings": _plan(harvest).decodings(),
             "reward": term.reward,
             "gate": term.gate,
+            "kinds": [code_digest(reward, gate), options(reward), options(gate)],
+            "threshold": _of_threshold(harvest) if isinstance(gate, Likelihood) else "",
             "set_size": harvest.section.set_size,
             "encoder": getattr(harvest.embedder, "name", ""),
         }
     )
+
+
+def _of_threshold(harvest: Harvest) -> list[Any]:
+    """What the likelihood gate's threshold is made of: demonstrations, and the base that scores them."""
+    shown = [(one.prompt.id, content_out(one.prompt), one.demonstration) for one in harvest.data.examples]
+    return [signature(shown[:THRESHOLD_ROWS]), base_facts(harvest.settings.model)]
 
 
 def _credited(harvest: Harvest, folder: Path, progress: Progress) -> tuple[list[Harvested], HarvestAccount]:
@@ -218,7 +234,9 @@ def _credited(harvest: Harvest, folder: Path, progress: Progress) -> tuple[list[
     held = EvaluationFolder(folder)
     decodings = _plan(harvest).decodings()
     sets = [
-        stored for stored in held.sets() if stored.samples.prompt.id in asked and stored.samples.decoding in decodings
+        first_samples(stored, harvest.section.n)
+        for stored in held.sets()
+        if stored.samples.prompt.id in asked and stored.samples.decoding in decodings
     ]
     known = held.judged()
     objective = _objective(harvest)

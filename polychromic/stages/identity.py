@@ -34,13 +34,19 @@ def checkers(task: Any, prompts: Sequence[Prompt]) -> list[str]:
 
 
 def base_facts(section: ModelSection) -> dict[str, str]:
-    """``base`` and ``tokenizer``: digests of a folder's files, the commit of a hub's model; empty if not known yet."""
-    found = resolve(section)
+    """``base`` and ``tokenizer``: digests of a folder's files, or a hub's commit, not known before it is in the cache.
+
+    And ``template``, where the chat template is given options.
+    """
+    found, chosen = resolve(section), section.chat_template_kwargs
     folder = Path(found.name_or_path).expanduser()
+    template = {"template": signature(chosen)} if chosen else {}
     if folder.is_dir():
-        return {name: _of_files(folder, globs) for name, globs in (("base", WEIGHTS), ("tokenizer", TOKENIZER))}
+        return template | {
+            name: _of_files(folder, globs) for name, globs in (("base", WEIGHTS), ("tokenizer", TOKENIZER))
+        }
     commit = _commit(found.name_or_path, found.revision)
-    return {"base": commit, "tokenizer": commit} if commit else {}
+    return template | ({"base": commit, "tokenizer": commit} if commit else {})
 
 
 def adapter_digest(model: NamedModel) -> str:

@@ -13,7 +13,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
-from polychromic.metrics._sets import modal_set_size
+from polychromic.metrics._sets import given_scores, modal_set_size
 from polychromic.records.artefacts import signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import Folder, opened
@@ -36,6 +36,7 @@ from polychromic.records.verdicts import (
     verdicts_on,
 )
 from polychromic.settings.catalog import build, kind_class, kinds
+from polychromic.settings.content import code_digest, options
 
 Kind = str | Mapping[str, Any]
 ENCODE_TEXTS = 1024
@@ -108,6 +109,9 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
     made_of = signature(
         {
             "metrics": names,
+            "code": code_digest(*metrics, *([measuring.task] if measuring.task else [])),
+            "options": [options(metric) for metric in metrics],
+            "task": options(measuring.task),
             "samples": file_digest(folder.samples),
             "verdicts": file_digest(folder.verdicts) if verdicts else "",
             "demonstrations": _shown(measuring.demonstrations),
@@ -115,13 +119,14 @@ def run(folder: Folder, measuring: Measuring | None = None, progress: Progress =
             "versions": versions(),
         }
     )
-    if path.exists() and read_record(path).signature == made_of:
+    held = read_record(path)
+    if path.exists() and held.signature == made_of and held.digest == file_digest(path):
         return path
     with timed(folder.path, "measure"):
         found = measure(sets, verdicts, metrics, progress)
     write_rows(path, map(measurement_row, found))
     facts = tuple(MetricFacts.of(metric, metric.signature) for metric in metrics)
-    write_json(facts_path(path), MeasurementsRecord(facts, made_of, versions()))
+    write_json(facts_path(path), MeasurementsRecord(facts, made_of, versions(), file_digest(path)))
     return path
 
 
@@ -178,6 +183,10 @@ def pinned_metrics(sets: Sequence[StoredSet], judged: bool, measuring: Measuring
     }
     wanted = default_metrics(modal_set_size(drawn)) if named is None else named
     metrics: list[Metric] = [build("metrics", kind, **parts) for kind in wanted]
+    if named is None and not any(text for one in drawn for text in one.texts):  # bare verdicts: no text to measure
+        metrics = [metric for metric in metrics if "verifier" in metric.needs]
+    if named is None and any(map(given_scores, drawn)):
+        metrics.append(build("metrics", "mean_score"))
     if named is None and not judged:
         metrics = [metric for metric in metrics if "verifier" not in metric.needs]
     pinned = [metric.pinned(drawn) for metric in metrics]

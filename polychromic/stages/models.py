@@ -16,7 +16,7 @@ from polychromic.settings.schema import ModelSection
 
 BASE = "base"
 """What the untrained model is called where nobody gave it a name."""
-EMBEDDED = ("embedded:countdown",)
+EMBEDDED = "embedded:"
 LARGEST_SCALE = 2.0
 
 
@@ -47,13 +47,14 @@ def resolve(section: ModelSection) -> ModelSection:
         MissingResourceError: there is no such embedded base, or it is not in this installation.
     """
     name = section.name_or_path
-    if not name.startswith("embedded:"):
+    if not name.startswith(EMBEDDED):
         return section
-    if name not in EMBEDDED:
-        raise MissingResourceError(f"model {name}: there is no such embedded base{nearest(name, EMBEDDED)}")
-    from polychromic.tasks.countdown import base_path
+    from polychromic.tasks.countdown import BASES, base_path
 
-    folder = Path(base_path())
+    known = [EMBEDDED + base for base in BASES]
+    if name not in known:
+        raise MissingResourceError(f"model {name}: there is no such embedded base{nearest(name, known)}")
+    folder = base_path(name.removeprefix(EMBEDDED))
     if not (folder / "config.json").is_file():
         raise MissingResourceError(f"model {name}: its files are missing from this installation; reinstall the package")
     return section.model_copy(update={"name_or_path": str(folder)})

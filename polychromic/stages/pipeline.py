@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.analysis import controls
 from polychromic.analysis.cost import UNKNOWN, Prices
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Progress, Task, silent
-from polychromic.records.artefacts import differences, git_revision, signature, versions
+from polychromic.records.artefacts import RunFolder, differences, git_revision, signature, versions
 from polychromic.records.costs import timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
 from polychromic.records.jsonl import to_jsonable, write_json
+from polychromic.records.measurements import facts_path
 from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
+from polychromic.settings.content import code_digest
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
-from polychromic.stages.identity import adapter_digest
+from polychromic.stages.identity import adapter_digest, checkers
 from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``prices`` are for the account; None leaves the one that the folder knows.
+    ``prices`` are for the account; None leaves the one that the folder knows. ``trust`` says how far the task's checker
+    is believed.
     """
 
     models: Sequence[NamedModel]
@@ -49,6 +53,7 @@ class Evaluation:
     seed: int = 0
     baseline: str | None = None
     prices: Prices = UNKNOWN
+    trust: controls.Trust = controls.USUAL
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -61,7 +66,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     folder = opened(out)
     task = _task(evaluation)
     _refuse_missing_encoder(evaluation)
-    manifest = _open(evaluation, folder)
+    manifest = _open(evaluation, task, folder)
     _audit(evaluation, task, manifest)
     _sample(evaluation, task, folder, progress)
     if task.judges:
@@ -76,18 +81,16 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 
     Raises what ``run`` raises.
     """
-    from polychromic.analysis.controls import Audit
-
     task, folder = _task(evaluation), opened(out)
-    _audit(evaluation, task, _open(evaluation, folder))
+    _audit(evaluation, task, _open(evaluation, task, folder))
     path = folder.path / AUDIT
-    return list(read_noun(path, Audit).warnings) if path.exists() else []
+    return list(read_noun(path, controls.Audit).warnings) if path.exists() else []
 
 
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
     task, folder = _task(evaluation), opened(out)
-    _open(evaluation, folder)
+    _open(evaluation, task, folder)
     _sample(evaluation, task, folder, progress)
     return folder.samples
 
@@ -116,7 +119,8 @@ def _task(evaluation: Evaluation) -> Task:
     return task
 
 
-def _open(evaluation: Evaluation, folder: EvaluationFolder) -> _Manifest:
+def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Manifest:
+    _refuse_vanished(evaluation, task, folder)
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
         pins=_pins(evaluation),
@@ -171,6 +175,7 @@ class _Manifest:
                 self.present,
                 weights={**stored.weights, **self.present.weights},
                 stages=stored.stages,
+                trusted=stored.trusted,
                 metric_files=self.present.metric_files or stored.metric_files,
                 **{
                     name: getattr(stored if getattr(self.present, name) is None else self.present, name)
@@ -193,32 +198,57 @@ class _Manifest:
             if stored.weights.get(name, digest) != digest:
                 raise InputError(f"{place}: {name} was sampled with other weights; choose another --out or name")
 
+    def note(self, **facts: Any) -> None:
+        """Writes facts about the evaluation that its settings do not say."""
+        self._write(replace(self.folder.record(), **facts))
+
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
-        """Does the work unless its outputs exist and were made from the same inputs."""
-        wanted = signature(inputs)
-        if self.folder.record().stages.get(stage) == wanted and all(path.exists() for path in outputs):
+        """Does the work unless its outputs were made from the same inputs, and are as they were made."""
+        wanted, present = signature(inputs), all(path.exists() for path in outputs)
+        if present and self.folder.record().stages.get(stage) == _made(wanted, outputs):
             return
         work()
         stored = self.folder.record()
-        self._write(replace(stored, stages={**stored.stages, stage: wanted}))
+        self._write(replace(stored, stages={**stored.stages, stage: _made(wanted, outputs)}))
+
+
+def _made(inputs: str, outputs: Sequence[Path]) -> str:
+    return f"{inputs}-{signature([file_digest(path) for path in outputs])}"
+
+
+def _digest_of(path: Path) -> str:
+    """The digest of a file that may not be there, empty then."""
+    return file_digest(path) if path.exists() else ""
 
 
 def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
+    """The audit of the task's checker, which proves itself by it.
+
+    Raises:
+        InputError: the checker is at fault, and is not trusted all the same.
+    """
     from polychromic.stages import audit as auditor
 
     section, path = evaluation.section, manifest.folder.path / AUDIT
     if not task.judges:
         return
-    auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
-    inputs = {"task": section.task, "split": section.split, "k": section.n, "versions": versions()}
+    form = one_base(by_base(evaluation.models)[0]).format
+    auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed, format=form)
+    judge = signature(checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS]))
+    inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions(), "format": form}
+    if path.exists() and controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust):
+        path.unlink()  # what was at fault may have been put right
     manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
+    said = controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust)
+    if said and not evaluation.trust.anyway:
+        raise InputError(f"evaluation.task: {task.name} {said}; put it right, or go on with --trust-judge")
+    manifest.note(trusted=f"{task.name} {said}; it was trusted all the same" if said else "")
 
 
 def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed)
-    _refuse_vanished(evaluation, task, folder)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
 
 
@@ -271,7 +301,9 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
     plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
     inputs = {
         "form": COMPARISON_FORM,
-        "measurements": file_digest(folder.measurements),
+        "measurements": [file_digest(folder.measurements), file_digest(facts_path(folder.measurements))],
+        "verdicts": _digest_of(folder.verdicts),
+        "code": code_digest(compare.run),
         "baseline": evaluation.baseline,
         "bases": bases_of(evaluation.models),
         "resamples": evaluation.section.bootstrap_resamples,
@@ -299,7 +331,10 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
     runs = {model.name: str(model.adapter) for model in trained}
     inputs = {
         "comparison": file_digest(folder.comparison),
-        "runs": runs,
+        "samples": [_digest_of(folder.samples), _digest_of(folder.verdicts), _digest_of(folder.path / AUDIT)],
+        "runs": {name: [run, _digest_of(RunFolder(Path(run)).metrics)] for name, run in runs.items()},
+        "code": code_digest(report.run),
+        "routing": _digest_of(folder.path / "routing.json"),
         "price_per_hour": folder.record().price_per_hour,
         "price_per_million_tokens": folder.record().price_per_million_tokens,
         "versions": versions(),

@@ -44,8 +44,9 @@ from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
 from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
-from polychromic.stages.extension import changes, extensible, take_up
+from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
+from polychromic.stages.origin import begin, note_base, refuse_edited
 from polychromic.training.launchers import refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
@@ -79,8 +80,8 @@ def run(
 
     Raises:
         UnsoundObjectiveError: the settings would make the diversity gradient wrong; found before a model is loaded.
-        InputError: bad data, a folder of another configuration, one that another process trains into, or checkpoints
-            that are all damaged.
+        InputError: bad data, a folder of another configuration, other data or another base, one that another process
+            trains into, or checkpoints that are all damaged.
         MissingResourceError: the base model or the encoder is not to be had.
         NumericalError: the gradients or weights stopped being numbers.
         UnhealthyError: the diversity term was without effect for too long; a checkpoint was saved.
@@ -95,8 +96,9 @@ def run(
         run_folder = RunFolder(path)
         if ranks.first:
             refuse_other_run(path, identity(settings), extensible(extended))
-        changed, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
+        _, done = ranks.told(changes(run_folder, settings) if ranks.first else None)
         if done:
+            refuse_edited(run_folder, settings)
             return run_folder
         _refuse_harvest(settings, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
@@ -106,7 +108,7 @@ def run(
         embedder = _embedder(settings)
         if ranks.first:
             held.enter_context(only_process(path))
-            take_up(run_folder, settings, data, changed)
+            begin(run_folder, settings, data)
         ranks.wait()
         if settings.data.harvest is not None:
             lesson, facts = _lesson(settings, run_folder, data, embedder, progress)
@@ -213,6 +215,8 @@ def _train(run: _Run, progress: Progress) -> None:
     built = sft_arguments(settings, folder), lora_config(settings)  # what they refuse is said before a model is loaded
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
+    if ranks.first:
+        note_base(folder, settings)  # one of the hub is known from here on
     trainer = _trainer(run, policy, *built)
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
 from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
+from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import AppendLog
@@ -79,7 +80,11 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
         today = task.prompts(split)
     except InputError:  # a judge whose rows come from elsewhere
         return found
-    return found | {prompt.id: prompt for prompt in today if found.get(prompt.id) == prompt}
+    for prompt, turn in zip(today, in_format(today, "chat"), strict=True):
+        sampled = found.get(prompt.id)
+        if sampled is not None and sampled.content in (prompt.content, turn.content):
+            found[prompt.id] = replace(sampled, payload=prompt.payload)
+    return found
 
 
 def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:

@@ -80,7 +80,7 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
 
     by = checkers(task, [stored.samples.prompt for stored in sets])
     due = [
-        verify.Due(*verdict_keys(stored), *stored.digests, f"{checker}-{sample.form}")
+        verify.Due(verdict_keys(stored)[0], stored.digests[0], f"{checker}-{sample.form}")
         for stored, sample, checker in zip(sets, reading.samples, by, strict=True)
     ]
     verdicts = verify.complete(folder, due, verified, progress)

@@ -7,7 +7,7 @@ their columns, which travel with every prompt; in evaluation ``path`` names the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
@@ -24,7 +24,7 @@ class Rows:
     """``path``: the rows of an evaluation (JSONL, JSON, CSV, Parquet); none is needed where ``data`` gives the rows.
 
     ``dataset`` and ``subset``: a hub's data set in its place, whose split is the evaluation's. ``columns`` gives
-    columns other names, as ``data.columns`` does.
+    columns other names, as ``data.columns`` does. ``instruction`` is said at the end of every prompt.
     ``distinct_by`` says what makes two right completions different: their canonical ``answer``, or their ``text``
     (white space and case aside), for free text where one answer has many forms.
     """
@@ -33,6 +33,7 @@ class Rows:
     dataset: str = ""
     subset: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    instruction: str = ""
     distinct_by: DistinctBy = "answer"
 
     name: ClassVar[str]
@@ -45,7 +46,7 @@ class Rows:
             RecordError: a bad row.
             InputError: no source is given.
         """
-        return read_prompts(self._source(split))
+        return [self._instructed(prompt) for prompt in read_prompts(self._source(split))]
 
     def examples(self, split: str) -> Sequence[Example]:
         """The source's demonstrations, in order.
@@ -54,16 +55,29 @@ class Rows:
             RecordError: a bad row, or there is none.
             InputError: no source is given.
         """
-        return read_examples(self._source(split))
+        found = read_examples(self._source(split))
+        return [replace(example, prompt=self._instructed(example.prompt)) for example in found]
+
+    def _instructed(self, prompt: Prompt) -> Prompt:
+        if not self.instruction:
+            return prompt
+        if isinstance(prompt.content, str):
+            return replace(prompt, content=f"{prompt.content}\n\n{self.instruction}")
+        *before, last = prompt.content
+        return replace(prompt, content=(*before, replace(last, content=f"{last.content}\n\n{self.instruction}")))
 
     def grounds(self, prompts: Sequence[Prompt]) -> list[Any]:
         """The options; not the rows, of which each prompt carries its own."""
-        return [options(self, leave_out=("path", "dataset", "subset", "columns"))] * len(prompts)
+        return [options(self, leave_out=("path", "dataset", "subset", "columns", "instruction"))] * len(prompts)
 
     def _source(self, split: str) -> Source:
         if bool(self.path) == bool(self.dataset):
             raise InputError(f"{self.name}: path must name a file of rows (or dataset one of the hub)")
         return Source(self.path, self.dataset, self.subset or None, split, self.columns)
+
+    def gold(self, prompt: Prompt) -> str | None:
+        """A right completion as the row's own column has it, to try the judge by; None where it cannot be told."""
+        return None
 
     def right(self, completion: Completion, answer: str | None) -> Verdict:
         """PASSED with what tells this completion from other right ones."""

@@ -183,8 +183,8 @@ class Judge(Rows):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(self, client: Client, question: _Question, end: float) -> Judgement:
-        def call() -> Judgement:
-            found = client.api.chat.completions.create(
+        def call(api: Any) -> Judgement:
+            found = api.chat.completions.create(
                 model=self.served_model,
                 messages=list(question.messages),
                 temperature=0.0,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polychromic.training.batch import IGNORED
+from polychromic.training.batch import IGNORED, names_of
 from polychromic.training.health import Health
 from polychromic.training.term import run_or_none_on_oom
 
@@ -27,17 +27,17 @@ NEWEST = 50
 """Windows whose losses make the running median."""
 LEAST = 16
 """Numbers that a running median needs."""
+NO_NUMBER = "loss that is no number"
 SPIKE = 3.0
 """A spike is more than so many times the median, and more than a nat a token above it."""
 
 
 @dataclass
 class Demonstrations:
-    """Runs the micro-batches of one trainer; ``names`` gives the prompts' ids of a micro-batch."""
+    """Runs the micro-batches of one trainer."""
 
     trainer: Any
     health: Health
-    names: Callable[[Batch], Sequence[str]]
     most_rows: int | None = None
     """Rows run at a time since the device ran out of memory; None while it has not."""
     share: float = 1.0
@@ -45,8 +45,8 @@ class Demonstrations:
     _left: int = 0
     _sum: float = 0.0
     _bad: bool = False
+    _rows: list[str] = field(default_factory=list)
     _since_log: list[int] = field(default_factory=lambda: [0, 0])
-    _all: list[int] = field(default_factory=lambda: [0, 0])
     _losses: deque[float] = field(default_factory=lambda: deque(maxlen=NEWEST))
 
     @property
@@ -56,7 +56,7 @@ class Demonstrations:
 
     def open(self, batches: int) -> None:
         """Begins a window of so many micro-batches."""
-        self._left, self._sum, self._bad = batches, 0.0, False
+        self._left, self._sum, self._bad, self._rows = batches, 0.0, False, []
 
     def step(self, model: Any, inputs: Batch, items: Any, run: Callable[[Any, Any, Any], Tensor]) -> Tensor:
         """The loss of a micro-batch, its gradients added; ``run`` is SFTTrainer's own step.
@@ -75,14 +75,32 @@ class Demonstrations:
                 del pending[0]
         return self._counted(losses[0] if len(losses) == 1 else torch.stack(losses).sum(), inputs)
 
+    def predicted(self, model: Any, inputs: Batch, run: Callable[[Any, Any], Any]) -> Any:
+        """What SFTTrainer's evaluation makes of a batch: its loss, with as many rows at a time as fit."""
+        pending, total = self._parts(inputs), 0.0
+        while pending:
+            found = run_or_none_on_oom(model, partial(run, model, dict(pending[0])))
+            if found is None:
+                self._lower(rows_of(pending[0]))
+                pending = [smaller for part in pending for smaller in self._parts(part)]
+            elif pending[0] is inputs:
+                return found
+            else:
+                total += found[0] * targets(pending.pop(0)) / max(1, targets(inputs))
+        return total, None, None
+
     def mend(self, logs: dict[str, float]) -> None:
-        """Makes the means of a log those of the windows whose loss is a number; NaN where there is none."""
-        for name, counts in (("loss", self._since_log), ("train_loss", self._all)):
-            windows, bad = counts
-            if name in logs and bad:
-                logs[name] = logs[name] * windows / (windows - bad) if windows > bad else math.nan
+        """Makes the means of a log those of the steps whose loss is a number; NaN where there is none.
+
+        ``train_loss`` is of all parts of a run, where transformers takes the steps since it was resumed.
+        """
         if "loss" in logs:
-            self._since_log = [0, 0]
+            (windows, bad), self._since_log = self._since_log, [0, 0]
+            if bad:
+                logs["loss"] = logs["loss"] * windows / (windows - bad) if windows > bad else math.nan
+        if "train_loss" in logs:
+            good = self.trainer.state.global_step - self.health.times(NO_NUMBER)
+            logs["train_loss"] = self.trainer._total_loss_scalar / good if good else math.nan
 
     def _attempt(self, model: Any, part: Batch, whole: Batch, run: Callable[[Any], Tensor]) -> Tensor | None:
         """The part's loss; None when it does not fit, with everything as it was before."""
@@ -97,11 +115,11 @@ class Demonstrations:
                 undo()
         return found
 
-    def _parts(self, inputs: Batch) -> list[Batch]:
-        parts = [inputs]
-        while self.most_rows is not None and rows_of(parts[0]) > self.most_rows:
-            parts = [half for part in parts for half in halves(part)]
-        return parts
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """The batch in parts of at most as many rows as fit; itself while all do."""
+        if self.most_rows is None or rows_of(batch) <= self.most_rows:
+            return [batch]
+        return [part for half in halves(batch) for part in self._parts(half)]
 
     def _lower(self, rows: int) -> None:
         """Halves what is run at a time, as so many rows were too many."""
@@ -124,19 +142,24 @@ class Demonstrations:
         elif self._bad:
             loss = torch.zeros_like(loss)
         if not math.isfinite(value):
-            said = "the loss of a micro-batch is no number; its step is not applied"
-            self.health.found("loss that is no number", said, step, self.names(inputs))
+            self._rows += self._names(inputs)
             loss = torch.full_like(loss, 0.0 if self._bad else -self._sum)
             self._bad = True
         if self._left == 0:
             self._close(step)
         return loss
 
+    def _names(self, batch: Batch) -> list[str]:
+        """The ids of a micro-batch's prompts."""
+        trainer = self.trainer
+        index = trainer.term.index if trainer.term else trainer.ingredients.index(trainer)
+        return names_of(batch, index, trainer.processing_class)
+
     def _close(self, step: int) -> None:
-        for counts in (self._since_log, self._all):
-            counts[0] += 1
-            counts[1] += self._bad
+        self._since_log[0] += 1
         if self._bad:
+            self._since_log[1] += 1
+            self.health.found(NO_NUMBER, "the loss of a step is no number; the step is not applied", step, self._rows)
             return
         if len(self._losses) >= LEAST:
             usual = statistics.median(self._losses)

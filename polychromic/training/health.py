@@ -102,6 +102,11 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
                 tell(new)
             self.store()
 
+    def times(self, kind: str) -> int:
+        """How often something was found in this run."""
+        found = self._findings.get(kind)
+        return found.times if found is not None else 0
+
     def store(self) -> None:
         """Gives the record to those who keep it."""
         for keep in self.keep if self.speaks else ():
@@ -127,8 +132,7 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
         elif self._cut >= IN_A_ROW:
             said = f"no sample of {IN_A_ROW} diversity steps in a row ended within polychromic.max_new_tokens"
             self.found("endless samples", said, step)
-        gated = self.term is not None and split(self.term.section.gate)[0] != "none"
-        if gated and self._steps == self._valid.count == self._valid.total == ALWAYS:
+        if self._gated and self._steps == self._valid.count == self._valid.total == ALWAYS:
             said = f"the gate let every sample of the first {ALWAYS} diversity steps through: it decides nothing here"
             self.found("open gate", said, step)
         dead = sum(map(bool, self._recent))
@@ -138,6 +142,17 @@ class Health(TrainerCallback, ExportableState):  # type: ignore[misc]
                 f"the diversity term had no effect in {dead} of the newest {len(self._recent)} diversity steps "
                 f"({commonest}); {ADVICE[commonest]}"
             )
+
+    @property
+    def _gated(self) -> bool:
+        return self.term is not None and split(self.term.section.gate)[0] != "none"
+
+    def observe_gain(self, step: int, gain: float) -> None:
+        """Takes ``2 lambda_eff C``: above 1, and where no gate keeps it out of a set, junk gains probability."""
+        if gain > 1.0 and not self._gated:
+            said = f"2 * lambda_eff * C = {gain:.2f} exceeds 1 and there is no gate, so junk gains probability: lower "
+            said += "polychromic.lambda, set polychromic.schedule.max_lambda_eff, or choose a gate"
+            self.found("junk", said, step)
 
     def observe_share(self, share: float) -> None:
         """Takes the diversity gradient's share of the two norms' sum, in [0, 1]."""

@@ -11,17 +11,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from trl import SFTConfig, SFTTrainer
 
-from polychromic.objective.diversity_objective import lambda_eff
+from polychromic.objective.diversity_objective import lambda_eff, off_support_gain
 from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
 from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
 from polychromic.settings.schema import PolychromicSection
-from polychromic.training.batch import Window, names_of, window_of
+from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
     KEYWORDS,
     Ingredients,
@@ -70,7 +71,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.schedule = build_schedule(section, self, self.term)
         self.health = Health(ingredients.health, self.term)
         self.held_out = ingredients.held_out
-        self.demonstrations = Demonstrations(self, self.health, self._names)
+        self.demonstrations = Demonstrations(self, self.health)
         for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
             self.add_callback(callback)
 
@@ -143,7 +144,8 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
             if weight:
                 self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self.monitor)
         effective = lambda_eff(weight, tokens)
-        gain = self.term.objective.off_support_gain(effective, rollouts.report["polychromic/similarity"])
+        gain = off_support_gain(effective, rollouts.report["polychromic/similarity"])
+        self.health.observe_gain(step + 1, gain)
         self.metrics.update(rollouts.report)
         self.metrics.update(
             {
@@ -162,10 +164,6 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.health.observe_share(found.share)
         self.metrics.update(found.report())
 
-    def _names(self, batch: Any) -> list[str]:
-        index = self.term.index if self.term else self.ingredients.index(self)
-        return names_of(batch, index, self.processing_class)
-
     def _mean_over_ranks(self, vector: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = self.accelerator.reduce(vector.to(self.accelerator.device), "mean")
         return mean
@@ -175,6 +173,11 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         with torch.random.fork_rng(enabled=True):
             found: dict[str, float] = super().evaluate(*args, **kwargs)
         return found
+
+    def prediction_step(self, model: Any, inputs: Any, loss_only: bool, ignore_keys: Any = None) -> Any:
+        """SFTTrainer's evaluation of a batch, in parts where the device has too little memory for its loss."""
+        run = partial(super().prediction_step, prediction_loss_only=loss_only, ignore_keys=ignore_keys)
+        return self.demonstrations.predicted(model, inputs, run) if loss_only else run(model, inputs)
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """SFTTrainer's loop over the held-out demonstrations, and what the policy writes for the held-out prompts."""
@@ -192,6 +195,4 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
                 diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]
                 found["polychromic/combined_loss"] = logs["loss"] - diversity
             logs.update(found)
-        if "train_loss" in logs:  # of all parts of a run, where transformers takes the steps since it was resumed
-            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
         super().log(logs, start_time)

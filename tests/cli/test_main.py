@@ -140,7 +140,7 @@ def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb, tmp
     (tmp_path / "moderate").mkdir()
     (tmp_path / "moderate" / "holiday.jpg").touch()
     place = f"experiment.output_root={tmp_path}"
-    done = polychromic_says(*verb, ROOT / "config/demo/moderate.yaml", place, "polychromic.set_size=9")
+    done = polychromic_says(*verb, ROOT / "config/demo/online.yaml", place, "polychromic.set_size=9")
     assert done.returncode == 2
     reason = "9 samples cannot be chosen from 8 generations; allowed: 1 to 8, or shapley"
     assert done.stderr == f"polychromic: polychromic.set_size: {reason}\n"

@@ -31,6 +31,7 @@ def tiny():
         "evaluation.max_new_tokens=12",
         "evaluation.encoder=hashing",
         "evaluation.bootstrap_resamples=100",
+        "data.task.train_size=64",
     ]
 
 

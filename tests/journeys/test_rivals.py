@@ -37,7 +37,7 @@ def trained(path, root):
 def plain(tmp_path_factory):
     """SFT's adapter with the same seed, and that of our own term."""
     root = tmp_path_factory.mktemp("plain")
-    return {name: trained(CONFIG / "demo" / f"{name}.yaml", root)[1] for name in ("sft", "moderate")}
+    return {name: trained(CONFIG / "demo" / f"{name}.yaml", root)[1] for name in ("sft", "online")}
 
 
 def apart(one, other):
@@ -57,7 +57,7 @@ def test_a_rival_trains_and_is_neither_sft_nor_ours(path, plain, tmp_path):
     assert len(log) == 3
     assert all(("polychromic/diversity_value" in row) == samples for row in log)
     assert costs({"x": folder.path}, "x")[0].tokens > 3 * 16 * 10
-    assert apart(weights, plain["moderate"]) > 1e-6
+    assert apart(weights, plain["online"]) > 1e-6
     if path.stem == "naive":
         assert apart(weights, plain["sft"]) == 0.0
     else:

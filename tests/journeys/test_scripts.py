@@ -63,7 +63,7 @@ def trainable(tiny):
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_with_tmux_the_variants_are_trained_and_three_models_compared(checkout, own, tiny):
     demo = checkout / "runs" / "demo"
-    runs = [demo / name for name in ("sft", "moderate", "aggressive")]
+    runs = [demo / name for name in ("sft", "online", "harvest")]
     begun = bash(own, checkout / SCRIPTS[0], "--demo", *trainable(tiny))
     try:
         assert begun.returncode == 0, begun.stderr

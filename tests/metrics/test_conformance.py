@@ -57,8 +57,8 @@ EACH = [kind for kind in KINDS if "scope:corpus" not in build(kind).signature]
 def sets(samples: Callable[..., SampleSet]) -> list[SampleSet]:
     logprobs = [-4.0, -1.0, -2.0, -3.0]
     return [
-        samples(TEXTS, "p", tokens=True, logprobs=logprobs),
-        samples(TEXTS[::-1], "q", tokens=True, logprobs=logprobs),
+        samples(TEXTS, "p", tokens=True, logprobs=logprobs, scores=[1.0, 0.5, 0.0, 0.25]),
+        samples(TEXTS[::-1], "q", tokens=True, logprobs=logprobs, scores=[1.0, 0.5, 0.0, 0.25]),
     ]
 
 

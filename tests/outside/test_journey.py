@@ -104,7 +104,6 @@ def test_from_training_to_the_report_and_a_changed_file_is_noticed(room, tmp_pat
     rows = read_json(out / "comparison.json")["differences"]
     assert any(row["metric"] == "starts|characters:1" and row["difference"] is not None for row in rows)
     manifest = read_json(out / "evaluation.json")
-    assert list(manifest["pins"]["files"]) == [str(room / "sums.py")]
     assert list(manifest["metric_files"]) == [str(room / "starts.py")]
     said = says("compare", out, "--metric", "starts")
     assert "more diverse than sft: different first 1 characters" in said, "the verdict does not rest on the metric"
@@ -112,5 +111,5 @@ def test_from_training_to_the_report_and_a_changed_file_is_noticed(room, tmp_pat
     (room / "sums.py").write_text((room / "sums.py").read_text() + "# a changed judge\n")
     with pytest.raises(InputError, match=r"another configuration \(different: files\..*sums\.py\)"):
         train.run(load_settings(room / "wide.yaml"))
-    with pytest.raises(InputError, match=r"evaluation of other settings \(files\..*sums\.py\)"):
+    with pytest.warns(UserWarning, match=r"verdicts were made of other samples, other tests or by other code"):
         pipeline.run(pipeline.Evaluation(models, section), out)

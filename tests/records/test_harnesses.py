@@ -8,6 +8,7 @@ import pytest
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Message, Status
 from polychromic.records.foreign import is_native, read_foreign
+from polychromic.stages import measure
 
 PASSED, FAILED, ABSENT = Status.PASSED, Status.FAILED, Status.ABSENT
 
@@ -154,3 +155,69 @@ def test_damaged_files_are_one_line(tmp_path):
     (tmp_path / "bad.parquet").write_bytes(b"PAR1" + b"\x00" * 50)
     with pytest.raises(RecordError, match="not a Parquet file"):
         read_foreign(tmp_path / "bad.parquet", "m")
+
+
+def test_novelty_bench_with_its_partition_and_scores(tmp_path):
+    """The form its partition and score steps write; a rating of 1 to 10, of a repetition 0."""
+    row = {
+        "id": "curated-1",
+        "prompt": "Name a fruit.",
+        "model": "them",
+        "generations": ["plum", "fig", "a plum", "kiwi"],
+    }
+    path = lines(tmp_path / "scores.jsonl", [row | {"partition": [0, 1, 0, 2], "generation_scores": [4, 7, 0, 2]}])
+    sets, judged = read_foreign(path, "m")
+    (only,) = sets
+    assert only.samples.texts == ("plum", "fig", "a plum", "kiwi")
+    assert only.samples.prompt.payload["scores"] == [4.0, 7.0, 0.0, 2.0]
+    assert [verdict.answer for verdict in judged.values()] == ["0", "1", "0", "2"]
+    metrics = measure.pinned_metrics(sets, True, measure.Measuring())
+    found = {row.signature: row.score for row in measure.scores(measure.measure(sets, judged, metrics))}
+    utility = "noveltybench|score:utility|same_by:answer|k:4|patience:0.8|quality:score"
+    assert found[utility] == pytest.approx((4 + 0.8 * 7 + 0.8**3 * 2) / (1 + 0.8 + 0.8**2 + 0.8**3))
+    assert found["noveltybench|score:distinct|same_by:text|k:4"] == 4
+    assert found["mean_score"] == 3.25
+    assert found_texts(lines(tmp_path / "generations.jsonl", [row])) == {"curated-1": ("plum", "fig", "a plum", "kiwi")}
+
+
+def found_texts(path):
+    sets, judged = read_foreign(path, "m")
+    assert judged == {}
+    return {stored.samples.prompt.id: stored.samples.texts for stored in sets}
+
+
+def test_bare_verdicts(tmp_path):
+    """Prompt, sample and pass or fail, in any of the forms; no text, so that nothing is said of texts."""
+    forms = [
+        [{"prompt_id": "a", "sample_id": f"s{i}", "status": word} for i, word in enumerate(("Pass", "fail", "absent"))],
+        [{"prompt_id": "a", "sample_index": i, "passed": value} for i, value in enumerate((True, False, None))],
+        [{"prompt_id": "a", "passed": [True, False, None], "answer": None}],
+    ]
+    forms[1][2]["answer"] = "?"
+    for number, rows in enumerate(forms):
+        ((texts, judged),) = found(lines(tmp_path / f"{number}.jsonl", rows)).values()
+        assert texts == ("", "", "")
+        assert [status for status, _ in judged] == [PASSED, FAILED, ABSENT]
+    rows = [{"prompt_id": f"p{i}", "passed": [True, i % 2 == 0]} for i in range(4)]
+    sets, judged = read_foreign(lines(tmp_path / "v.jsonl", rows), "m")
+    metrics = measure.pinned_metrics(sets, True, measure.Measuring())
+    assert {"pass_at_k|k:1", "pass_at_k|k:2"} <= {metric.signature for metric in metrics}
+    assert all("verifier" in metric.needs for metric in metrics)
+    scored = lines(tmp_path / "s.jsonl", [{"prompt_id": f"p{i}", "score": i / 4} for i in range(4)])
+    sets, judged = read_foreign(scored, "m")
+    assert [metric.signature for metric in measure.pinned_metrics(sets, bool(judged), measure.Measuring())] == [
+        "mean_score"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"prompt_id": "a"}], "neither a text nor a completion, and no passed, score or answer"),
+        ([{"prompt_id": "a", "status": "perhaps"}], "status 'perhaps' is none of passed, pass, correct"),
+        ([{"prompt_id": "a", "sample_id": "x", "passed": 1}] * 2, "sample 'x' of prompt 'a' is given twice"),
+    ],
+)
+def test_bare_verdicts_that_cannot_be_read(tmp_path, rows, said):
+    with pytest.raises(RecordError, match=said):
+        read_foreign(lines(tmp_path / "x.jsonl", rows), "m")

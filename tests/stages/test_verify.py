@@ -6,6 +6,7 @@ import pytest
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Status, Verdict
+from polychromic.policy.chat import in_format
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import sample_rows, store
@@ -74,12 +75,14 @@ def test_a_file_that_does_not_say_what_it_is_of_is_read_and_made_anew(tmp_path):
     assert [verdict.passed for verdict in EvaluationFolder(tmp_path).judged().values()] == [False]
 
 
-def test_the_right_answers_are_todays(tmp_path):
+@pytest.mark.parametrize("form", ["plain", "chat"])
+def test_the_right_answers_are_todays(tmp_path, form):
     """A row's column travels with its sample; verdicts follow the file when the answer in it is put right."""
     rows, folder = tmp_path / "rows.jsonl", tmp_path / "out"
     rows.write_text('{"id": "p0", "prompt": "q", "answer": "5"}\n')
     task = Answer(path=str(rows))
-    sets = [SampleSet(prompt, (Completion("6"),), Decoding(), "m") for prompt in task.prompts("test")]
+    asked = in_format(task.prompts("test"), form)
+    sets = [SampleSet(prompt, (Completion("6"),), Decoding(), "m") for prompt in asked]
     write_rows(folder / "samples.jsonl", (row for stored in store(sets, "", 0) for row in sample_rows(stored)))
     assert not any(verdict.passed for verdict in read_verdicts(verify.run(folder, task)).values())
     rows.write_text('{"id": "p0", "prompt": "q", "answer": "6"}\n')

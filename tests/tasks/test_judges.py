@@ -67,10 +67,25 @@ def test_what_was_cut_off_is_wrong():
         (r"$\boxed{7}$", "8", False),
         ("no idea", "8", False),
         (r"$\boxed{(1, 2]}$", "(1,2]", True),
+        (r"$\boxed{11\sqrt{2}}$", r"11\sqrt2", True),
+        (r"$\boxed{11}$", r"11\sqrt2", False),
+        (r"$\boxed{6-5i}$", "6 - 5i", True),
+        (r"$\boxed{5}$", "6 - 5i", False),
+        (r"$\boxed{3, 5, 7}$", "3, 5, 7", True),
+        (r"$\boxed{18.90}$", r"\$18.90", True),
+        (r"$\boxed{4}$", r"so $2+2$ is $\boxed{4}$", True),
     ],
 )
 def test_mathematics_is_judged_by_equivalence(text, gold, right):
     assert judge("math", text, {"answer": gold}).passed is right
+
+
+def test_a_repeated_question_is_no_answer_where_a_box_is_asked_for():
+    question, payload = r"What is $\frac{1}{3} + \frac{1}{6}$?", {"answer": r"\frac12"}
+    assert judge("math", question, payload).passed
+    boxed = {"kind": "math", "after": "boxed"}
+    assert judge(boxed, question, payload).status is Status.FAILED
+    assert judge(boxed, question + r" It is \boxed{\frac{3}{6}}.", payload).passed
 
 
 def test_equivalent_answers_are_one_and_another_thread_can_judge():

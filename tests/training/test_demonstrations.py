@@ -40,13 +40,12 @@ def test_too_little_memory_halves_the_micro_batch(make_trainer, first_gradients,
     """The same gradient, the same loss, the same counts; also where the loss is a mean over each part's own tokens."""
     rows = [{"prompt": f"{d}=", "completion": "12345"[: 1 + d % 5]} for d in range(8)]
     own = {"rows": rows, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2}
+    own["own"] = {"task": None}
     own["section"] = {"schedule": {"monitor_every": 1}, "gate": "wellformed", "reward": "lexical"}
     seen = []
     for room in (4, 1):
         trainer = make_trainer(weight, **own)
         trainer.model_accepts_loss_kwargs = accepts
-        if trainer.term:
-            trainer.term.task = None
         sizes = crowded(trainer, room, where)
         gradients, _ = first_gradients(trainer)
         log = trainer.state.log_history[0]
@@ -58,6 +57,28 @@ def test_too_little_memory_halves_the_micro_batch(make_trainer, first_gradients,
         assert float((seen[1][0][name] - value).abs().max()) < 1e-6 * max(1.0, largest)
     assert seen[1][1:] == pytest.approx(seen[0][1:], rel=1e-5)
     assert [(found.kind, found.times) for found in trainer.health.record.findings] == [("memory for demonstrations", 2)]
+
+
+def test_no_part_is_empty_and_all_rows_are_there(make_trainer):
+    parts = make_trainer(0.0).demonstrations
+    for rows in range(1, 12):
+        batch = {"input_ids": torch.arange(rows)[:, None], "use_cache": False}
+        for parts.most_rows in range(1, rows + 1):
+            found = parts._parts(batch)
+            assert all(1 <= len(part["input_ids"]) <= parts.most_rows for part in found)
+            assert torch.cat([part["input_ids"] for part in found]).flatten().tolist() == list(range(rows))
+
+
+def test_too_little_memory_halves_the_batch_of_an_evaluation(make_trainer):
+    rows = [{"prompt": f"{d}=", "completion": "12345"[: 1 + d % 5]} for d in range(6)]
+    losses = []
+    for room in (6, 1):
+        trainer = make_trainer(0.0, rows=rows, per_device_eval_batch_size=6)
+        sizes = crowded(trainer, room, "forward")
+        losses.append(trainer.evaluate(trainer.train_dataset)["eval_loss"])
+    assert sizes == [6, 3, 2, 1, 1, 1, 1, 1, 1]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert [(found.kind, found.times) for found in trainer.health.record.findings] == [("memory for demonstrations", 3)]
 
 
 def test_one_row_that_does_not_fit_is_an_error_that_says_what_to_do(make_trainer):

@@ -2,15 +2,18 @@
 
 import json
 import logging
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.health import Finding, HealthRecord
 from polychromic.records.rows import from_row, to_row
-from polychromic.settings.schema import HealthSection
+from polychromic.settings.schema import HealthSection, TrackingSection
 from polychromic.training.health import IN_A_ROW, UnhealthyError
+from polychromic.training.tracking import WandbRun
 
 
 @pytest.fixture
@@ -126,3 +129,25 @@ def test_a_term_at_rest_is_not_dead(judged):
 def test_the_record_in_words():
     record = HealthRecord(findings=(Finding("x", "something", 3, 3), Finding("y", "more", 3, 9, 4)))
     assert record.lines() == ["something (step 3)", "more (4 times, steps 3 to 9)"]
+
+
+@pytest.mark.parametrize("gate", ["none", "wellformed"])
+def test_junk_that_pays_is_found_where_no_gate_stands_against_it(make_trainer, gate):
+    section = {"gate": gate, "reward": "lexical"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "polychromic.gate: none lets junk count")
+        trainer = make_trainer(section=section)
+    trainer.health.observe_gain(3, 0.9)
+    trainer.health.observe_gain(4, 1.5)
+    trainer.health.observe_gain(5, 2.5)
+    found = [(one.kind, one.first_step, one.times) for one in trainer.health.record.findings]
+    assert found == ([("junk", 4, 2)] if gate == "none" else [])
+
+
+def test_an_alert_is_sent_where_it_is_asked_for(tmp_path):
+    for asked in (True, False):
+        tracker, sent = WandbRun(TrackingSection(alerts=asked), tmp_path, "x", {}), []
+        tracker.alert("hang", "nothing moves")  # no run: nothing happens
+        tracker._run = SimpleNamespace(alert=lambda sent=sent, **given: sent.append(given))
+        tracker.alert("hang", "nothing moves")
+        assert sent == ([{"title": "hang", "text": "nothing moves"}] if asked else [])

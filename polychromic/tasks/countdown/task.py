@@ -19,9 +19,13 @@ from polychromic.tasks.countdown.problems import USED, Pool, Problem, answers, p
 SPLITS: Mapping[str, Pool] = {"train": "train", "validation": "validation", "test": "test"}
 
 
-def base_path() -> Path:
-    """The folder of the embedded base model, to be given to ``AutoModelForCausalLM`` and ``AutoTokenizer``."""
-    return Path(__file__).parent / "base"
+BASES = {"countdown": "base", "countdown-early": "early"}
+"""Folders of the embedded bases: the whole recipe, and its first 125 steps (a base that seldom finds an answer)."""
+
+
+def base_path(name: str = "countdown") -> Path:
+    """The folder of an embedded base model, to be given to ``AutoModelForCausalLM`` and ``AutoTokenizer``."""
+    return Path(__file__).parent / BASES[name]
 
 
 @dataclass(frozen=True)

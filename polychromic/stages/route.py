@@ -1,0 +1,154 @@
+"""samples.jsonl, verdicts.jsonl and prices -> routing.json: which model should answer what, and what that costs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from polychromic.analysis.resampling import Plan
+from polychromic.analysis.routing import Served, Traffic, route
+from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.nouns import Status, Verdict
+from polychromic.records.costs import read_costs
+from polychromic.records.evaluation import EvaluationFolder, Folder, opened
+from polychromic.records.jsonl import write_json
+from polychromic.records.samples import StoredSet
+from polychromic.records.verdicts import VerdictKey, verdicts_of
+
+ROUTING = "routing.json"
+UNITS = {"M": "a million tokens", "h": "an hour", "sample": "a sample"}
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens written ("M"), per hour of sampling ("h"), or per sample."""
+
+    dollars: float
+    unit: str
+
+    @classmethod
+    def read(cls, text: str) -> Price:
+        """The price of ``0.4/M``, ``2.5/h`` or ``0.001/sample``; raises InputError for anything else."""
+        found = re.fullmatch(r"([0-9.]+(?:e-?[0-9]+)?)/(M|h|sample)", text.strip())
+        try:
+            return cls(float(found[1]), found[2])  # type: ignore[index]
+        except (TypeError, ValueError):
+            raise InputError(f"price {text!r:.40}: expected DOLLARS/M, DOLLARS/h or DOLLARS/sample") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What is routed: a price for each model, the payload's key that names a prompt's category, at which temperature.
+
+    ``tolerance`` is the share of right answers that may be given up for a lower price.
+    """
+
+    prices: Mapping[str, Price]
+    category: str = "category"
+    temperature: float | None = None
+    tolerance: float = 0.01
+    plan: Plan = field(default_factory=Plan)
+
+
+def run(folder: Folder, routes: Routes) -> Path:
+    """The path of ``routing.json``.
+
+    Raises:
+        MissingResourceError: the folder has no samples or no verdicts.
+        InputError: a model has no price or nothing its price could be counted by, or too little is shared.
+    """
+    folder = opened(folder)
+    if not folder.sets():
+        raise MissingResourceError(f"{folder.samples}: there are no samples; draw some with `polychromic sample`")
+    if not folder.judged():
+        raise MissingResourceError(f"{folder.verdicts}: there are no verdicts; judge with `polychromic verify`")
+    traffic = _traffic(folder, routes)
+    prices = {name: f"{routes.prices[name].dollars:g}/{routes.prices[name].unit}" for name in traffic.models}
+    write_json(folder.path / ROUTING, route(traffic, prices, routes.plan, routes.tolerance))
+    return folder.path / ROUTING
+
+
+def _traffic(folder: EvaluationFolder, routes: Routes) -> Traffic:
+    """The prompts that every priced model has verdicts on, at one temperature."""
+    known = dict.fromkeys(stored.model for stored in folder.sets())
+    if unknown := [name for name in routes.prices if name not in known]:
+        raise InputError(f"price of {unknown[0]!r}: there is no such model; there are {', '.join(known)}")
+    temperature = _temperature(folder.sets(), routes)
+    wanted = {
+        (stored.model, stored.samples.prompt.id): stored
+        for stored in folder.sets()
+        if stored.model in routes.prices and stored.temperature == temperature
+    }
+    seconds = _seconds(folder.path)
+    found: dict[str, dict[str, Served]] = {name: {} for name in routes.prices}
+    for (model, prompt), stored in wanted.items():
+        judged = _judged(stored, folder.judged())
+        if judged:
+            dollars = _dollars(stored, routes.prices[model], seconds, folder.path)
+            found[model][prompt] = _served(stored, judged, dollars)
+    shared = [prompt for prompt in next(iter(found.values()), {}) if all(prompt in own for own in found.values())]
+    payloads = {prompt: stored.samples.prompt.payload for (_, prompt), stored in wanted.items()}
+    categories = [str(payloads[prompt].get(routes.category, "")) for prompt in shared]
+    return Traffic({name: [own[prompt] for prompt in shared] for name, own in found.items()}, categories)
+
+
+def _temperature(sets: Iterable[StoredSet], routes: Routes) -> float:
+    """The temperature asked for, else the one that all priced models have: 1.0, or the lowest."""
+    drawn: dict[str, set[float]] = {}
+    for stored in sets:
+        drawn.setdefault(stored.model, set()).add(stored.temperature)
+    shared = set.intersection(*(drawn[name] for name in routes.prices)) if routes.prices else set()
+    if routes.temperature is not None:
+        shared &= {routes.temperature}
+    if not shared:
+        raise InputError("routing: the models were not sampled at one temperature; give prices of those that were")
+    return 1.0 if 1.0 in shared else min(shared)
+
+
+def _judged(stored: StoredSet, verdicts: Mapping[VerdictKey, Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts on a set, none where a sample was not judged."""
+    found = verdicts_of(stored, verdicts)
+    return () if any(verdict.status is Status.ABSENT for verdict in found) else found
+
+
+def _served(stored: StoredSet, judged: Sequence[Verdict], dollars: float) -> Served:
+    completions = stored.samples.completions
+    logprobs = [
+        math.nan if each.logprob is None else each.logprob / max(1, len(each.token_ids)) for each in completions
+    ]
+    answers = [
+        each.text.strip() if verdict.answer is None else verdict.answer
+        for each, verdict in zip(completions, judged, strict=True)
+    ]
+    return Served(tuple(verdict.passed for verdict in judged), tuple(answers), tuple(logprobs), dollars)
+
+
+def _seconds(folder: Path) -> dict[tuple[str, str, float, int], float]:
+    """What the drawing of each sample took, as far as the folder's account knows."""
+    return {
+        (row.model, row.prompt_id, row.temperature or 0.0, index): row.seconds * row.devices / len(row.indices)
+        for row in read_costs(folder)
+        if row.stage == "sample" and row.indices
+        for index in row.indices
+    }
+
+
+def _dollars(
+    stored: StoredSet, price: Price, seconds: Mapping[tuple[str, str, float, int], float], folder: Path
+) -> float:
+    """The price of one sample of a set, the mean of its samples."""
+    count, prompt = len(stored.indices), stored.samples.prompt.id
+    if price.unit == "sample":
+        return price.dollars
+    if price.unit == "M":
+        tokens = sum(len(each.token_ids) for each in stored.samples.completions)
+        if not tokens:
+            raise InputError(f"{stored.model}: its samples have no tokens to count; price the hour or the sample")
+        return price.dollars * tokens / 1e6 / count
+    took = [seconds.get((stored.model, prompt, stored.temperature, index)) for index in stored.indices]
+    if None in took:
+        raise InputError(f"{folder}: does not know what the samples of {stored.model} took; give another unit of price")
+    return price.dollars / 3600 * sum(each for each in took if each is not None) / count
