@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polychromic.analysis import controls
-from polychromic.core.errors import InputError, RecordError
+from polychromic.core.errors import InputError, RecordError, UnsoundObjectiveError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
@@ -17,7 +17,7 @@ from polychromic.records.conversations import read_examples, refuse
 from polychromic.records.harvest import Pool
 from polychromic.records.sources import Source
 from polychromic.settings import catalog
-from polychromic.settings.schema import DataSection, HarvestSection, ModelSection
+from polychromic.settings.schema import DataSection, HarvestSection, ModelSection, Settings
 from polychromic.stages.contexts import examples_in_format, formatted
 from polychromic.stages.rows import Demonstrations, differing_columns, read_demonstrations
 
@@ -120,6 +120,22 @@ def prove_judge(task: Task, examples: Sequence[Example], trust: controls.Trust) 
         raise InputError(f"data.task: {task.name} {said}; put it right, or set data.trust_judge=true to go on")
     if said:
         warnings.warn(f"data.task: {task.name} {said}; it is trusted all the same", stacklevel=3)
+
+
+def refuse_clustered_answers(settings: Settings) -> None:
+    """Raises UnsoundObjectiveError where a reward would count texts as answers that the task counts by clusters.
+
+    Labels made from the whole set would let a sample change the worth of sets it is not in (see the reward clusters).
+    """
+    term, task = settings.polychromic, settings.data.task
+    sampled = term.diversity_weight > 0 or settings.data.harvest is not None
+    if not sampled or task is None or catalog.split(term.reward)[0] != "answers":
+        return
+    if getattr(catalog.outline("tasks", task), "distinct_by", "") == "cluster":
+        raise UnsoundObjectiveError(
+            "polychromic.reward: answers would count texts, and data.task counts clusters of them (distinct_by); take "
+            "reward: {kind: clusters, threshold: ...}"
+        )
 
 
 def mixed(examples: Sequence[Example], pool: Pool, section: HarvestSection, tokens: float, seed: int) -> Lesson:

@@ -43,7 +43,7 @@ from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
 from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
-from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
+from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed, refuse_clustered_answers
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
 from polychromic.stages.origin import begin, note_base, refuse_edited
@@ -158,6 +158,7 @@ def refuse_early(settings: Settings) -> SoundTerm:
         InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
             what is not tested.
     """
+    refuse_clustered_answers(settings)
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     held_out.refuse_early(settings)
     refuse_untested(settings.training, settings.quantization)
