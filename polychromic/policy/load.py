@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
 from polychromic.settings.schema import ModelSection
 
@@ -141,14 +142,15 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base, or two with other tokens or chat templates, or some of an
-            adapter's weights are missing.
+        InputError: an adapter was trained on another base, or two with other tokens or chat templates, some of an
+            adapter's weights are missing, or one moves the base's own weights.
     """
     if not folders:
         return policy
     from peft import PeftModel
 
     model: Any = policy.model
+    before = base_logits(model)
     tokenizer = tokenizer_of_runs(folders) or policy.tokenizer
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
@@ -163,6 +165,7 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
         except (RuntimeError, ValueError, OSError) as error:
             raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
         refuse_missing_keys(folder, model, name)
+    refuse_moved_base(model, before, ", ".join(map(str, folders.values())))
     return Policy(model.eval(), tokenizer, tuple(folders))
 
 
