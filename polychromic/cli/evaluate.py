@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,13 @@ from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
     from polychromic.analysis.cost import Prices
+    from polychromic.settings.schema import TrackingSection
     from polychromic.stages.sample import Forecast
 
 MODELS_HELP = (
     "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
-    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength, RUN_FOLDER/checkpoint-100 one of its "
+    "checkpoints."
 )
 
 
@@ -64,6 +66,7 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
     temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
     from polychromic.analysis.controls import Trust
+    from polychromic.analysis.spending import refuse_overspent
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import in_form, parse_models, with_bases
@@ -71,6 +74,7 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
+        budget = _tracking(options).budget
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
         evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge))
@@ -84,6 +88,8 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
         say(planned(forecast, prices.per_hour), err=True)
+        if forecast.missing:
+            refuse_overspent(folder.path.parent, prices.per_hour, budget)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
@@ -100,16 +106,21 @@ def form_of(options: dict[str, Any]) -> Any:
     return base.model_copy(update={"format": given or base.format})
 
 
+def _tracking(options: Mapping[str, Any]) -> TrackingSection:
+    """The section of ``--config``, else its defaults."""
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import TrackingSection
+
+    config = options["config"]
+    return TrackingSection() if config is None else load_settings(config).tracking
+
+
 def _prices(options: dict[str, Any]) -> Prices:
     """The hour's price: that of the command line, else of ``--config``, else of the environment; and the tokens'."""
     from polychromic.analysis.cost import Prices
-    from polychromic.settings.load import load_settings
     from polychromic.settings.prices import price_per_hour
-    from polychromic.settings.schema import TrackingSection
 
-    given: float | None = options.pop("price_per_hour")
-    config = options["config"]
-    tracking = TrackingSection() if config is None else load_settings(config).tracking
+    given, tracking = options.pop("price_per_hour"), _tracking(options)
     hourly = price_per_hour(tracking.price_per_hour if given is None else given)
     return Prices(hourly, tracking.price_per_million_tokens)
 

@@ -22,6 +22,8 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "resume_from_checkpoint"): "is decided by the run's own checkpoints",
     ("training", "deepspeed"): "is not served: DeepSpeed's backward pass would step the optimizer for the diversity "
     "term alone; allowed: DDP and FSDP2",
+    ("training", "fsdp"): "is the launcher's: accelerate launch --config_file config/accelerate/fsdp_2.yaml",
+    ("training", "fsdp_config"): "is the launcher's: config/accelerate/fsdp_2.yaml",
     ("training", "parallelism_config"): "is not served: tensor, sequence and context parallelism were never tried; "
     "allowed: DDP and FSDP2",
     ("training", "model_init_kwargs"): "is the section model",

@@ -17,6 +17,8 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
     """TRL's arguments: the section ``training``, with defaults that suit the machine."""
     import torch
 
+    from polychromic.training.launchers import shards
+    from polychromic.training.sharding import shard_on_cpu
     from polychromic.training.trainer import SFTConfig
 
     gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
@@ -43,7 +45,10 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    return SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
+    found = SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
+    if shards():
+        shard_on_cpu()
+    return found
 
 
 def save_minutes(settings: Settings) -> float | None:

@@ -46,7 +46,7 @@ from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed, re
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
 from polychromic.stages.origin import begin, note_base, refuse_edited
-from polychromic.training.launchers import refuse_untested
+from polychromic.training.launchers import refuse_drawing, refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
@@ -100,7 +100,7 @@ def run(
         if done:
             refuse_edited(run_folder, settings)
             return run_folder
-        _refuse_harvest(settings, ranks)
+        refuse_drawing(settings.data.harvest, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
         data = held_out.with_demonstrations(settings, load_data(settings.data, settings.model))
         for warning in _warnings(settings, term, data):
@@ -118,16 +118,6 @@ def run(
         _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
-    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
-    harvest = settings.data.harvest
-    if harvest is not None and harvest.path is None and ranks.count > 1:
-        raise InputError(
-            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
-            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
-        )
 
 
 def _lesson(
@@ -207,6 +197,7 @@ def _train(run: _Run, progress: Progress) -> None:
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
     from polychromic.training.faults import refuse_bad_weights
+    from polychromic.training.sharding import whole_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
@@ -226,9 +217,10 @@ def _train(run: _Run, progress: Progress) -> None:
                 update_run(folder, seconds=seconds)
             stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
         refuse_bad_weights(trainer.model)
+        weights = whole_weights(trainer.model)
         if not ranks.first:
             return
-        _save(trainer, policy.tokenizer, folder)
+        _save(trainer, policy.tokenizer, folder, weights)
         finish_run(
             folder,
             steps=trainer.state.global_step,
@@ -335,9 +327,9 @@ def _embedder(settings: Settings) -> Embedder | None:
     return load_encoder(settings.evaluation.encoder)
 
 
-def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
+def _save(trainer: Any, tokenizer: Any, folder: RunFolder, weights: Any) -> None:
     """The adapter, the tokenizer with its template and the trainer's record; the adapter last, as it is looked for."""
     tokenizer.save_pretrained(folder.path)
     trainer.state.save_to_json(str(folder.trainer_state))
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path), state_dict=weights)
     give_usual_mode(folder.adapter)

@@ -54,6 +54,11 @@ class Demonstrations:
         """Whether the window's last micro-batch has been run."""
         return self._left == 0
 
+    @property
+    def last(self) -> bool:
+        """Whether the window's last micro-batch is the next to run."""
+        return self._left == 1
+
     def open(self, batches: int) -> None:
         """Begins a window of so many micro-batches."""
         self._left, self._sum, self._bad, self._rows = batches, 0.0, False, []

@@ -10,7 +10,9 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.core.errors import NumericalError
+from polychromic.policy.sharded import local, units
 from polychromic.training.health import Health
+from polychromic.training.ranks import present
 
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
@@ -62,14 +64,18 @@ class FiniteSteps(TrainerCallback):  # type: ignore[misc]
 def largest_gradient(model: nn.Module) -> float:
     """The largest absolute value of a gradient, NaN or infinite where one is; 0 without any gradient.
 
-    The ranks agree, as they hold the same gradients.
+    The ranks agree, as they hold the same gradients, or ask each other where these are shared out.
     """
-    found = [p.grad.detach().abs().max() for p in model.parameters() if p.grad is not None and p.grad.numel()]
-    return float(torch.stack([value.float() for value in found]).max()) if found else 0.0
+    parts = [local(p.grad.detach()) for p in model.parameters() if p.grad is not None]
+    found = [part.abs().max().float() for part in parts if part.numel()]
+    largest = float(torch.stack(found).max()) if found else 0.0
+    if not units(model):
+        return largest
+    return present().largest([largest if math.isfinite(largest) else math.inf])[0]
 
 
 def refuse_bad_weights(model: nn.Module) -> None:
     """Raises NumericalError when a trained weight is not a finite number, so that it is never saved as a result."""
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
+        if parameter.requires_grad and not bool(torch.isfinite(local(parameter.detach())).all()):
             raise NumericalError(f"{name}: the trained weights are not numbers; nothing was saved")
