@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from polychromic.core.nouns import Completion, Prompt, Status, Verdict
 from polychromic.core.seeds import child_seed
+from polychromic.core.thoughts import split_thought
 
 GOLD = "right answer"
 EMPTY, ECHO = "empty", "prompt echo"
@@ -33,13 +34,18 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many controls of a kind the checker accepted; ``absent`` ones had no verdict and are not among ``judged``."""
+    """How many controls of a kind the checker accepted; ``absent`` ones had no verdict and are not among ``judged``.
+
+    ``examples`` are the first wrongly accepted ones (of right answers: refused), ``reason`` is why the first had no
+    verdict.
+    """
 
     kind: str
     accepted: int
     judged: int
     absent: int
     examples: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
 
     @property
     def share(self) -> float:
@@ -65,11 +71,12 @@ class Audit:
 def controls(golds: Sequence[tuple[Prompt, str]], seed: int = 0) -> list[Control]:
     """Every control for right answers ``(prompt, text)``: the answer itself, then five that should fail.
 
-    A control that happens to equal the right answer is left out.
+    A control that happens to equal the right answer is left out, and so is a thought before an answer.
     """
     found = []
-    for place, (prompt, text) in enumerate(golds):
-        other = golds[(place + 1) % len(golds)][1]
+    answers = [split_thought(text)[1] for _, text in golds]
+    for place, ((prompt, _), text) in enumerate(zip(golds, answers, strict=True)):
+        other = answers[(place + 1) % len(golds)]
         made = {
             GOLD: text,
             EMPTY: "",
@@ -104,17 +111,70 @@ def rates(made: Sequence[Control], verdicts: Sequence[Verdict]) -> list[Rate]:
     accepted: Counter[str] = Counter()
     absent: Counter[str] = Counter()
     examples: dict[str, list[tuple[str, str]]] = {}
+    reasons: dict[str, str] = {}
     for control, verdict in zip(made, verdicts, strict=True):
         accepted[control.kind] += verdict.passed
-        absent[control.kind] += verdict.status is Status.ABSENT
+        if verdict.status is Status.ABSENT:
+            absent[control.kind] += 1
+            reasons.setdefault(control.kind, verdict.detail)
         wanted = verdict.passed != (control.kind == GOLD) and verdict.status is not Status.ABSENT
         if wanted and len(examples.setdefault(control.kind, [])) < EXAMPLES:
             examples[control.kind].append((control.prompt.id, control.text))
     total = Counter(control.kind for control in made)
     return [
-        Rate(kind, accepted[kind], total[kind] - absent[kind], absent[kind], tuple(examples.get(kind, ())))
+        Rate(
+            kind,
+            accepted[kind],
+            total[kind] - absent[kind],
+            absent[kind],
+            tuple(examples.get(kind, ())),
+            reasons.get(kind, ""),
+        )
         for kind in total
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How far a judge is believed: ``anyway``, or when its errors on answers known beforehand are at most these shares.
+
+    ``by_chance`` is allowed for another prompt's answer, which may be right (a choice letter, yes or no).
+    """
+
+    anyway: bool = False
+    refused: float = 0.02
+    accepted: float = 0.02
+    by_chance: float = 0.7
+    absent: float = 0.1
+    tried: int = 64
+
+
+USUAL = Trust()
+
+
+def faults(found: Sequence[Rate], trust: Trust) -> str:
+    """What is wrong with a judge, in one line with the first cases; empty when it can be believed.
+
+    It cannot judge many of the rows, refuses right answers, or accepts an empty one, the prompt's echo or most other
+    prompts' answers.
+    """
+    known, said = {rate.kind: rate for rate in found}, []
+    first = known.get(GOLD, next(iter(found), None))
+    if first is not None and first.absent > trust.absent * (first.absent + first.judged):
+        said.append(f"cannot judge {first.absent} of {first.absent + first.judged} rows ({first.reason})")
+    elif first is not None and first.kind == GOLD and first.judged and first.share < 1.0 - trust.refused:
+        said.append(f"refuses {first.judged - first.accepted} of {first.judged} right answers{_cases(first)}")
+    for kind, bound in ((EMPTY, trust.accepted), (ECHO, trust.accepted), (OTHER, trust.by_chance)):
+        if kind in known and known[kind].share > bound:
+            rate = known[kind]
+            said.append(f"accepts {rate.accepted} of {rate.judged} controls {kind!r}{_cases(rate)}")
+    return "; ".join(said)
+
+
+def _cases(rate: Rate) -> str:
+    """The first cases, by prompt and text."""
+    shown = ", ".join(f"{name}: {text[:40]!r}" for name, text in rate.examples[:2])
+    return f" (such as {shown})" if shown else ""
 
 
 def warnings(found: Sequence[Rate], k: int, bound: float = 0.02, by_chance: float = 0.1) -> list[str]:

@@ -20,8 +20,9 @@ from polychromic.analysis.nouns import (
     MatrixLine,
 )
 from polychromic.analysis.wording import described, evidence, share
+from polychromic.core.errors import InputError
 from polychromic.core.facts import MetricFacts, Role, read_signature, write_signature
-from polychromic.settings.catalog import split
+from polychromic.settings.catalog import kind_class, split
 from polychromic.settings.thresholds import DEFAULT_MATRIX, MatrixRow
 
 MET, NOT_MET, NOT_MEASURED = "met", "not met", "not measured"
@@ -159,9 +160,7 @@ def prompts_needed(row: Difference, gain: float) -> int | None:
 def line(entry: Entry, significance: float) -> MatrixLine:
     """What the comparison says of one row: met, not met or not resolvable, with a sentence."""
     row, facts, found = entry.row, entry.facts, entry.measured
-    kind, _ = split(row.metric)
-    title = facts.title if facts else f"{kind}{'' if row.k is None else f'@{row.k}'}"
-    direction = facts.direction if facts else {"more": 1, "less": -1}.get(row.direction or "", 0)
+    title, direction = (facts.title, facts.direction) if facts else _unmeasured(row)
     bands = (row.strong, row.moderate, row.strong_loss, row.tolerated_loss)
     signature = facts.signature if facts else ""
     if found is None:
@@ -185,6 +184,25 @@ def line(entry: Entry, significance: float) -> MatrixLine:
         said=f"{title}: {'; '.join(filter(None, [described(found), told, lost]))}.",
         prompts_needed=prompts_needed(found, row.moderate) if level == UNRESOLVED and row.moderate else None,
     )
+
+
+class _Named(dict[str, object]):
+    """The options of a metric that was not measured, under their names where they are not known."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+def _unmeasured(row: MatrixRow) -> tuple[str, int]:
+    """Title and direction of a row without a measured metric, as far as the shelf knows its kind."""
+    (kind, options), asked = split(row.metric), {"more": 1, "less": -1}.get(row.direction or "")
+    try:
+        metric = kind_class("metrics", kind)
+    except InputError:
+        return kind, asked or 0
+    given = {name: field.default for name, field in metric.__dataclass_fields__.items()}
+    known = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
+    return metric.title.format_map(_Named(known | {"k": row.k or "k"} | options)), asked or metric.direction
 
 
 def _gain(entry: Entry, row: Difference, significance: float) -> tuple[str, str]:

@@ -34,7 +34,9 @@ def following(ruling: Ruling, where: Circumstances) -> str:
     if where.beaten:
         return f"deploy the base where this counts, or train with more weight on diversity: {where.model} loses to it."
     if ruling.level in (STRONG, MODERATE):
-        return _deploy(where)
+        return (
+            _deploy(where) if ruling.guarded else "judge the samples: nothing says what the gain cost in correctness."
+        )
     if ruling.level == WEAK:
         return (
             "less weight on diversity or a stricter gate: the gain is paid for with correctness."
@@ -53,9 +55,7 @@ def following(ruling: Ruling, where: Circumstances) -> str:
 def _deploy(where: Circumstances) -> str:
     if where.bought == BUYS:
         return f"sample {where.baseline} at another temperature, which buys this gain without training."
-    swept = (
-        "" if where.bought == DOES_NOT else f", once a sweep of {where.baseline}'s temperature does not buy this too"
-    )
+    swept = "" if where.bought == DOES_NOT else f", unless a sweep of the temperature of {where.baseline} buys this too"
     several = "" if where.seeds >= 3 else "; a claim about the method takes three training seeds"
     return f"deploy {where.model}{swept}{several}."
 

@@ -78,7 +78,7 @@ def foreseen_effect(prompts: int, samples: int, spread: float = 0.0) -> float:
     NaN with fewer than two prompts.
     """
     variance = spread**2 + 2 * 0.25 / samples
-    return float(minimum_detectable_effect(math.sqrt(variance / max(1, prompts)), prompts))
+    return float(minimum_detectable_effect(math.sqrt(variance / max(1, prompts)), prompts - 1))
 
 
 def equivalence(difference: float, standard_error: float, units: int, margin: float) -> Equivalence:

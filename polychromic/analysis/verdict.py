@@ -21,6 +21,7 @@ from polychromic.analysis.wording import change, compared, described, evidence, 
 from polychromic.core.facts import MetricFacts, Role
 
 GAINS = (STRONG, MODERATE, WEAK)
+UNJUDGED = "Whether it is right was not judged."
 UNMEASURED = "Quality was not measured: nothing says that the diversity did not cost correctness."
 
 
@@ -29,7 +30,7 @@ class Ruling:
     """What is said about a variant: a level, one sentence, the reasoning, and the matrix it rests on.
 
     ``metrics`` are the signatures that decided, the one the sentence speaks of first; ``paid`` says that a gain was
-    paid for with quality.
+    paid for with quality, ``guarded`` that quality was measured at all.
     """
 
     level: str
@@ -38,6 +39,7 @@ class Ruling:
     lines: tuple[MatrixLine, ...] = ()
     metrics: tuple[str, ...] = ()
     paid: bool = False
+    guarded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ def judge(found: Sequence[Entry], significance: float) -> Ruling:
     level, reasons = _capped(lead.line.level, guards)
     paid = level == WEAK and lead.line.level in (STRONG, MODERATE)
     guarded = bool(guards) or lead.facts.role == Role.QUALITY
-    sentence = " ".join(filter(None, [_sentence(level, lead, guards, paid), _beside(lead, texts)]))
+    said = [_sentence(level, lead, guards, paid), _beside(lead, texts), "" if guarded else UNJUDGED]
     metrics = dict.fromkeys(each.facts.signature for each in (lead, *deciding, *guards))
     told = (*why, *reasons, *([] if guarded else [UNMEASURED]))
-    return Ruling(level, sentence, told, lines, tuple(metrics), paid)
+    return Ruling(level, " ".join(filter(None, said)), told, lines, tuple(metrics), paid, guarded)
 
 
 def _rank(each: _Decided) -> tuple[bool, float]:

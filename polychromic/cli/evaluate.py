@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,13 @@ from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
     from polychromic.analysis.cost import Prices
+    from polychromic.settings.schema import TrackingSection
     from polychromic.stages.sample import Forecast
 
 MODELS_HELP = (
     "name=RUN_FOLDER or name=MODEL, separated by commas; MODEL is a folder, a hub name or embedded:countdown. "
-    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength."
+    "'name=RUN_FOLDER*0.5' takes the run's adapter at half its strength, RUN_FOLDER/checkpoint-100 one of its "
+    "checkpoints."
 )
 
 
@@ -54,14 +56,17 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
 @click.option("--price-per-hour", type=click.FloatRange(min=0), help="Of the machine, for the account of the cost.")
 @click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
+@click.option("--trust-judge", is_flag=True, help="Go on although the judge fails on answers known beforehand.")
 @click.option("--strict", is_flag=True, help="Stop before sampling when the audit of the task's checker warns.")
 @json_option
-def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) -> None:
+def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: bool, **options: Any) -> None:
     """Sample, verify, measure, compare and report in one go.
 
     What exists in --out is kept: the same command continues an interrupted evaluation, and a larger --n, more
     temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
+    from polychromic.analysis.controls import Trust
+    from polychromic.analysis.spending import refuse_overspent
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline
     from polychromic.stages.models import in_form, parse_models, with_bases
@@ -69,9 +74,10 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
+        budget = _tracking(options).budget
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
-        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices)
+        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge))
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -82,6 +88,8 @@ def command(models: str, out: str, strict: bool, as_json: bool, **options: Any) 
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
         say(planned(forecast, prices.per_hour), err=True)
+        if forecast.missing:
+            refuse_overspent(folder.path.parent, prices.per_hour, budget)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         result, lines = summary(page)
@@ -98,16 +106,21 @@ def form_of(options: dict[str, Any]) -> Any:
     return base.model_copy(update={"format": given or base.format})
 
 
+def _tracking(options: Mapping[str, Any]) -> TrackingSection:
+    """The section of ``--config``, else its defaults."""
+    from polychromic.settings.load import load_settings
+    from polychromic.settings.schema import TrackingSection
+
+    config = options["config"]
+    return TrackingSection() if config is None else load_settings(config).tracking
+
+
 def _prices(options: dict[str, Any]) -> Prices:
     """The hour's price: that of the command line, else of ``--config``, else of the environment; and the tokens'."""
     from polychromic.analysis.cost import Prices
-    from polychromic.settings.load import load_settings
     from polychromic.settings.prices import price_per_hour
-    from polychromic.settings.schema import TrackingSection
 
-    given: float | None = options.pop("price_per_hour")
-    config = options["config"]
-    tracking = TrackingSection() if config is None else load_settings(config).tracking
+    given, tracking = options.pop("price_per_hour"), _tracking(options)
     hourly = price_per_hour(tracking.price_per_hour if given is None else given)
     return Prices(hourly, tracking.price_per_million_tokens)
 
@@ -180,6 +193,7 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
         spent = sampling_table(cost.models, comparison.baseline)
         lines += ["cost of sampling", "", *_folded(*spent), ""]
         lines += [f"{row.model}: {row.reason}" for row in cost.models if row.reason]
+    lines += _left_out(page.parent)
     lines.append(f"report: {page}")
     result: dict[str, Any] = {
         "report": str(page),
@@ -190,6 +204,27 @@ def summary(page: Path) -> tuple[dict[str, Any], list[str]]:
         "cost": cost or {},
     }
     return result | {"cost": cost or {}}, lines
+
+
+def _left_out(path: Path) -> list[str]:
+    """How many samples nobody could judge, and how many began with a thought, where there are any."""
+    from collections import Counter
+
+    from polychromic.core.nouns import Status
+    from polychromic.records.evaluation import EvaluationFolder
+
+    folder = EvaluationFolder(path)
+    drawn = [completion for stored in folder.sets() for completion in stored.samples.completions]
+    absent = Counter(verdict.detail for verdict in folder.judged().values() if verdict.status is Status.ABSENT)
+    thoughts = sum(bool(completion.thought) for completion in drawn)
+    lines = []
+    if absent:
+        ((reason, _),) = absent.most_common(1)
+        unjudged = absent.total()
+        lines.append(f"{unjudged} of {len(drawn)} samples have no verdict, right or wrong: {reason}")
+    if thoughts:
+        lines.append(f"{thoughts} of {len(drawn)} samples began with a thought, which is no part of what is measured")
+    return lines
 
 
 def _cell(score: Any, number: Any) -> str:

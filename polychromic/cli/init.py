@@ -17,7 +17,7 @@ GIB = 1024
 
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False), default="experiment")
-@click.option("--data", help="Demonstrations: a JSONL file, a hub dataset, or a task such as countdown.")
+@click.option("--data", help="Demonstrations: JSONL, JSON, CSV or Parquet, a hub dataset, or a task such as countdown.")
 @click.option("--judge", help="none, a kind of task such as answer, {kind: NAME, ...}, or ./judge.py:function.")
 @click.option("--model", help="A hub name, a folder, or embedded:countdown.  [default: Qwen/Qwen3-8B]")
 @click.option("--gpu", help="cpu, rtx4090, l40s, a100, h100 or h200.  [default: what is here]")
@@ -48,7 +48,7 @@ def _answered(given: dict[str, str | None]) -> dict[str, Any]:
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import init
 
-    data = given["data"] or _ask("demonstrations (a JSONL file, a hub dataset, or countdown)", None)
+    data = given["data"] or _ask("demonstrations (a file, a hub dataset, or countdown)", None)
     if data is None:
         raise click.UsageError("--data: is missing; give a JSONL file, a hub dataset, or a task such as countdown")
     own = init.is_task(data)

@@ -21,10 +21,13 @@ def command(config: str, overrides: tuple[str, ...], device: str, as_json: bool)
     """
     from polychromic.settings.load import load_settings
     from polychromic.stages import plan_project, train
+    from polychromic.stages.plan_choices import choices
 
     configs = [config, *(word for word in overrides if "=" not in word)]
     settings = [load_settings(path, [word for word in overrides if "=" in word]) for path in configs]
     for each in settings:
         train.refuse_early(each)
     forecast = plan_project.forecast(settings, device)
-    show(asdict(forecast), as_json, plan_project.lines(forecast))
+    found = [line for one, path in zip(settings, configs, strict=True) for line in choices(one, device, path)]
+    result = asdict(forecast) | {"choices": found}
+    show(result, as_json, [*plan_project.lines(forecast), *(f"choice: {line}" for line in found)])

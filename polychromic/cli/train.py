@@ -78,6 +78,7 @@ def _run(
     said = [rows_line(data)] if data and data["sources"] else []
     said += [] if harvest is None else [mixture_line(harvest)]
     health = RunFolder(folder).record().health
+    said += [best_line(record["best"])] if "best" in record else []
     said += health.lines()
     if before is not None and RunFolder(folder).record().finished == before:
         said.append(f"finished on {before}, nothing to do")
@@ -99,6 +100,11 @@ def rows_line(data: Mapping[str, Any]) -> str:
     """Where a run's demonstrations came from, and in which form they were read."""
     places = ", ".join(f"{count} of {name}" for name, count in data["sources"])
     return f"data: {places}, read as {' and '.join(data['forms'])}"
+
+
+def best_line(best: Mapping[str, Any]) -> str:
+    """Which step's weights are the run's result, where a number chose them."""
+    return f"best {best['metric']}: {best['value']:.4g} at step {best['step']}, whose weights are the result"
 
 
 def mixture_line(harvest: Mapping[str, Any]) -> str:

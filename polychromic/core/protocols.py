@@ -140,6 +140,15 @@ class Grounded(Protocol):
         ...
 
 
+@runtime_checkable
+class ClusteringTask(Task, Protocol):
+    """A task for which two right completions may be one answer although nothing in either alone says so."""
+
+    def standing_for(self, texts: Sequence[str]) -> list[str] | None:
+        """For each of a prompt's right texts the answer it counts as; None where that is its own, as judged."""
+        ...
+
+
 def verdicts_on(task: Task, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Verdict]:
     """One verdict for each prompt and its completion, in one go where the task can."""
     if isinstance(task, BatchTask):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -14,9 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError, MissingResourceError, at_fault
 from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
+from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -85,10 +85,8 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         options["attn_implementation"] = section.attn_implementation
     if quantization:
         options |= {"quantization_config": _quantization(quantization), "device_map": {"": _device()}}
-    try:
+    with at_fault(f"model {name}: cannot be loaded", MissingResourceError):
         model = AutoModelForCausalLM.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
-        raise MissingResourceError(f"model {name}: cannot be loaded: {first_line(error)}") from error
     if quantization:
         _keep_layout(model)
     else:
@@ -107,13 +105,12 @@ def load_tokenizer(section: ModelSection) -> Any:
     from transformers import AutoTokenizer
 
     name = section.name_or_path
-    try:
+    with at_fault(f"tokenizer {name}: cannot be loaded", MissingResourceError):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
-    except (OSError, ValueError) as error:
-        raise MissingResourceError(f"tokenizer {name}: cannot be loaded: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    pin(tokenizer, section.chat_template_kwargs)
+    with at_fault(f"tokenizer {name}: its chat template cannot be used"):
+        pin(tokenizer, section.chat_template_kwargs)
     return tokenizer
 
 
@@ -155,15 +152,12 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
         name = _number(place)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
-                if isinstance(model, PeftModel):
-                    model.load_adapter(str(folder), adapter_name=name)
-                else:
-                    model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
+        with at_fault(f"{folder}: the adapter does not fit the base"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), adapter_name=name)
+            else:
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         refuse_missing_keys(folder, model, name)
     refuse_moved_base(model, before, ", ".join(map(str, folders.values())))
     return Policy(model.eval(), tokenizer, tuple(folders))
@@ -179,8 +173,7 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     for path in (config, weights):
         if not path.is_file():
             raise MissingResourceError(f"{folder}: no adapter here: {path.name} is missing; is the run finished?")
-    found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
-    return found
+    return read_json(config)
 
 
 def refuse_other_base(folder: Path, model: nn.Module) -> None:
@@ -189,7 +182,7 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
 
     adapter_config(folder)
     shapes = {name: _shape(weight) for name, weight in model.named_parameters()}
-    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+    with at_fault(f"{folder / ADAPTER_FILE}: is damaged"), safe_open(str(folder / ADAPTER_FILE), "pt") as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
             if not key.endswith("lora_A.weight"):
                 continue
@@ -222,7 +215,7 @@ def _keys(folder: Path) -> set[str]:
     """The names of the weights in an adapter's file."""
     from safetensors import safe_open
 
-    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+    with at_fault(f"{folder / ADAPTER_FILE}: is damaged"), safe_open(str(folder / ADAPTER_FILE), "pt") as file:
         return set(file.keys())
 
 

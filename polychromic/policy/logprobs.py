@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from polychromic.policy.sampling_mode import sampling_mode
+from polychromic.policy.sharded import is_sharded, through_root
 from polychromic.policy.stream import FULL, MASKED, WINDOWED, Sequences, lay_out, samples_a_stream, tokens_in
 
 CHUNK_LOGITS = 2**25
@@ -42,10 +43,22 @@ def completion_logprobs(
     parameters have one.
     """
     inner = causal_lm(model)
-    if inner not in _rows_only:
-        _meet(inner, prompts, completions)
+    if is_sharded(model):
+        together = _together(inner, prompts, completions)
+        return through_root(model, lambda: _scored(inner, prompts, completions, together, temperature))
+    meet(model, prompts, completions)
     together = _together(inner, prompts, completions)
     return _scored(inner, prompts, completions, together, temperature)
+
+
+def meet(model: nn.Module, prompts: Sequences, completions: Sequence[Sequences]) -> None:
+    """Finds out, once, whether the model can be scored in streams; says when it cannot.
+
+    The first call of ``completion_logprobs`` does, unless the model's weights are shared out over ranks.
+    """
+    inner = causal_lm(model)
+    if inner not in _rows_only:
+        _meet(inner, prompts, completions)
 
 
 def fed_tokens(model: nn.Module, prompts: Sequences, completions: Sequence[Sequences]) -> int:

@@ -21,7 +21,8 @@ class EvaluationRecord:
     """The content of ``evaluation.json``: what the folder is an evaluation of, and what its stages were made from.
 
     ``pins`` are the settings that may not change, ``weights`` the digest of each model's adapter, ``stages`` the
-    signature of each later stage's inputs, ``metric_files`` the digests of metrics that are no part of the package.
+    signature of each later stage's inputs, ``trusted`` is what was wrong with the checker where it was trusted all the
+    same, ``metric_files`` the digests of metrics that are no part of the package.
     """
 
     pins: Mapping[str, Any] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class EvaluationRecord:
     git_revision: str | None = None
     price_per_hour: float | None = None
     price_per_million_tokens: float | None = None
+    trusted: str = ""
 
 
 class EvaluationFolder:

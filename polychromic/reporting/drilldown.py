@@ -51,7 +51,7 @@ def load(folder: Folder, models: Sequence[str]) -> dict[str, Any] | None:
             cell.setdefault((completion.text, status, completion.finished), fresh).count += 1
     temperatures = sorted({key[1] for cell in cells.values() for key in cell})
     order = sorted(prompts, key=lambda prompt: (-_spread(cells[prompt]), prompt))
-    return _fitted(prompts, cells, order, temperatures)
+    return _fitted(prompts, cells, order, temperatures) | {"judged": bool(verdicts)}
 
 
 def _flat(prompt: Prompt) -> str:

@@ -96,7 +96,13 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
     about = folder.path / "audit.json"
     audit = read_noun(about, Audit) if about.exists() else None
     trained = runs.health_flags(extras.runs, folder.record().weights)
-    flags = (*_audit_flags(audit, comparison), *_precision_flags(folder.path), *trained, *comparison.flags)
+    flags = (
+        *_trusted(folder),
+        *_audit_flags(audit, comparison),
+        *_precision_flags(folder.path),
+        *trained,
+        *comparison.flags,
+    )
     colours = palette.model_colours(comparison.models, comparison.baseline, comparison.settings.base)
     samples = drilldown.load(folder, comparison.models)
     opening, beside = verdicts.opening(comparison)
@@ -173,6 +179,12 @@ def _lambdas(folders: Mapping[str, Path]) -> dict[str, float]:
 def _audit_flags(audit: Audit | None, comparison: Comparison) -> list[Flag]:
     said = {flag.text for flag in comparison.flags}
     return [Flag("audit", "warning", text) for text in (audit.warnings if audit else ()) if text not in said]
+
+
+def _trusted(folder: EvaluationFolder) -> list[Flag]:
+    """What was wrong with the checker, where it was trusted all the same."""
+    said = folder.record().trusted
+    return [Flag("audit", "warning", f"The judge {said}.")] if said else []
 
 
 def _precision_flags(folder: Path) -> list[Flag]:

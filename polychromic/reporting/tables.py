@@ -266,7 +266,15 @@ def sampling_table(rows: Sequence[SamplingRow], baseline: str) -> tuple[list[str
         *([("dollars", "dollars", 2), ("dollars_per_pass", "dollars a pass", 2)] if priced else []),
     ]
     heading = ["model", *(name for _, name, _ in columns)]
-    return heading, [[row.model, *(_amount(getattr(row, key), digits) for key, _, digits in columns)] for row in rows]
+    unjudged = {row.model for row in rows if not row.judged}  # that is not "none passed"
+    amounts = [
+        [
+            DASH if key == "passed" and row.model in unjudged else _amount(getattr(row, key), digits)
+            for key, _, digits in columns
+        ]
+        for row in rows
+    ]
+    return heading, [[row.model, *own] for row, own in zip(rows, amounts, strict=True)]
 
 
 def _amount(value: float | None, digits: int) -> str:

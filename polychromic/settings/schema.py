@@ -296,7 +296,9 @@ class TrackingSection(Section):
         default=None, ge=0.0, description="dollars for a million tokens drawn by evaluation.engine: server"
     )
     budget: float | None = Field(
-        default=None, gt=0.0, description="dollars for all of output_root: training warns at 80 % and stops at 100 %"
+        default=None,
+        gt=0.0,
+        description="dollars for all of output_root: warns at 80 %; at 100 % training stops, nothing new is sampled",
     )
     alerts: bool = False
     """a W&B alert for each finding on the run's health"""

@@ -11,32 +11,39 @@ from polychromic.analysis.table import known_facts, read_table
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.core.protocols import Task, verdicts_on
+from polychromic.policy.chat import Format, in_format
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import write_json
 from polychromic.records.measurements import MeasurementRow
 from polychromic.records.rows import read_nouns
 from polychromic.records.samples import StoredSet
 from polychromic.records.verdicts import verdicts_of
+from polychromic.tasks._rows import Rows
 
 MANY_IDENTICAL = 0.5  # above this share of prompts with identical candidates, best-of-N is not worth its price
 
 
 @dataclass(frozen=True, slots=True)
 class Auditing:
-    """How much to audit: right answers tried, from which split and seed, and the k at which damage is stated."""
+    """How much to audit: right answers tried, from which split and seed, and the k at which damage is stated.
+
+    ``format`` is that of the prompts a judge is shown.
+    """
 
     split: str = "test"
     prompts: int = 200
     k: int = 10
     seed: int = 0
     baseline: str | None = None
+    format: Format | None = None
 
 
 def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | None = None) -> controls.Audit:
     """The audit of a task's checker, and of an evaluation folder's samples if one is given.
 
-    Right answers are the task's demonstrations; a task without any is audited with samples that passed, or, without
-    samples either, with the empty answer and the prompt's echo only. With a folder ``audit.json`` is written into it.
+    Right answers are the task's demonstrations, or what its rows say is right; a task without any is audited with
+    samples that passed, or, without samples either, with the empty answer and the prompt's echo only. With a folder
+    ``audit.json`` is written into it.
 
     Raises:
         InputError: neither a task nor a folder is given.
@@ -65,7 +72,7 @@ def run(task: Task | None, folder: Folder | None = None, auditing: Auditing | No
 def _rates(
     task: Task, sets: Sequence[StoredSet], folder: EvaluationFolder | None, auditing: Auditing
 ) -> tuple[list[controls.Rate], list[str]]:
-    golds = _demonstrations(task, auditing.split)
+    golds = _right_answers(task, auditing.split)
     notes = []
     if not golds and sets and folder is not None:
         golds = _passed(sets, folder)
@@ -76,15 +83,20 @@ def _rates(
         notes.append("There is no right answer to spoil: only the empty answer and the prompt's echo were tried.")
         prompts = task.prompts(auditing.split)[: auditing.prompts]
         made = [control for prompt in prompts for control in _bare(prompt)]
-    verdicts = verdicts_on(task, [each.prompt for each in made], [each.completion for each in made])
+    asked = in_format([each.prompt for each in made], auditing.format)
+    verdicts = verdicts_on(task, asked, [each.completion for each in made])
     return controls.rates(made, verdicts), notes
 
 
-def _demonstrations(task: Task, split: str) -> list[tuple[Prompt, str]]:
+def _right_answers(task: Task, split: str) -> list[tuple[Prompt, str]]:
+    """The demonstrations, else the texts that a judge over rows makes of the column that knows the right answer."""
     try:
         return [(example.prompt, example.demonstration) for example in task.examples(split)]
     except InputError:  # the task has none for this split
-        return []
+        if not isinstance(task, Rows):
+            return []
+    golds = [(prompt, task.gold(prompt)) for prompt in task.prompts(split)]
+    return [(prompt, text) for prompt, text in golds if text is not None]
 
 
 def _bare(prompt: Prompt) -> list[controls.Control]:

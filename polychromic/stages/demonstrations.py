@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from polychromic.analysis import controls
-from polychromic.core.errors import InputError, RecordError
-from polychromic.core.nouns import Example, Prompt, Status
+from polychromic.core.errors import InputError, RecordError, UnsoundObjectiveError
+from polychromic.core.nouns import Example, Prompt
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.harvest import Mixture, mixture, share_of, weight_of
@@ -17,7 +17,7 @@ from polychromic.records.conversations import read_examples, refuse
 from polychromic.records.harvest import Pool
 from polychromic.records.sources import Source
 from polychromic.settings import catalog
-from polychromic.settings.schema import DataSection, HarvestSection, ModelSection
+from polychromic.settings.schema import DataSection, HarvestSection, ModelSection, Settings
 from polychromic.stages.contexts import examples_in_format, formatted
 from polychromic.stages.rows import Demonstrations, differing_columns, read_demonstrations
 
@@ -100,66 +100,42 @@ def load_data(section: DataSection, model: ModelSection | None = None) -> Data:
                 "each prompt's first row",
                 stacklevel=2,
             )
-        prove_judge(task, examples, Trust(section.trust_judge))
+        prove_judge(task, examples, controls.Trust(section.trust_judge))
     prompts = list(task.prompts(section.split)) if own and task is not None else [one.prompt for one in examples]
     prompts = in_format(prompts, None if model is None else model.format)
     return Data(examples, task, len(bad), prompts, held_out, read=read)
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """How far a judge is believed: ``anyway``, or when its errors on answers known beforehand are at most these shares.
-
-    ``by_chance`` is allowed for another prompt's answer, which may be right (a choice letter, yes or no).
-    """
-
-    anyway: bool = False
-    refused: float = 0.02
-    accepted: float = 0.02
-    by_chance: float = 0.7
-    absent: float = 0.1
-    tried: int = 64
-
-
-def prove_judge(task: Task, examples: Sequence[Example], trust: Trust) -> None:
+def prove_judge(task: Task, examples: Sequence[Example], trust: controls.Trust) -> None:
     """Nothing when the task passes demonstrations and refuses what is none; else warns or raises.
 
     Raises:
-        InputError: it cannot judge many of the rows, refuses demonstrations, or accepts an empty answer, the prompt's
-            echo or most other prompts' answers; the first cases are named.
+        InputError: the judge is at fault (``controls.faults``); the first cases are named.
     """
     made = controls.controls([(example.prompt, example.demonstration) for example in examples[: trust.tried]])
     kept = [one for one in made if one.kind in (controls.GOLD, controls.EMPTY, controls.ECHO, controls.OTHER)]
     verdicts = verdicts_on(task, [one.prompt for one in kept], [one.completion for one in kept])
-    found = {rate.kind: rate for rate in controls.rates(kept, verdicts)}
-    gold = found[controls.GOLD]
-    faults = []
-    if gold.absent > trust.absent * trust.tried:
-        reason = next(verdict.detail for verdict in verdicts if verdict.status is Status.ABSENT)
-        faults.append(f"cannot judge {gold.absent} of {gold.absent + gold.judged} rows ({reason})")
-    elif gold.judged and gold.share < 1.0 - trust.refused:
-        faults.append(f"refuses {gold.judged - gold.accepted} of {gold.judged} demonstrations{_cases(gold)}")
-    for kind, bound in (
-        (controls.EMPTY, trust.accepted),
-        (controls.ECHO, trust.accepted),
-        (controls.OTHER, trust.by_chance),
-    ):
-        if kind in found and found[kind].share > bound:
-            faults.append(
-                f"accepts {found[kind].accepted} of {found[kind].judged} controls {kind!r}{_cases(found[kind])}"
-            )
-    if not faults:
+    said = controls.faults(controls.rates(kept, verdicts), trust)
+    if said and not trust.anyway:
+        raise InputError(f"data.task: {task.name} {said}; put it right, or set data.trust_judge=true to go on")
+    if said:
+        warnings.warn(f"data.task: {task.name} {said}; it is trusted all the same", stacklevel=3)
+
+
+def refuse_clustered_answers(settings: Settings) -> None:
+    """Raises UnsoundObjectiveError where a reward would count texts as answers that the task counts by clusters.
+
+    Labels made from the whole set would let a sample change the worth of sets it is not in (see the reward clusters).
+    """
+    term, task = settings.polychromic, settings.data.task
+    sampled = term.diversity_weight > 0 or settings.data.harvest is not None
+    if not sampled or task is None or catalog.split(term.reward)[0] != "answers":
         return
-    said = f"data.task: {task.name} {'; '.join(faults)}"
-    if not trust.anyway:
-        raise InputError(f"{said}; put it right, or set data.trust_judge=true to go on")
-    warnings.warn(f"{said}; it is trusted all the same", stacklevel=3)
-
-
-def _cases(rate: controls.Rate) -> str:
-    """The first cases, by prompt and text."""
-    shown = ", ".join(f"{name}: {text[:40]!r}" for name, text in rate.examples[:2])
-    return f" (such as {shown})" if shown else ""
+    if getattr(catalog.outline("tasks", task), "distinct_by", "") == "cluster":
+        raise UnsoundObjectiveError(
+            "polychromic.reward: answers would count texts, and data.task counts clusters of them (distinct_by); take "
+            "reward: {kind: clusters, threshold: ...}"
+        )
 
 
 def mixed(examples: Sequence[Example], pool: Pool, section: HarvestSection, tokens: float, seed: int) -> Lesson:

@@ -14,9 +14,11 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.protocols import Embedder, Metric, Task
 from polychromic.core.seeds import child_seed
 from polychromic.embedding.encoder import NO_ENCODER
+from polychromic.policy.chat import in_format
 from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import Kind, Settings
+from polychromic.stages.contexts import examples_in_format
 from polychromic.stages.demonstrations import Data
 
 if TYPE_CHECKING:
@@ -146,7 +148,7 @@ def with_demonstrations(settings: Settings, data: Data) -> Data:
             f"evaluation.during_training.prompts: the task has no demonstrations in its split {SPLIT}; "
             "give data.eval_file"
         )
-    return replace(data, held_out=shown)
+    return replace(data, held_out=examples_in_format(shown, settings.model.format))
 
 
 def build(settings: Settings, data: Data) -> HeldOut | None:
@@ -158,7 +160,7 @@ def build(settings: Settings, data: Data) -> HeldOut | None:
         return None
     task, embedder = _task(settings, data), _embedder(settings)
     return HeldOut(
-        prompts=_prompts(settings, data, task)[: section.prompts],
+        prompts=in_format(_prompts(settings, data, task)[: section.prompts], settings.model.format),
         metrics=metrics(settings, embedder, task),
         n=section.n,
         decoding=Decoding(temperature=evaluation.temperatures[0], max_new_tokens=evaluation.max_new_tokens),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.records.conversations import conversation, read_examples
-from polychromic.records.jsonl import read_rows, write_rows
+from polychromic.records.jsonl import Row, write_rows
+from polychromic.records.sources import scan, source_of
 from polychromic.settings import catalog
 from polychromic.settings.load import load_settings, settings_from
 from polychromic.settings.schema import Settings
@@ -39,8 +40,9 @@ NO_JUDGE = "none"
 class Answers:
     """What a person says of their project.
 
-    ``data``: a JSONL file, a hub dataset, or a task with demonstrations of its own. ``judge``: a kind of task with its
-    options, ``./judge.py:function``, or "none". ``device``: one of ``plan.DEVICES``. ``eval_data``: a JSONL file.
+    ``data``: a file (JSONL, JSON, CSV, Parquet), a hub dataset, or a task with demonstrations of its own. ``judge``: a
+    kind of task with its options, ``./judge.py:function``, or "none". ``device``: one of ``plan.DEVICES``.
+    ``eval_data``: a file of prompts.
     """
 
     data: str
@@ -109,7 +111,7 @@ def suggested_judge(data: str) -> str:
     """The judge that the columns of a file speak for: ``answer`` where one is called so, else none."""
     if not Path(data).is_file():
         return NO_JUDGE
-    first = next((row for _, row in read_rows(data)), {})
+    first = next(_rows(data), {})
     return "answer" if "answer" in first else NO_JUDGE
 
 
@@ -127,7 +129,7 @@ def _material(answers: Answers, judge: dict[str, Any] | None, place: Path) -> _M
     data = answers.data
     if Path(data).is_file():
         return _of_file(answers, judge, place)
-    if data.endswith((".jsonl", ".json")):
+    if data.endswith((".jsonl", ".json", ".csv", ".tsv", ".parquet")):
         raise MissingResourceError(f"--data: there is no file {data}")
     if is_task(data):
         return _Material({"task": {"kind": data}}, catalog.build("tasks", data).examples("train"), {"kind": data})
@@ -146,10 +148,18 @@ def _of_file(answers: Answers, judge: dict[str, Any] | None, place: Path) -> _Ma
         return _Material({"train_file": answers.data}, examples, _over(judge, answers.data))
     files: dict[Path, list[Any]] = {place / "train.jsonl": [], place / "eval.jsonl": []}
     learnt_from, asked = files
-    for _, row in read_rows(answers.data):
+    for row in _rows(answers.data):
         files[asked if conversation(row).example.prompt.id in kept else learnt_from].append(row)
     learnt = [example for example in examples if example.prompt.id not in kept]
     return _Material({"train_file": str(learnt_from)}, learnt, _over(judge, str(asked)), files, len(kept))
+
+
+def _rows(data: str) -> Iterator[Row]:
+    """The rows of a file as they stand; raises RecordError for the first bad one."""
+    for _, row in scan(source_of(data)):
+        if isinstance(row, RecordError):
+            raise row
+        yield row
 
 
 def _held_out(prompts: Sequence[Prompt]) -> set[str]:
@@ -177,6 +187,7 @@ def _facts(answers: Answers, judge: dict[str, Any] | None, material: _Material, 
         "device": answers.device,
         "gpu": answers.device != "cpu",
         "source": material.source,
+        "plain": any(isinstance(example.prompt.content, str) for example in material.examples),
         "judge": judge,
         "judged": catalog.outline("tasks", judge or own).judges if judge or own else False,
         "evaluated": material.evaluated,

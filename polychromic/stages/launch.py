@@ -46,6 +46,15 @@ def jobs(configs: Sequence[str], overrides: Sequence[str] = (), gpus: Sequence[s
         SettingsError: a configuration or an override is wrong.
         InputError: two runs have the same folder.
     """
+    runs = run_folders(configs, overrides)
+    lanes: dict[str, list[Path]] = {}
+    for index, folder in enumerate(runs):
+        lanes.setdefault(gpus[index % len(gpus)] if gpus else "", []).append(folder)
+    return [_job(gpu, {folder: runs[folder] for folder in folders}, overrides) for gpu, folders in lanes.items()]
+
+
+def run_folders(configs: Sequence[str], overrides: Sequence[str] = ()) -> dict[Path, str]:
+    """The configurations by the folder that each trains into, all of them loaded; raises what ``jobs`` raises."""
     runs: dict[Path, str] = {}
     for config in configs:
         experiment = load_settings(config, overrides).experiment
@@ -55,10 +64,7 @@ def jobs(configs: Sequence[str], overrides: Sequence[str] = (), gpus: Sequence[s
         runs[folder] = config
     if not runs:
         raise InputError("there is no configuration to launch")
-    lanes: dict[str, list[Path]] = {}
-    for index, folder in enumerate(runs):
-        lanes.setdefault(gpus[index % len(gpus)] if gpus else "", []).append(folder)
-    return [_job(gpu, {folder: runs[folder] for folder in folders}, overrides) for gpu, folders in lanes.items()]
+    return runs
 
 
 def when_done(planned: Sequence[Job], command: str) -> list[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
 from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
+from polychromic.core.thoughts import split_thought
 from polychromic.metrics._sets import given_scores, modal_set_size
 from polychromic.records.artefacts import signature, versions
 from polychromic.records.costs import timed
@@ -47,7 +48,8 @@ ENCODE_TEXTS = 1024
 class Measuring:
     """What to measure (None: every metric that applies) and what the metrics may use.
 
-    ``demonstrations`` are those that the models were shown, ``references`` those of the prompts that are measured.
+    ``demonstrations`` are those that the models were shown, ``references`` those of the prompts that are measured, both
+    without the thoughts before their answers: those of samples are not measured either.
     """
 
     metrics: Sequence[Kind] | None = None
@@ -55,6 +57,15 @@ class Measuring:
     task: Task | None = None
     demonstrations: Sequence[Example] = ()
     references: Sequence[Example] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("demonstrations", "references"):
+            object.__setattr__(self, name, [_answer_of(example) for example in getattr(self, name)])
+
+
+def _answer_of(example: Example) -> Example:
+    thought, answer = split_thought(example.demonstration)
+    return replace(example, demonstration=answer) if thought else example
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from polychromic.core.digests import file_digest
@@ -10,7 +11,7 @@ from polychromic.core.errors import InputError, NumericalError
 from polychromic.records.artefacts import RunFolder, versions
 from polychromic.records.jsonl import give_usual_mode, write_json
 from polychromic.reporting.card import Shown, write_card
-from polychromic.stages.models import named_model, resolve
+from polychromic.stages.models import NamedModel, named_model, resolve
 
 
 def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
@@ -32,6 +33,7 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     model = named_model("model", str(adapter))
     if model.adapter is None:
         raise InputError(f"{adapter}: is no run folder: it holds no adapter")
+    _say_rounding(model)
     folder = Path(out)
     if folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise InputError(f"{folder}: is not empty; choose another --out")
@@ -50,6 +52,7 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
         "base": model.base.name_or_path,
         "adapter": str(model.adapter),
         "scale": model.scale,
+        "trained_on": model.quantization,
         "versions": versions(),
     }
     digest = file_digest(model.adapter / "adapter_model.safetensors")
@@ -58,6 +61,17 @@ def run(adapter: str | Path, out: str | Path, dtype: str = "auto") -> Path:
     if RunFolder(model.adapter).run_json.is_file():
         write_card(model.adapter, None, Shown(folder, str(out), "merged"))
     return folder
+
+
+def _say_rounding(model: NamedModel) -> None:
+    """Warns where the merged model is not quite the one that was trained."""
+    if model.quantization:
+        bits = 4 if model.quantization.get("load_in_4bit") else 8
+        warnings.warn(
+            f"{model.adapter} was trained on a base in {bits} bits; it is merged into the base in full, whose samples "
+            "differ a little from those it was trained with",
+            stacklevel=3,
+        )
 
 
 def _open_to_read(folder: Path) -> None:

@@ -163,7 +163,7 @@ def with_bases(models: Sequence[NamedModel]) -> list[NamedModel]:
 
 def bases_of(models: Sequence[NamedModel]) -> dict[str, str]:
     """The untrained model of each trained one, by name, as far as it is among them."""
-    found = {}
+    found: dict[str, str] = {}
     for several in by_base(models):
         bare = next((model.name for model in several if model.adapter is None), None)
         found |= {model.name: bare for model in several if bare is not None and model.adapter is not None}
@@ -204,7 +204,7 @@ def in_form(models: Sequence[NamedModel], form: ModelSection) -> list[NamedModel
     for model in models:
         if form.format and model.base.format and model.base.format != form.format:
             raise InputError(f"--format: {model.name} was trained with format {model.base.format}")
-        known = {"format": model.base.format or form.format}
+        known: dict[str, Any] = {"format": model.base.format or form.format}
         known |= {} if model.adapter is not None else {"chat_template_kwargs": form.chat_template_kwargs}
         found.append(replace(model, base=model.base.model_copy(update=known)))
     return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polychromic.analysis import controls
 from polychromic.analysis.cost import UNKNOWN, Prices
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
@@ -43,7 +44,8 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``prices`` are for the account; None leaves the one that the folder knows.
+    ``prices`` are for the account; None leaves the one that the folder knows. ``trust`` says how far the task's checker
+    is believed.
     """
 
     models: Sequence[NamedModel]
@@ -51,6 +53,7 @@ class Evaluation:
     seed: int = 0
     baseline: str | None = None
     prices: Prices = UNKNOWN
+    trust: controls.Trust = controls.USUAL
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -78,12 +81,10 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
 
     Raises what ``run`` raises.
     """
-    from polychromic.analysis.controls import Audit
-
     task, folder = _task(evaluation), opened(out)
     _audit(evaluation, task, _open(evaluation, task, folder))
     path = folder.path / AUDIT
-    return list(read_noun(path, Audit).warnings) if path.exists() else []
+    return list(read_noun(path, controls.Audit).warnings) if path.exists() else []
 
 
 def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
@@ -174,6 +175,7 @@ class _Manifest:
                 self.present,
                 weights={**stored.weights, **self.present.weights},
                 stages=stored.stages,
+                trusted=stored.trusted,
                 metric_files=self.present.metric_files or stored.metric_files,
                 **{
                     name: getattr(stored if getattr(self.present, name) is None else self.present, name)
@@ -196,6 +198,10 @@ class _Manifest:
             if stored.weights.get(name, digest) != digest:
                 raise InputError(f"{place}: {name} was sampled with other weights; choose another --out or name")
 
+    def note(self, **facts: Any) -> None:
+        """Writes facts about the evaluation that its settings do not say."""
+        self._write(replace(self.folder.record(), **facts))
+
     def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
         """Does the work unless its outputs were made from the same inputs, and are as they were made."""
         wanted, present = signature(inputs), all(path.exists() for path in outputs)
@@ -216,15 +222,27 @@ def _digest_of(path: Path) -> str:
 
 
 def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
+    """The audit of the task's checker, which proves itself by it.
+
+    Raises:
+        InputError: the checker is at fault, and is not trusted all the same.
+    """
     from polychromic.stages import audit as auditor
 
     section, path = evaluation.section, manifest.folder.path / AUDIT
     if not task.judges:
         return
-    auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed)
+    form = one_base(by_base(evaluation.models)[0]).format
+    auditing = auditor.Auditing(section.split, AUDITED_PROMPTS, section.n, evaluation.seed, format=form)
     judge = signature(checkers(task, task.prompts(section.split)[:AUDITED_PROMPTS]))
-    inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions()}
+    inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions(), "format": form}
+    if path.exists() and controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust):
+        path.unlink()  # what was at fault may have been put right
     manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
+    said = controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust)
+    if said and not evaluation.trust.anyway:
+        raise InputError(f"evaluation.task: {task.name} {said}; put it right, or go on with --trust-judge")
+    manifest.note(trusted=f"{task.name} {said}; it was trusted all the same" if said else "")
 
 
 def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.cost import Cost
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError
 from polychromic.records.jsonl import read_json
-from polychromic.settings import catalog
 from polychromic.settings.introspection import nearest
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages import held_out
 from polychromic.stages.models import resolve
-from polychromic.stages.rows import read_demonstrations, sources_of
+from polychromic.stages.plan_rows import rows_of
 
-TOKENS_PER_WORD = 1.4
 TRAINING_EFFICIENCY = 0.35
 """Share of the peak arithmetic that a training step reaches."""
 EAGER_DECODE = 5.0
@@ -58,9 +56,13 @@ class Shape:
     """What of a model the forecast needs; widths in numbers, ``source`` says where they are from."""
 
     parameters: float
+    embeddings: float
+    """Of the parameters; what quantisation leaves as it is."""
     layers: int
     hidden: int
     kv_width: int
+    lora_width: int
+    """What all linear modules of a layer take in and give out together."""
     vocabulary: int
     source: str
 
@@ -173,9 +175,11 @@ def _shape(config: dict[str, Any]) -> Shape:
     kv_width = int(config.get("num_key_value_heads") or heads) * width
     vocabulary = int(config["vocab_size"])
     attention = hidden * (2 * heads * width + 2 * kv_width)
-    layer = attention + 3 * hidden * int(config["intermediate_size"])
+    inner = int(config["intermediate_size"])
+    layer = attention + 3 * hidden * inner
     embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return Shape(embeddings + layers * layer, layers, hidden, kv_width, vocabulary, "from its configuration")
+    size, lora_width = embeddings + layers * layer, 2 * heads * width + 2 * kv_width + 7 * hidden + 3 * inner
+    return Shape(size, embeddings, layers, hidden, kv_width, lora_width, vocabulary, "from its configuration")
 
 
 def _guessed(name: str) -> Shape:
@@ -184,7 +188,8 @@ def _guessed(name: str) -> Shape:
     layers = max(16, round(36 * (parameters / 8e9) ** (1 / 3)))
     hidden = round(math.sqrt(parameters / (13 * layers)) / 64) * 64
     source = "guessed from its name" if found else "guessed: neither files nor a size in the name"
-    return Shape(parameters, layers, hidden, hidden // 4, 150_000, source)
+    embeddings = min(parameters / 4, 2 * 150_000.0 * hidden)
+    return Shape(parameters, embeddings, layers, hidden, hidden // 4, 18 * hidden, 150_000, source)
 
 
 def cached_config(name: str) -> Path | None:
@@ -201,30 +206,9 @@ def cached_config(name: str) -> Path | None:
 
 def _rows(settings: Settings) -> tuple[int, float, list[str]]:
     """Rows, tokens per row as far as they are kept, and what had to be assumed."""
-    rows, length, notes = _data(settings)
+    rows, length, notes = rows_of(settings)
     limit = _number(settings, "max_length", 1024)
     return rows, min(length, limit) if limit else length, notes
-
-
-def _data(settings: Settings) -> tuple[int, float, list[str]]:
-    """Rows, tokens per row, and what had to be assumed."""
-    data = settings.data
-    sources = sources_of(data)
-    if data.dataset is not None or any(source.dataset for source in sources):
-        return 1000, 512.0, ["datasets of the hub are not looked at: assumed 1,000 rows of 512 tokens"]
-    try:
-        if sources:
-            examples = list(read_demonstrations(data, lambda _: None).examples)
-        else:
-            examples = list(catalog.build("tasks", data.task).examples(data.split))[: data.max_examples]
-    except MissingResourceError as error:
-        return 1000, 512.0, [f"{error}: assumed 1,000 rows of 512 tokens"]
-    words = 0
-    for example in examples:
-        content = example.prompt.content
-        turns = [content] if isinstance(content, str) else [turn.content for turn in content]
-        words += sum(len(turn.split()) for turn in (*turns, example.demonstration))
-    return max(1, len(examples)), max(8.0, TOKENS_PER_WORD * words / max(1, len(examples))), []
 
 
 def _number(settings: Settings, key: str, default: float) -> float:
@@ -240,26 +224,25 @@ def _sets_per_step(settings: Settings, batch: float) -> float:
     return min(batch, section.max_examples_for_diversity) * section.n_generations
 
 
-def _weight_bytes(settings: Settings) -> float:
-    options = settings.quantization or {}
-    if options.get("load_in_4bit"):
-        return 0.56
-    if options.get("load_in_8bit"):
-        return 1.06
-    return 4.0 if settings.model.dtype == "float32" else 2.0
+def _weight_bytes(settings: Settings, shape: Shape) -> float:
+    """Mean bytes of a weight; quantisation packs the layers' matrices and leaves the embeddings."""
+    options, plain = settings.quantization or {}, 4.0 if settings.model.dtype == "float32" else 2.0
+    packed = 0.56 if options.get("load_in_4bit") else 1.06 if options.get("load_in_8bit") else plain
+    share = shape.embeddings / shape.parameters
+    return share * plain + (1.0 - share) * packed
 
 
 def _memory(settings: Settings, shape: Shape, batch: float, length: float) -> dict[str, float]:
     """GiB of weights, adapter with optimizer, activations, and key-value cache while sampling."""
     section, per_device = settings.polychromic, _number(settings, "per_device_train_batch_size", 8)
     rank = float(settings.lora.get("r", 8))
-    adapter = shape.layers * rank * 2 * 7 * 2 * shape.hidden
+    adapter = shape.layers * rank * shape.lora_width
     checkpointed = settings.training.get("gradient_checkpointing", True)
     kept = 2 if checkpointed else 34
     activations = per_device * length * (shape.hidden * shape.layers * kept * 2 + shape.vocabulary * 6)
     cache = _sets_per_step(settings, batch) * (length + section.max_new_tokens) * shape.layers * 2 * shape.kv_width * 2
     return {
-        "weights": shape.parameters * _weight_bytes(settings) / GIB,
+        "weights": shape.parameters * _weight_bytes(settings, shape) / GIB,
         "adapter": adapter * 16 / GIB,
         "activations": activations / GIB,
         "cache": cache / GIB,
@@ -293,7 +276,7 @@ def _look_seconds(settings: Settings, shape: Shape, device: Device) -> float:
 def decode_seconds(settings: Settings, shape: Shape, device: Device, against_reading: float) -> float:
     """Seconds in which every sequence of a batch gets one token: so many times what reading the weights takes."""
     slow = DEQUANTISATION if settings.quantization else 1.0
-    read = shape.parameters * min(2.0, _weight_bytes(settings)) / (device.bandwidth * 1e9)
+    read = shape.parameters * min(2.0, _weight_bytes(settings, shape)) / (device.bandwidth * 1e9)
     return max(shape.layers * SECONDS_PER_LAYER, against_reading * read) * slow
 
 

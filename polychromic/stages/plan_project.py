@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polychromic.analysis.cost import Cost
 from polychromic.analysis.record import read_comparison
-from polychromic.analysis.significance import foreseen_effect
+from polychromic.analysis.significance import foreseen_effect, minimum_detectable_effect
 from polychromic.core.errors import InputError, PolychromicError
 from polychromic.records.rows import FloatOrNaN
 from polychromic.settings import catalog
@@ -140,10 +140,11 @@ def _measured(root: Path, prompts: int) -> str:
             rows = [row for row in read_comparison(path).differences if row.headline and row.prompts > 1]
         except InputError:
             continue
-        rows = [row for row in rows if math.isfinite(row.minimum_detectable_effect)]
+        rows = [row for row in rows if row.standard_error > 0]
         if rows:
             row = min(rows, key=lambda row: row.headline)
-            effect = row.minimum_detectable_effect * math.sqrt(row.prompts / max(1, prompts))
+            error = row.standard_error * math.sqrt(row.prompts / max(1, prompts))
+            effect = float(minimum_detectable_effect(error, prompts - 1))
             return (
                 f"{prompts} prompts would show a difference in {row.title} of {effect:.3f} four times in five, going "
                 f"by how {row.prompts} prompts varied in {path.parent}; smaller ones would go unseen (one comparison, "

@@ -13,7 +13,8 @@ from typing import Any
 
 from polychromic.analysis.spending import refuse_overspent
 from polychromic.core import stopping
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, at_fault
+from polychromic.core.nouns import Example
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import (
@@ -32,7 +33,7 @@ from polychromic.records.artefacts import (
     refuse_other_run,
     update_run,
 )
-from polychromic.records.costs import timed
+from polychromic.records.costs import billed, timed
 from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
@@ -41,15 +42,14 @@ from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
-from polychromic.stages.arguments import save_minutes, sft_arguments
-from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed
+from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
+from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed, refuse_clustered_answers
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
 from polychromic.stages.origin import begin, note_base, refuse_edited
-from polychromic.training.launchers import refuse_untested
+from polychromic.training.launchers import refuse_drawing, refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
-LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -100,7 +100,7 @@ def run(
         if done:
             refuse_edited(run_folder, settings)
             return run_folder
-        _refuse_harvest(settings, ranks)
+        refuse_drawing(settings.data.harvest, ranks)
         refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
         data = held_out.with_demonstrations(settings, load_data(settings.data, settings.model))
         for warning in _warnings(settings, term, data):
@@ -115,19 +115,10 @@ def run(
             data = replace(data, lesson=lesson)
             if ranks.first:
                 update_run(run_folder, harvest=facts)
-        _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+        with billed(run_folder.path, data.task):
+            _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
-
-
-def _refuse_harvest(settings: Settings, ranks: Ranks) -> None:
-    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
-    harvest = settings.data.harvest
-    if harvest is not None and harvest.path is None and ranks.count > 1:
-        raise InputError(
-            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
-            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
-        )
 
 
 def _lesson(
@@ -158,6 +149,7 @@ def refuse_early(settings: Settings) -> SoundTerm:
         InputError: an evaluation during training is asked for, and there is no file for it; or the launcher asks for
             what is not tested.
     """
+    refuse_clustered_answers(settings)
     judged, encoder = is_judged(settings.data), settings.evaluation.encoder != NO_ENCODER
     held_out.refuse_early(settings)
     refuse_untested(settings.training, settings.quantization)
@@ -206,19 +198,21 @@ def _train(run: _Run, progress: Progress) -> None:
     from polychromic.policy.load import load_base
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
-    from polychromic.training.faults import refuse_bad_weights
+    from polychromic.training.faults import refuse_bad_weights, saving_in
+    from polychromic.training.sharding import whole_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
     rows = math.prod(int(settings.training.get(key, least)) for key, least in ROWS_A_STEP)
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     if ranks.first:
         sweep(folder.checkpoints)
+    built = sft_arguments(settings, folder), lora_config(settings)  # what they refuse is said before a model is loaded
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
     if ranks.first:
         note_base(folder, settings)  # one of the hub is known from here on
     before = base_logits(policy.model)
-    trainer = _trainer(run, policy)
+    trainer = _trainer(run, policy, *built)
     refuse_moved_base(trainer.model, before, "lora")
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
@@ -228,9 +222,11 @@ def _train(run: _Run, progress: Progress) -> None:
                 update_run(folder, seconds=seconds)
             stop.obey(f"{folder.path} is saved at step {trainer.state.global_step}")
         refuse_bad_weights(trainer.model)
+        weights = whole_weights(trainer.model)
         if not ranks.first:
             return
-        _save(trainer, policy.tokenizer, folder)
+        with saving_in(folder.path):
+            _save(trainer, policy.tokenizer, folder, weights)
         finish_run(
             folder,
             steps=trainer.state.global_step,
@@ -247,6 +243,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
     from polychromic.training.agreement import RanksAgree
     from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.faults import saving_in
     from polychromic.training.tracking import MetricsFile
 
     stop, progress = told
@@ -263,33 +260,37 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
+        stack.enter_context(saving_in(run.folder.path))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return numbers.seconds
 
 
-def _trainer(run: _Run, policy: Any) -> Any:
+def _trainer(run: _Run, policy: Any, sft: Any, lora: Any) -> Any:
     from datasets import Dataset, disable_progress_bars
-    from peft import LoraConfig
 
     from polychromic.policy.render import training_row
     from polychromic.training.trainer import PolychromicTrainer
 
+    def rows(examples: Sequence[Example]) -> Any:
+        return Dataset.from_list([training_row(example) for example in examples])
+
     settings, data = run.settings, run.data
     disable_progress_bars()  # five bars before the first step would hide the run's own
-    return PolychromicTrainer(
-        model=policy.model,
-        args=sft_arguments(settings, run.folder),
-        train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
-        eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
-        processing_class=policy.tokenizer,
-        peft_config=LoraConfig(**{**LORA, **settings.lora}),
-        polychromic=run.term,
-        task=data.task,
-        embedder=run.embedder,
-        prompts=[example.prompt for example in (*data.examples, *data.rows)],
-        health=settings.health,
-        held_out=held_out.build(settings, data),
-    )
+    with at_fault("training and lora"):
+        return PolychromicTrainer(
+            model=policy.model,
+            args=sft,
+            train_dataset=rows(data.rows),
+            eval_dataset=rows(data.held_out) if data.held_out else None,
+            processing_class=policy.tokenizer,
+            peft_config=lora,
+            polychromic=run.term,
+            task=data.task,
+            embedder=run.embedder,
+            prompts=[example.prompt for example in (*data.examples, *data.rows)],
+            health=settings.health,
+            held_out=held_out.build(settings, data),
+        )
 
 
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
@@ -337,9 +338,9 @@ def _embedder(settings: Settings) -> Embedder | None:
     return load_encoder(settings.evaluation.encoder)
 
 
-def _save(trainer: Any, tokenizer: Any, folder: RunFolder) -> None:
+def _save(trainer: Any, tokenizer: Any, folder: RunFolder, weights: Any) -> None:
     """The adapter, the tokenizer with its template and the trainer's record; the adapter last, as it is looked for."""
     tokenizer.save_pretrained(folder.path)
     trainer.state.save_to_json(str(folder.trainer_state))
-    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path))
+    trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(folder.path), state_dict=weights)
     give_usual_mode(folder.adapter)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import BilledTask, Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import ClusteringTask, Progress, Task, silent, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
@@ -64,13 +64,28 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
             shown, completions = zip(*(asked[place] for place in batch), strict=True)
             yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
 
-    try:
+    with costs.billed(folder.path, task):
         complete(folder, due, verified, progress)
-    finally:
-        bill = task.bill() if isinstance(task, BilledTask) else None
-        if bill is not None:
-            costs.append(folder.path, [costs.TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
     return folder.verdicts
+
+
+def _cluster(folder: EvaluationFolder, task: ClusteringTask, due: Mapping[VerdictKey, Due]) -> None:
+    """Gives the right completions of each set their cluster as their answer; rows that change are written anew."""
+    judged, changed = folder.judged(), []
+    for stored in folder.sets():
+        right = [
+            (key, completion.text)
+            for key, completion in zip(verdict_keys(stored), stored.samples.completions, strict=True)
+            if judged[key].passed
+        ]
+        answers = task.standing_for([text for _, text in right]) if right else None
+        for (key, _), answer in zip(right, answers or (), strict=False):
+            if judged[key].answer != answer:
+                one = due[key]
+                changed.append(verdict_row(key, replace(judged[key], answer=answer), one.sample, one.checker))
+    if changed:
+        with AppendLog(folder.verdicts) as log:
+            log.append(changed)
 
 
 def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prompt]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
+from polychromic.core.protocols import Embedder
+from polychromic.diversity.kernels import clusters
+from polychromic.embedding.encoder import load_encoder
 from polychromic.records.conversations import read_examples, read_prompts
 from polychromic.records.sources import Source
 from polychromic.settings.content import options
 
-DistinctBy = Literal["answer", "text"]
+DistinctBy = Literal["answer", "text", "cluster"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,9 @@ class Rows:
 
     ``dataset`` and ``subset``: a hub's data set in its place, whose split is the evaluation's. ``columns`` gives
     columns other names, as ``data.columns`` does. ``instruction`` is said at the end of every prompt.
-    ``distinct_by`` says what makes two right completions different: their canonical ``answer``, or their ``text``
-    (white space and case aside), for free text where one answer has many forms.
+    ``distinct_by`` says what makes two right completions different: their canonical ``answer``, their ``text`` (white
+    space and case aside), or the ``cluster`` of their meaning: right texts of a prompt that are linked by cosine
+    distances up to ``cluster_distance`` under ``encoder`` (as ``evaluation.encoder``) are one answer.
     """
 
     path: str = ""
@@ -35,6 +40,8 @@ class Rows:
     columns: Mapping[str, str] = field(default_factory=dict)
     instruction: str = ""
     distinct_by: DistinctBy = "answer"
+    encoder: str = ""
+    cluster_distance: float = 0.3
 
     name: ClassVar[str]
     judges: ClassVar[bool] = True
@@ -75,11 +82,38 @@ class Rows:
             raise InputError(f"{self.name}: path must name a file of rows (or dataset one of the hub)")
         return Source(self.path, self.dataset, self.subset or None, split, self.columns)
 
+    def gold(self, prompt: Prompt) -> str | None:
+        """A right completion as the row's own column has it, to try the judge by; None where it cannot be told."""
+        return None
+
     def right(self, completion: Completion, answer: str | None) -> Verdict:
         """PASSED with what tells this completion from other right ones."""
-        if self.distinct_by == "text":
-            return Verdict(Status.PASSED, answer=" ".join(completion.text.casefold().split()))
+        if self.distinct_by != "answer":
+            return Verdict(Status.PASSED, answer=_folded(completion.text))
         return Verdict(Status.PASSED, answer=answer)
+
+    def standing_for(self, texts: Sequence[str]) -> list[str] | None:
+        """For each of a prompt's right texts the answer it counts as: its cluster's first text.
+
+        None where an answer does not depend on the others.
+
+        Raises:
+            MissingResourceError: the encoder is not to be had.
+        """
+        if self.distinct_by != "cluster":
+            return None
+        labels = clusters(_encoder(self.encoder or None).embed(texts), self.cluster_distance).tolist()
+        first = {label: _folded(text) for label, text in reversed(list(zip(labels, texts, strict=True)))}
+        return [first[label] for label in labels]
+
+
+@cache
+def _encoder(name: str | None) -> Embedder:
+    return load_encoder(name)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def column(prompt: Prompt, name: str) -> Any:

@@ -61,6 +61,16 @@ class Answer(Rows):
                 return self.right(completion, wanted)
         return Verdict(Status.FAILED, f"answers {found[:80]!r}")
 
+    def gold(self, prompt: Prompt) -> str | None:
+        """The column's first right answer where a completion would have it; None with a ``pattern`` of one's own."""
+        known = right_answers(column(prompt, self.column))
+        if not known or known[0] is None or (self.pattern and not self._located(str(known[0]))):
+            return None
+        text = str(known[0])
+        if self._located(text):
+            return text
+        return f"\\boxed{{{text}}}" if self.after == "boxed" else f"{self.after} {text}"
+
     def canonical(self, text: str) -> str | None:
         """The answer in a text in canonical form; None where there is none."""
         located = self._located(text)

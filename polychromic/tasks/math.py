@@ -47,6 +47,11 @@ class Math(Rows):
                 return self.right(completion, _canonical(parsed, str(right)))
         return Verdict(Status.FAILED, f"answers {str(given[-1])[:80]!r}")
 
+    def gold(self, prompt: Prompt) -> str | None:
+        """The column's first right answer in a box."""
+        known = right_answers(column(prompt, self.column))
+        return None if not known or known[0] is None else f"$\\boxed{{{str(known[0]).strip('$')}}}$"
+
     def _located(self, text: str) -> str:
         if not self.after:
             return text

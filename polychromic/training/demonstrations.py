@@ -54,24 +54,29 @@ class Demonstrations:
         """Whether the window's last micro-batch has been run."""
         return self._left == 0
 
+    @property
+    def last(self) -> bool:
+        """Whether the window's last micro-batch is the next to run."""
+        return self._left == 1
+
     def open(self, batches: int) -> None:
         """Begins a window of so many micro-batches."""
         self._left, self._sum, self._bad, self._rows = batches, 0.0, False, []
 
-    def step(self, model: Any, inputs: Batch, items: Any, run: Callable[[Any, Any, Any], Tensor]) -> Tensor:
+    def step(self, model: Any, inputs: Batch, items: Any, run: Callable[..., Tensor]) -> Tensor:
         """The loss of a micro-batch, its gradients added; ``run`` is SFTTrainer's own step.
 
         Raises:
             OutOfMemoryError: not even a single row fits.
         """
-        pending, losses = self._parts(inputs), []
+        pending, losses = self._parts(inputs), list[Tensor]()
         while pending:
-            losses.append(self._attempt(model, pending[0], inputs, partial(run, model, num_items_in_batch=items)))
-            if losses[-1] is None:
-                losses.pop()
+            found = self._attempt(model, pending[0], inputs, partial(run, model, num_items_in_batch=items))
+            if found is None:
                 self._lower(rows_of(pending[0]))
                 pending = [smaller for part in pending for smaller in self._parts(part)]
             else:
+                losses.append(found)
                 del pending[0]
         return self._counted(losses[0] if len(losses) == 1 else torch.stack(losses).sum(), inputs)
 

@@ -6,6 +6,7 @@ Nothing of it enters the training: every evaluation draws with the same seed, fr
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,12 @@ from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from polychromic.core.errors import NumericalError
 from polychromic.core.nouns import Decoding, Prompt, SampleSet, Verdict
 from polychromic.core.protocols import Metric, Task, verdicts_on
+from polychromic.policy.generate import context_of
+from polychromic.policy.render import prompt_ids
+from polychromic.policy.sharded import whole
 from polychromic.records.samples import content_out
 from polychromic.samplers.transformers import Transformers
 from polychromic.training.logged_metrics import Gather, gather_over_ranks
@@ -35,39 +40,53 @@ class HeldOut:
     task: Task | None
     seed: int
     batch_size: int = 512
+    failure: str = ""
+    """Why the newest evaluation has no numbers."""
     latest: list[tuple[SampleSet, Sequence[Verdict] | None]] = field(default_factory=list)
 
     def measured(self, trainer: Any, prefix: str) -> dict[str, float]:
-        """``numbers`` of a trainer's policy, each name after the prefix, such as ``eval_pass@1``."""
+        """``numbers`` of a trainer's policy, each name after the prefix, such as ``eval_pass@1``; NaN on failure."""
         accelerator = trainer.accelerator
         policy, gather = accelerator.unwrap_model(trainer.model), gather_over_ranks(accelerator)
         place = (accelerator.process_index, accelerator.num_processes)
-        with trainer.compute_loss_context_manager():
+        with trainer.compute_loss_context_manager(), whole(policy):
             found = self.numbers(policy, trainer.processing_class, gather, *place)
+        if self.failure:
+            said = f"{self.failure}, when held-out prompts were sampled"
+            trainer.health.found("held-out samples", said, trainer.state.global_step)
         return {f"{prefix}_{name}": value for name, value in found.items()}
 
     def numbers(self, model: Any, tokenizer: Any, gather: Gather, rank: int = 0, ranks: int = 1) -> dict[str, float]:
-        """Every metric over all prompts by its name, and what it took; metrics without a number are left out.
+        """Every metric over all prompts by its name, and what it took; NaN for a metric that no prompt has a number of.
 
-        Ranks share the prompts out, and agree on the numbers.
+        Prompts that leave no room in the model's context are left out. Ranks share the others out, and agree on the
+        numbers.
         """
         began = time.perf_counter()
         sampler = Transformers(model, tokenizer, self.batch_size)
-        sets = sampler.sample(self.prompts[rank::ranks], self.n, self.decoding, self.seed)
+        room = context_of(model)
+        short = [prompt for prompt in self.prompts if len(prompt_ids(tokenizer, prompt)) + 1 < room]
+        sets, self.failure = [], ""
+        try:
+            sets = sampler.sample(short[rank::ranks], self.n, self.decoding, self.seed)
+        except NumericalError as error:
+            self.failure = str(error)  # this rank still takes part in the exchange below
         drawn = [one for samples in sets for one in samples.completions]
         seconds = time.perf_counter() - began
         verdicts = self._verdicts(sets)
-        self.latest = list(zip(sets, verdicts or [None] * len(sets), strict=True))
+        judged: Sequence[Sequence[Verdict] | None] = verdicts if verdicts is not None else [None] * len(sets)
+        self.latest = list(zip(sets, judged, strict=True))
         sums: dict[str, list[float]] = {"tokens_generated": [sum(len(one.token_ids) for one in drawn), 1.0 / ranks]}
         for name, metric in self.metrics.items():
             rows = [row for row in metric.measure(sets, verdicts) if row.numerator == row.numerator]
-            sums[name] = [sum(row.numerator for row in rows), sum(row.denominator for row in rows)]
+            above, below = sum(row.numerator for row in rows), sum(row.denominator for row in rows)
+            sums[name] = [math.nan, 1.0] if self.failure else [above, below]
         whole: dict[str, list[float]] = {}
         for own in gather(sums):
             for name, (above, below) in own.items():
                 total = whole.setdefault(name, [0.0, 0.0])
                 whole[name] = [total[0] + above, total[1] + below]
-        found = {name: above / below for name, (above, below) in whole.items() if below}
+        found = {name: above / below if below else math.nan for name, (above, below) in whole.items()}
         return found | {"seconds_sampling": seconds, "seconds_judging": time.perf_counter() - began - seconds}
 
     def _verdicts(self, sets: Sequence[SampleSet]) -> list[list[Verdict]] | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from polychromic.core.errors import InputError
+from polychromic.settings.schema import HarvestSection
+from polychromic.training.ranks import Ranks
 
 SERVED = "one process, DDP (config/accelerate/ddp_2.yaml), and FSDP2 (config/accelerate/fsdp_2.yaml)"
 STRATEGIES = {
@@ -21,6 +23,13 @@ STRATEGIES = {
     "ACCELERATE_USE_SAGEMAKER": "SageMaker",
 }
 """accelerate's switches for ways to share a model that were never tried with the diversity term."""
+SHARDING = {
+    "FSDP_CPU_RAM_EFFICIENT_LOADING": ("false", "as the likelihood gate asks the whole base before it is shared out"),
+    "FSDP_OFFLOAD_PARAMS": ("false", "as weights on the CPU were never tried"),
+    "FSDP_ACTIVATION_CHECKPOINTING": ("false", "as training.gradient_checkpointing does it"),
+    "FSDP_STATE_DICT_TYPE": ("FULL_STATE_DICT", "so that a checkpoint fits any number of ranks"),
+}
+"""What FSDP2 may be told, and why nothing else."""
 PRECISIONS = {"bf16": "bf16", "fp16": "fp16"}
 """accelerate's ``mixed_precision``, and transformers' switch for it."""
 
@@ -32,6 +41,15 @@ def refuse_untested(training: Mapping[str, Any], quantization: Mapping[str, Any]
     """
     for reason in _reasons(training, quantization, os.environ):
         raise InputError(reason)
+
+
+def refuse_drawing(harvest: HarvestSection | None, ranks: Ranks) -> None:
+    """Raises InputError where several ranks would have to draw the harvest that they learn from."""
+    if harvest is not None and harvest.path is None and ranks.count > 1:
+        raise InputError(
+            f"data.harvest: {ranks.count} ranks learn from a pool that one process draws before: "
+            "`polychromic harvest CONFIG --out POOL`, then data.harvest.path=POOL"
+        )
 
 
 def _reasons(
@@ -52,9 +70,23 @@ def _reasons(
 def _sharding(
     training: Mapping[str, Any], quantization: Mapping[str, Any] | None, environment: Mapping[str, str]
 ) -> Iterator[str]:
-    if not (training.get("fsdp") or _on(environment.get("ACCELERATE_USE_FSDP"))):
+    if not shards(environment):
         return
-    yield "FSDP is not served yet; tested are one process and DDP (config/accelerate/ddp_2.yaml)"
+    if environment.get("FSDP_VERSION", "1") != "2":
+        yield f"the launcher asks for FSDP1, which was never tried; tested are {SERVED}"
+    for name, (allowed, why) in SHARDING.items():
+        if (value := environment.get(name, allowed)).upper() != allowed.upper():
+            yield f"the launcher asks for {name.lower()} {value}; allowed: {allowed.lower()}, {why}"
+    if quantization:
+        yield (
+            "FSDP2 under the section quantization is not tested; allowed: quantization: null "
+            "(config/experiments/bf16), or DDP"
+        )
+
+
+def shards(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the launcher asks for weights that are shared out over the ranks."""
+    return _on(environment.get("ACCELERATE_USE_FSDP"))
 
 
 def _precision(training: Mapping[str, Any], quantization: Mapping[str, Any] | None, wanted: str) -> Iterator[str]:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from polychromic.core.errors import PolychromicError, SaidByAnotherRankError
+
+Number = TypeVar("Number", int, float)
+SPEAKING_SECONDS = 1.0
+"""What a rank that has nothing to say leaves to the one that has."""
 
 
 class RankLostError(PolychromicError):
@@ -41,13 +46,17 @@ class Ranks:
 
     def any_of(self, wishes: list[bool]) -> list[bool]:
         """Each wish: whether any rank has it."""
+        return [bool(wish) for wish in self.largest([int(wish) for wish in wishes])]
+
+    def largest(self, numbers: list[Number]) -> list[Number]:
+        """Each number: the largest of all ranks'."""
         if self.count == 1:
-            return wishes
+            return numbers
         import torch
 
-        told = torch.tensor(wishes, dtype=torch.uint8)
+        told = torch.tensor(numbers, dtype=torch.float64, device=_place())
         torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-        return [bool(wish) for wish in told]
+        return [type(own)(number) for own, number in zip(numbers, told.tolist(), strict=True)]
 
     def handed_out(self, count: int) -> Iterator[int]:
         """The numbers below ``count``, each on one rank only: on that which asks for the next. All ranks must call."""
@@ -64,16 +73,23 @@ class Ranks:
             return value
         import torch
 
-        text = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8)
-        size = torch.tensor([len(text)])
+        text = torch.tensor(list(json.dumps(value).encode()), dtype=torch.uint8, device=_place())
+        size = torch.tensor([len(text)], device=_place())
         torch.distributed.broadcast(size, 0)
-        text = text if self.first else torch.zeros(int(size), dtype=torch.uint8)
+        text = text if self.first else torch.zeros(int(size), dtype=torch.uint8, device=_place())
         torch.distributed.broadcast(text, 0)
         return json.loads(bytes(text.tolist()))
 
 
 _rounds = itertools.count()
 """Of handing out, in the order in which every rank comes to them."""
+
+
+def _place() -> str:
+    """Where what ranks tell each other lies: on the CPU, unless their launcher has joined them by nccl alone."""
+    import torch
+
+    return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
 
 
 def launched() -> Ranks:
@@ -88,9 +104,9 @@ _store: Any = None
 def _shared() -> Any:
     global _store
     if _store is None:
-        import torch
+        from torch.distributed.rendezvous import rendezvous
 
-        _store, _, _ = next(torch.distributed.rendezvous("env://"))
+        _store, _, _ = next(rendezvous("env://"))
     return _store
 
 
@@ -120,6 +136,7 @@ def one_voice() -> Iterator[Ranks]:
         yield ranks
     except BaseException as error:
         if not _first_to("end"):
+            time.sleep(SPEAKING_SECONDS)  # a launcher ends all when it sees the first that ended
             raise SaidByAnotherRankError(error) from error
         if _lost(error):
             raise RankLostError(
@@ -146,6 +163,15 @@ def _lost(error: BaseException) -> bool:
     return isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
+def present() -> Ranks:
+    """This process's place in the group that it has joined; alone without one."""
+    import torch
+
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return Ranks()
+    return Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
 @contextmanager
 def joined(seconds: float, use_cpu: bool) -> Iterator[Ranks]:
     """This rank in the group of all, which it joins unless its launcher has made one.
@@ -160,7 +186,7 @@ def joined(seconds: float, use_cpu: bool) -> Iterator[Ranks]:
     made = not torch.distributed.is_initialized()
     if made:
         _join(timedelta(seconds=seconds), use_cpu)
-    yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    yield present()
     if made:  # after an error it stays: the others must not see it gone before they can hear why
         torch.distributed.destroy_process_group()
 

@@ -183,7 +183,7 @@ class DiversityTerm:
 
         def score(chunk: ScoringChunk) -> float:
             with scoring_mode(model):
-                surrogate, gap = self._surrogate(model, rollouts, chunk)
+                surrogate, gap = self.surrogate(model, rollouts, chunk)
                 term = -weight * surrogate
                 seen = None if monitor is None else gradient(term, monitor.parameters)
                 backward(self.section.compute_every_n_steps * term)
@@ -191,7 +191,7 @@ class DiversityTerm:
                 monitor.add_gradients(None, seen)  # only now, as a chunk that failed is scored again
             return gap * chunk.samples_of(rollouts)
 
-        pending, gap = self._chunks(model, rollouts), 0.0
+        pending, gap = self.chunks(model, rollouts), 0.0
         while pending:
             found = run_or_none_on_oom(model, partial(score, pending[0]))
             if found is None:
@@ -203,7 +203,7 @@ class DiversityTerm:
                 del pending[0]
         rollouts.report["polychromic/logprob_gap"] = gap / rollouts.advantages.numel()
 
-    def _surrogate(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> tuple[Tensor, float]:
+    def surrogate(self, model: Any, rollouts: Rollouts, chunk: ScoringChunk) -> tuple[Tensor, float]:
         """The chunk's share of the surrogate, and its gap of log-probabilities."""
         sets = [samples.completions[chunk.samples] for samples in rollouts.sets[chunk.sets]]
         tokens = [[completion.token_ids for completion in completions] for completions in sets]
@@ -213,7 +213,7 @@ class DiversityTerm:
         surrogate = diversity_surrogate(rollouts.advantages[chunk.sets, chunk.samples], logprobs)
         return len(prompts) / len(rollouts.sets) * surrogate, gap
 
-    def _chunks(self, model: Any, rollouts: Rollouts) -> list[ScoringChunk]:
+    def chunks(self, model: Any, rollouts: Rollouts) -> list[ScoringChunk]:
         """The sets, halved into chunks of at most ``SCORED_TOKENS``, one set at least unless memory bounds them."""
         most, chunks = self.max_scored_tokens or SCORED_TOKENS, []
         pending = [ScoringChunk(slice(0, len(rollouts.sets)), slice(0, self.section.n_generations))]

@@ -18,10 +18,13 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from polychromic.objective.diversity_objective import lambda_eff, off_support_gain
-from polychromic.objective.gradient_balance import GradientWindow, cheap_subset
+from polychromic.objective.gradient_balance import GradientWindow
 from polychromic.objective.pulse import Pulse
 from polychromic.objective.soundness import SoundTerm
+from polychromic.policy.sharded import is_sharded
 from polychromic.settings.schema import PolychromicSection
+from polychromic.training import sharding
+from polychromic.training.adapter_precision import AdapterPrecision
 from polychromic.training.batch import Window, window_of
 from polychromic.training.build import (
     KEYWORDS,
@@ -72,7 +75,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.health = Health(ingredients.health, self.term)
         self.held_out = ingredients.held_out
         self.demonstrations = Demonstrations(self, self.health)
-        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self)):
+        for callback in (self.health, OptimizerMemory(self.health), ObjectiveState(self), AdapterPrecision(self.model)):
             self.add_callback(callback)
 
     def get_batch_samples(
@@ -119,10 +122,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         assert self.term is not None
         step, policy = self.state.global_step, self.accelerator.unwrap_model(model)
         model.train()
-        with self.compute_loss_context_manager():
-            rollouts = self.term.draw(
-                policy, window, step, rank=self.accelerator.process_index, ranks=self.accelerator.num_processes
-            )
+        rollouts = sharding.draw(self, policy, window)
         self.metrics.update(
             {
                 "polychromic/skipped_examples": Sum(window.skipped),
@@ -136,13 +136,15 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
         self.health.observe_term(step + 1, Pulse(*agreed), weight)
         self.schedule.observe_value(value)
         measured = self.schedule.measure_gradients_at(step, self.term.section.compute_every_n_steps)
-        self.monitor = GradientWindow(cheap_subset(policy.parameters()), self._mean_over_ranks) if measured else None
-        if rollouts is None:
-            return
+        self.monitor = sharding.gradient_window(policy, self._mean_over_ranks) if measured else None
         began = time.perf_counter()
         with self.compute_loss_context_manager():
-            if weight:
+            if weight and is_sharded(policy):
+                sharding.add_gradients(self.term, policy, rollouts, weight, self)
+            elif weight and rollouts:
                 self.term.add_gradients(policy, rollouts, weight, self.accelerator.backward, self.monitor)
+        if rollouts is None:
+            return
         effective = lambda_eff(weight, tokens)
         gain = off_support_gain(effective, rollouts.report["polychromic/similarity"])
         self.health.observe_gain(step + 1, gain)

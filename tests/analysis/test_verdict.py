@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from polychromic.analysis.matrix import at_odds, clear, entries, prompts_needed, with_differences
+from polychromic.analysis.next_step import Circumstances, following
 from polychromic.analysis.nouns import NO_INTERVAL, Difference
 from polychromic.analysis.verdict import disagreement, judge
 from polychromic.core.facts import MetricFacts
@@ -198,8 +199,45 @@ def test_metrics_that_disagree_are_named():
     assert disagreement([diversity(0.3), row("semantic|k:16", 0.2, -0.1, 0.3)], LIMIT) == []
 
 
-def test_missing_quality_is_said():
-    assert any("Quality was not measured" in line for line in ruling(diversity(0.3)).reasoning)
+def test_missing_quality_is_said_and_nothing_is_deployed_on_it():
+    found = ruling(diversity(0.3))
+    assert any("Quality was not measured" in line for line in found.reasoning)
+    assert found.sentence.endswith("Whether it is right was not judged.")
+    assert following(found, Circumstances("new", "sft", 100)).startswith("judge the samples")
+    assert [line.title for line in found.lines if line.found == "not measured"] == [
+        *("pass@10", "Distinct-2", "Self-BLEU-4", "semantic diversity", "pass@1"),
+    ]
+    (line,) = ruling(matrix=(MatrixRow(metric="nobody:Has", moderate=0.1),)).lines
+    assert (line.title, line.found) == ("nobody:Has", "not measured")
+
+
+@pytest.mark.parametrize(
+    ("rows", "where", "said"),
+    [
+        ((diversity(0.3), quality(0.0)), {"beaten": True}, "deploy the base where this counts"),
+        ((diversity(0.3), quality(0.0)), {"bought": "yes"}, "sample sft at another temperature"),
+        ((diversity(0.3), quality(0.0)), {"bought": "no", "seeds": 3}, "deploy new."),
+        (
+            (diversity(0.3), quality(0.0)),
+            {},
+            "deploy new, unless a sweep of the temperature of sft buys this too; a",
+        ),
+        ((diversity(0.3), quality(-0.3)), {}, "less weight on diversity"),
+        ((diversity(0.05), quality(0.0)), {}, "more weight on diversity, or keep sft"),
+        ((diversity(-0.3), quality(0.0)), {}, "keep sft."),
+        ((diversity(0.0, p_holm=1.0), quality(0.0)), {}, "another k, another task"),
+        ((diversity(0.05, half=0.2, p_holm=1.0, smallest=0.2), quality(0.0)), {}, "about 400 prompts (now 100)"),
+        ((diversity(0.05, half=2, p_holm=1.0, smallest=0.9), quality(0.0)), {}, "another k or another task: a gain"),
+        (
+            (diversity(0.05, half=0.2, p_holm=1.0), quality(0.0)),
+            {"room": "take harder prompts."},
+            "take harder prompts.",
+        ),
+        ((diversity(0.05, half=0.2, p_holm=1.0), quality(0.0)), {"seeds": 2}, "more training seeds: there are 2."),
+    ],
+)
+def test_what_to_do_next_is_one_line(rows, where, said):
+    assert following(ruling(*rows), Circumstances("new", "sft", 100, **where)).startswith(said)
 
 
 def test_the_matrix_is_a_setting():

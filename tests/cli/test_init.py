@@ -55,9 +55,16 @@ def test_own_rows_become_two_configurations_that_a_dry_run_takes(rows, tmp_path,
 
 
 def test_a_judge_that_refuses_the_demonstrations_leaves_nothing_behind(rows, tmp_path):
-    with pytest.raises(InputError, match="demonstration"):
+    with pytest.raises(InputError, match="right answers"):
         init.write(tmp_path / "mine", init.Answers(str(rows), {"kind": "answer", "match": "exact"}))
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_table_of_any_form_is_split_into_rows(tmp_path):
+    (tmp_path / "mine.csv").write_text("prompt,completion\n" + "".join(f"say {n},{n * n}\n" for n in range(40)))
+    written = init.write(tmp_path / "mine", init.Answers(str(tmp_path / "mine.csv"), device="h100"))
+    assert len(read_prompts(tmp_path / "mine" / "eval.jsonl")) == 4
+    assert load_settings(written.diverse).data.train_file == str(tmp_path / "mine" / "train.jsonl")
 
 
 def test_the_largest_batch_that_fits_and_four_bits_only_where_nothing_else_does(rows, tmp_path):

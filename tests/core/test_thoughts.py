@@ -21,3 +21,13 @@ from polychromic.core.thoughts import split_thought
 )
 def test_thought_and_answer(text, opened, thought, answer):
     assert split_thought(text, opened) == (thought, answer)
+
+
+def test_demonstrations_are_measured_without_their_thoughts():
+    from polychromic.core.nouns import Example, Prompt
+    from polychromic.stages.measure import Measuring
+
+    shown = [Example(Prompt("p", "1+1"), "<think>two ones</think>2"), Example(Prompt("q", "1+2"), "3")]
+    measuring = Measuring(demonstrations=shown, references=shown)
+    assert [example.demonstration for example in measuring.demonstrations] == ["2", "3"]
+    assert [example.demonstration for example in measuring.references] == ["2", "3"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from polychromic.__main__ import run
 from polychromic.analysis.cost import Prices
 from polychromic.analysis.spending import dollars_below, refuse_overspent
 from polychromic.core.errors import BudgetError, InputError
 from polychromic.records.costs import TimingRow, append, read_costs
 from polychromic.records.jsonl import read_json
+from polychromic.settings.load import resolved_yaml
 from polychromic.settings.prices import PRICE, price_per_hour
 from polychromic.stages import train
 from polychromic.training import spending
@@ -51,6 +53,18 @@ def test_a_spent_budget_stops_with_a_checkpoint_and_a_larger_one_continues(paid,
     assert read_json(done.run_json)["resumed_from"] == "checkpoint-3"
     assert 7000 < dollars_below(root, Prices(3600.0)) < 7200
     assert BudgetError.exit_code == 3
+
+
+def test_an_evaluation_samples_nothing_that_the_budget_does_not_cover(paid, tmp_path, capsys):
+    settings = paid(10.0)
+    config = tmp_path / "c.yaml"
+    config.write_text(resolved_yaml(settings))
+    append(tmp_path / "runs" / "other", [TimingRow("train", 11.0, 0.0)])
+    given = ["--config", config, "--models", "base=embedded:countdown", "--task", "countdown", "--max-prompts", "2"]
+    out = tmp_path / "runs" / "evaluation"
+    assert run(["evaluate", *map(str, given), "--out", str(out)], debug=False) == 3
+    assert "tracking.budget: 11.00 of 10 dollars are spent" in capsys.readouterr().err
+    assert not (out / "samples.jsonl").exists()
 
 
 def test_without_a_price_a_budget_says_that_it_stops_nothing(tmp_path):

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
+import polychromic
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
 from polychromic.settings.load import resolved_yaml
+from polychromic.settings.schema import ScheduleSection
 from polychromic.stages import train
 from polychromic.training.checkpoints import corruption_reason
 from tests import processes
 
+ROOT = Path(polychromic.__path__[0]).parent
 SCRIPT = """
 import os, signal, sys
 from polychromic.__main__ import main
@@ -51,10 +55,11 @@ def start(settings_of, tmp_path_factory):
     script = folder / "ranks.py"
     script.write_text(SCRIPT)
 
-    def make(settings, deeds=None, count=2):
+    def make(settings, deeds=None, count=2, **environment):
         path = folder / f"{settings.experiment.name}.yaml"
         path.write_text(resolved_yaml(settings))
-        with processes.ranks(script, path, *(f"{at}={deed}" for at, deed in (deeds or {}).items()), count=count) as all:
+        words = [f"{at}={deed}" for at, deed in (deeds or {}).items()]
+        with processes.ranks(script, path, *words, count=count, **environment) as all:
             try:
                 said = [rank.communicate(DEADLINE) for rank in all]
             except subprocess.TimeoutExpired:
@@ -168,3 +173,41 @@ def test_a_rank_without_a_draw_and_one_that_is_stopped(settings_of, start):
     assert [row["polychromic/failed_draws"] for row in log_of(folder)] == [0, 1, 0]
     assert all(math.isfinite(row["polychromic/diversity_value"]) for row in log_of(folder))
     assert os.environ.get("RANK") is None
+
+
+def environment_of(configuration):
+    """What accelerate's launcher tells a process of one of our configurations."""
+    told = yaml.safe_load((ROOT / "config/accelerate" / configuration).read_text())["fsdp_config"]
+    return {"ACCELERATE_USE_FSDP": "true"} | {name.upper(): str(value).lower() for name, value in told.items()}
+
+
+def test_weights_that_are_shared_out_learn_what_whole_ones_learn(settings_of, start):
+    """FSDP2 against DDP, step by step: gate, gradients, norm, monitor; a rank without a draw, one killed, resume."""
+
+    def settings(name):
+        made = settings_of(name, max_steps=4, gradient_checkpointing=True, max_grad_norm=0.5)
+        section = made.polychromic.model_copy(
+            update={"gate": "likelihood", "schedule": ScheduleSection(monitor_every=1)}
+        )
+        return made.model_copy(update={"lora": {"r": 4, "lora_alpha": 8}, "polychromic": section})
+
+    def folder_of(name):
+        return RunFolder(Path(settings(name).experiment.output_root) / name)
+
+    shared = environment_of("fsdp_cpu_2.yaml")
+    statuses, said = start(settings("whole"), {"1@2": "nan"})
+    assert statuses == [0, 0], said
+    statuses, said = start(settings("shared"), {"1@2": "nan", "0@4": "kill"}, **shared)
+    assert statuses[0] == -signal.SIGKILL
+    statuses, said = start(settings("shared"), **shared)
+    assert statuses == [0, 0], said
+    assert read_json(folder_of("shared").run_json)["resumed_from"] == "checkpoint-2"
+    assert (folder_of("shared").checkpoints / "checkpoint-4" / "pytorch_model_fsdp.bin").exists()
+    wanted, found = load_file(folder_of("whole").adapter), load_file(folder_of("shared").adapter)
+    assert wanted.keys() == found.keys()
+    for name, weight in wanted.items():
+        torch.testing.assert_close(found[name], weight, atol=2e-5, rtol=1e-3)
+    for one, two in zip(log_of(folder_of("whole")), log_of(folder_of("shared")), strict=True):
+        assert one.keys() == two.keys()
+        assert two == pytest.approx(one, rel=2e-3, abs=1e-5, nan_ok=True)
+        assert one["polychromic/gradient_share"] > 0

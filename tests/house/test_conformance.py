@@ -21,7 +21,7 @@ from polychromic.settings.catalog import SHELVES, build, kind_class, kinds, opti
 from polychromic.settings.load import load_settings, resolved, settings_from
 
 ROOT = Path(polychromic.__path__[0]).parent
-SHIPPED = ("demo", "experiments", "rivals")
+SHIPPED = ("demo", "experiments", "own", "rivals")
 CONFIGS = sorted(path for path in (ROOT / "config").rglob("*.yaml") if path.parent.name in SHIPPED)
 ON_SHELVES = [(shelf, kind) for shelf in SHELVES for kind in kinds(shelf)]
 

@@ -151,7 +151,7 @@ def test_the_plan_adds_variants_and_their_evaluation_and_says_what_it_could_show
 
 
 def test_a_foreseen_effect_is_the_one_formula_at_the_worst_rate():
-    wanted = minimum_detectable_effect(math.sqrt(0.5 / 16 / 100), 100)
+    wanted = minimum_detectable_effect(math.sqrt(0.5 / 16 / 100), 99)
     assert foreseen_effect(100, 16) == pytest.approx(float(wanted))
     assert foreseen_effect(100, 16, 0.3) > 1.5 * foreseen_effect(100, 16)
     assert foreseen_effect(400, 16) == pytest.approx(foreseen_effect(100, 16) / 2, rel=0.02)

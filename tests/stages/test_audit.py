@@ -110,7 +110,8 @@ def test_an_evaluation_begins_with_the_audit(evaluation, tmp_path):
 
 def test_strict_stops_before_sampling(tmp_path, monkeypatch):
     monkeypatch.setattr("polychromic.settings.catalog.build", lambda shelf, kind, **parts: Lenient())
-    arguments = ["--models", "base=embedded:countdown", "--task", "countdown", "--strict", "--out", str(tmp_path)]
+    arguments = ["--models", "base=embedded:countdown", "--task", "countdown", "--strict"]
+    arguments += ["--trust-judge", "--out", str(tmp_path)]
     done = CliRunner().invoke(evaluate.command, arguments)
     assert done.exit_code == 1
     assert "accepts 20 of 20 controls of kind 'prompt echo'" in done.output

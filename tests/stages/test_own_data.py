@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from polychromic.analysis.controls import Trust
+from polychromic.cli.evaluate import summary
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion
 from polychromic.records.jsonl import read_rows
@@ -94,7 +96,7 @@ def test_the_judge_proves_itself_first(mine):
         load_data(data(mine, "accepts_anything", trust_judge=True))
     rows = [row | {"team": "9*9"} for row in TICKETS]
     (mine / "tickets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(InputError, match=r"refuses 36 of 36 demonstrations \(such as ticket-23: '2\+3'"):
+    with pytest.raises(InputError, match=r"refuses 36 of 36 right answers \(such as ticket-23: '2\+3'"):
         load_data(data(mine, "right_team"))
 
 
@@ -113,3 +115,63 @@ def test_one_source_of_rows(mine):
         DataSection(train_file="a", dataset="b")
     with pytest.raises(ValueError, match="train_file or dataset"):
         DataSection()
+
+
+def evaluation(mine, task, trust=None):
+    settings = load_settings(mine / "mine.yaml")
+    section = settings.evaluation.model_copy(update={"task": task, "max_prompts": 2, "n": 2})
+    return pipeline.Evaluation([NamedModel("base", settings.model)], section, trust=trust or Trust())
+
+
+def judged_by(mine, judge):
+    return {"kind": "function", "functions": f"{mine}/judge.py:{judge}", "path": f"{mine}/tickets.jsonl"}
+
+
+def test_the_judge_proves_itself_before_an_evaluation_too_and_trust_is_recorded(mine):
+    out = mine / "evaluation"
+    with pytest.raises(InputError, match=r"accepts 36 of 36 controls 'empty' \(such as .*--trust-judge") as caught:
+        pipeline.run(evaluation(mine, judged_by(mine, "accepts_anything")), out)
+    assert "\n" not in str(caught.value)
+    assert not (out / "samples.jsonl").exists()
+    page = pipeline.run(evaluation(mine, judged_by(mine, "accepts_anything"), Trust(anyway=True)), out)
+    assert "it was trusted all the same" in page.read_text()
+    assert "accepts 36 of 36 controls" in json.loads((out / "evaluation.json").read_text())["trusted"]
+
+
+def test_a_judge_that_is_put_right_is_tried_again(mine):
+    out, wanted = mine / "evaluation", evaluation(mine, judged_by(mine, "right_team"))
+    broken = JUDGE.replace("sorted(text) == sorted(wanted)", "False")
+    (mine / "judge.py").write_text(broken)
+    with pytest.raises(
+        InputError, match=r"evaluation\.task: function refuses 36 of 36 right answers \(such as ticket-23"
+    ):
+        pipeline.audit(wanted, out)
+    (mine / "judge.py").write_text(JUDGE)
+    pipeline.audit(wanted, out)
+
+
+def test_prompts_alone_are_tried_by_their_gold_column(mine):
+    rows = [{name: row[name] for name in ("prompt", "team")} for row in TICKETS]
+    (mine / "tickets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"kind": "answer", "column": "team", "match": "exact", "path": f"{mine}/tickets.jsonl"}
+    pipeline.audit(evaluation(mine, task), mine / "good")
+    tried = json.loads((mine / "good" / "audit.json").read_text())["rates"]
+    assert [(rate["accepted"], rate["judged"]) for rate in tried if rate["kind"] == "right answer"] == [(36, 36)]
+    with pytest.raises(InputError, match=r"cannot judge 36 of 36 rows \(the row has no column 'teams'\)"):
+        pipeline.audit(evaluation(mine, task | {"column": "teams"}), mine / "bad")
+
+
+def test_what_nobody_judged_is_never_passed_0(mine):
+    """A judge that says nothing, trusted all the same: every place that speaks of verdicts says that there is none."""
+    (mine / "judge.py").write_text(
+        JUDGE + "def silent(completions, **columns):\n    return [None] * len(completions)\n"
+    )
+    task = judged_by(mine, "silent")
+    with pytest.raises(InputError, match=r"cannot judge 36 of 36 rows \(the function did not judge it\)"):
+        pipeline.run(evaluation(mine, task), mine / "evaluation")
+    page = pipeline.run(evaluation(mine, task, Trust(anyway=True)), mine / "evaluation")
+    said = page.with_name("report.md").read_text()
+    assert "nan" not in said.lower()
+    assert "passed 0" not in said
+    assert "cannot judge 36 of 36 rows" in said
+    assert "4 of 4 samples have no verdict, right or wrong: the function did not judge it" in summary(page)[1]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from polychromic.core.errors import InputError
 from polychromic.policy.load import load_base
+from polychromic.records.artefacts import RunFolder
+from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 from polychromic.stages.models import NamedModel, named_model, one_precision
 
@@ -85,21 +88,84 @@ def qlora(tmp_path_factory):
     )
 
 
-def test_qlora_on_a_cpu_is_trained_and_sampled_from_in_four_bits(qlora, tmp_path):
+@pytest.fixture(scope="module")
+def trained(qlora):
+    """Its run."""
+    from polychromic.stages import train
+
+    return train.run(qlora)
+
+
+def test_qlora_on_a_cpu_is_trained_and_sampled_from_in_four_bits(trained, tmp_path):
     from polychromic.settings.schema import EvaluationSection
-    from polychromic.stages import sample, train
+    from polychromic.stages import sample
+    from polychromic.stages.engines import Engines, SamplePlan
     from polychromic.stages.models import parse_models
 
-    run = train.run(qlora)
+    run = trained
     rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
     logged = [row for row in rows if "polychromic/logprob_gap" in row]
     assert len(logged) == 2
     assert max(row["polychromic/logprob_gap"] for row in logged) < 1e-3
     models = parse_models(f"base=embedded:countdown,q={run.path}")
     section = EvaluationSection(task={"kind": "countdown", "test_size": 2}, n=2, max_new_tokens=8)
-    engines = sample._Engines(models, section)
+    engines = Engines(models, SamplePlan(section))
     matrix = engines._loaded().model.get_submodule("base_model.model.model.layers.0.mlp.up_proj").base_layer.weight
     assert matrix.dtype == torch.uint8  # evaluated as it was trained, the base too
-    assert sample.forecast(models, [], sample.SamplePlan(section), tmp_path / "new").engine == "transformers"
+    assert sample.forecast(models, [], SamplePlan(section), tmp_path / "new").engine == "transformers"
     with pytest.raises(InputError, match="trained on a quantised base"):
-        sample._Engines(models, EvaluationSection(engine={"kind": "vllm"}))
+        Engines(models, SamplePlan(EvaluationSection(engine={"kind": "vllm"})))
+
+
+def test_a_qlora_run_continues_as_if_nothing_had_happened(trained, qlora, tmp_path):
+    from polychromic.stages import train
+
+    settings = qlora.model_copy(
+        update={"experiment": qlora.experiment.model_copy(update={"output_root": str(tmp_path)})}
+    )
+    shutil.copytree(trained.path, tmp_path / "q")
+    copy = RunFolder(tmp_path / "q")
+    shutil.rmtree(copy.checkpoints / "checkpoint-2")
+    copy.adapter.unlink()
+    copy.run_json.write_text(json.dumps(read_json(copy.run_json) | {"finished": None}))
+    again = train.run(settings)
+    assert read_json(again.run_json)["resumed_from"] == "checkpoint-1"
+    assert again.adapter.read_bytes() == trained.adapter.read_bytes()
+
+
+def test_a_qlora_run_is_evaluated_in_its_own_precision_and_the_report_says_so(trained, tmp_path):
+    from polychromic.settings.schema import EvaluationSection
+    from polychromic.stages import pipeline
+    from polychromic.stages.models import parse_models
+
+    section = EvaluationSection(
+        task={"kind": "countdown", "test_size": 4}, n=2, max_new_tokens=8, encoder="hashing", bootstrap_resamples=100
+    )
+    models = parse_models(f"base=embedded:countdown,q={trained.path}")
+    page = pipeline.run(pipeline.Evaluation(models, section), tmp_path / "evaluation")
+    assert read_json(page.parent / "evaluation.json")["pins"]["quantization"] == dict(models[1].quantization)
+    assert "4 bits (nf4)" in (page.parent / "report.md").read_text()
+
+
+def test_a_qlora_run_is_merged_out_of_place_into_the_base_in_full(trained, tmp_path):
+    """Into 32 bits, and it is said that the training saw others: rounded weights are never merged into."""
+    from transformers import AutoModelForCausalLM
+
+    from polychromic.policy.load import attach_adapters
+    from polychromic.stages import merge
+    from polychromic.stages.models import resolve
+
+    before = trained.adapter.read_bytes()
+    with pytest.warns(UserWarning, match="was trained on a base in 4 bits"):
+        folder = merge.run(trained.path, tmp_path / "merged", "float32")
+    assert trained.adapter.read_bytes() == before
+    assert read_json(folder / "merge.json")["trained_on"]["load_in_4bit"] is True
+    base = resolve(ModelSection(name_or_path="embedded:countdown", dtype="float32"))
+    ids, found = torch.tensor([[5, 6, 7, 8, 9]]), {}
+    for name, quantization in (("full", None), ("packed", NF4)):
+        together = attach_adapters(load_base(base, quantization), {"a": trained.path})
+        together.use("a")
+        found[name] = together.model(ids).logits.detach()
+    alone = AutoModelForCausalLM.from_pretrained(folder).eval()(ids).logits.detach()
+    assert torch.allclose(alone, found["full"], atol=1e-4)
+    assert 1e-3 < float((alone - found["packed"]).abs().max()) < 5.0

@@ -1,10 +1,12 @@
 """What the policy writes for held-out prompts while it is trained: seen, and of no influence."""
 
+import math
+
 import pytest
 import torch
 
-from polychromic.core.errors import InputError
-from polychromic.core.nouns import Decoding
+from polychromic.core.errors import InputError, NumericalError
+from polychromic.core.nouns import Decoding, Prompt, Status, Verdict
 from polychromic.settings.schema import DuringTrainingSection
 from polychromic.stages import held_out as stage
 from polychromic.training.held_out import SHOWN_PROMPTS, HeldOut, HeldOutLog
@@ -60,6 +62,29 @@ def test_the_numbers_are_those_of_the_samples(make_trainer, watching, task):
     before = [samples.texts for samples, _ in watching.latest]
     assert watching.measured(trainer, "eval")["eval_pass@1"] == found["eval_pass@1"]
     assert [samples.texts for samples, _ in watching.latest] == before  # the same draws at every evaluation
+
+
+def test_what_cannot_be_sampled_costs_no_run(make_trainer, watching, task, monkeypatch):
+    """A prompt without room in the context is left out; logits that are no numbers are a finding and NaN."""
+    trainer = make_trainer(0.0)
+    watching.prompts = [*watching.prompts, Prompt("long", "a" * 200, {"a": "a"})]
+    assert watching.measured(trainer, "eval")["eval_pass@4"] > 0
+    assert len(watching.latest) == 6
+
+    judge = task.verify
+    task.verify = lambda prompt, completion: Verdict(Status.ABSENT)
+    unjudged = watching.measured(trainer, "eval")
+    assert unjudged["eval_length_in_tokens"] > 0
+    assert math.isnan(unjudged["eval_pass@1"])  # a missing name would end a run that is best by it
+    task.verify = judge
+
+    def spoilt(*given):
+        raise NumericalError("the model gave logits that are not numbers")
+
+    monkeypatch.setattr("polychromic.samplers.transformers.generate", spoilt)
+    found = watching.measured(trainer, "eval")
+    assert math.isnan(found["eval_distinct_and_correct@4"])
+    assert [one.kind for one in trainer.health.record.findings] == ["held-out samples"]
 
 
 def test_ranks_share_the_prompts_and_agree(make_trainer, watching):

@@ -8,6 +8,7 @@ from polychromic.stages import train
 from polychromic.training.launchers import refuse_untested
 
 FOUR_BITS = {"load_in_4bit": True}
+FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 PLAIN = {
     "experiment": {"name": "run"},
     "model": {"name_or_path": "embedded:countdown"},
@@ -31,6 +32,11 @@ PLAIN = {
             "mixed precision fp16, and training.fp16 is off",
         ),
         ({"ACCELERATE_MIXED_PRECISION": "bf16"}, {"bf16": False}, None, "mixed precision bf16, and training.bf16 is"),
+        ({"ACCELERATE_USE_FSDP": "true"}, {}, None, "FSDP1, which was never tried"),
+        (FSDP2, {}, FOUR_BITS, "FSDP2 under the section quantization"),
+        (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, {}, None, "fsdp_offload_params true; allowed: false"),
+        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, {}, None, "fsdp_cpu_ram_efficient_loading true"),
+        (FSDP2 | {"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, {}, None, "allowed: full_state_dict"),
         ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, {}, None, "gradient_accumulation_steps 4"),
     ],
 )
@@ -49,8 +55,15 @@ def test_what_the_shipped_launchers_ask_for_is_served(monkeypatch):
     refuse_untested({"bf16": True, "gradient_accumulation_steps": 4}, FOUR_BITS)
 
 
-def test_a_setting_that_would_mean_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.fsdp=full_shard", "is the launcher's"),
+        ("training.deepspeed=zero2.json", "DeepSpeed's backward pass"),
+    ],
+)
+def test_a_setting_that_would_mean_something_else_is_refused(tmp_path, override, said):
     path = tmp_path / "run.yaml"
     path.write_text("experiment: {name: run}\nmodel: {name_or_path: x}\ndata: {train_file: x}\n")
-    with pytest.raises(SettingsError, match="DeepSpeed's backward pass"):
-        load_settings(path, ["training.deepspeed=zero2.json"])
+    with pytest.raises(SettingsError, match=said):
+        load_settings(path, [override])
