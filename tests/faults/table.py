@@ -25,6 +25,9 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "all manifests or checkpoints are gone": (f"{STOP}::test_all_manifests_gone_is_not_the_beginning",),
     "SIGINT, SIGHUP, SIGTERM, SIGUSR1 in a step": (f"{STOP}::test_a_stopped_run_goes_on_as_if_nothing_had_happened",),
+    "the same while samples are drawn": (
+        "stages/test_sample.py::test_a_run_that_is_asked_to_stop_keeps_its_part_and_goes_on",
+    ),
     "a second signal": ("core/test_stopping.py::test_a_second_one_stops_at_once",),
     "the terminal closes": ("core/test_stopping.py::test_a_terminal_that_closes_does_not_end_the_work",),
     "tmux kill-session": ("cli/test_launch.py::test_kill_session_lets_the_run_save_and_starts_no_other",),
