@@ -33,7 +33,7 @@ from polychromic.records.artefacts import (
     refuse_other_run,
     update_run,
 )
-from polychromic.records.costs import timed
+from polychromic.records.costs import billed, timed
 from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
@@ -115,7 +115,8 @@ def run(
             data = replace(data, lesson=lesson)
             if ranks.first:
                 update_run(run_folder, harvest=facts)
-        _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+        with billed(run_folder.path, data.task):
+            _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
 
