@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -24,6 +26,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
+HUB_SECONDS = 3.0
+"""How long the hub may take to answer at all."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -75,6 +79,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
 
     name = section.name_or_path
     _refuse_missing(name)
+    _do_without_the_hub(name)
     options: dict[str, Any] = {
         "dtype": _dtype(section.dtype, quantization),
         "revision": section.revision,
@@ -105,6 +110,7 @@ def load_tokenizer(section: ModelSection) -> Any:
     from transformers import AutoTokenizer
 
     name = section.name_or_path
+    _do_without_the_hub(name)
     with at_fault(f"tokenizer {name}: cannot be loaded", MissingResourceError):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
     if tokenizer.pad_token_id is None:
@@ -233,6 +239,20 @@ def _names(module: str) -> tuple[str, str]:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _do_without_the_hub(name: str) -> None:
+    """Where a hub name is asked for and nobody answers, the cache is all there is: the library tries for a minute."""
+    from huggingface_hub import constants
+
+    behind_proxy = any(os.environ.get(each) for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
+    if Path(name).expanduser().exists() or constants.HF_HUB_OFFLINE or behind_proxy:
+        return
+    where = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((where.hostname, where.port or 443), HUB_SECONDS).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
 
 
 def _refuse_missing(name: str) -> None:
