@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError, at_fault
+from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
 from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
@@ -23,6 +26,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
+HUB_SECONDS = 3.0
+"""How long the hub may take to answer at all."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -74,6 +79,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
 
     name = section.name_or_path
     _refuse_missing(name)
+    _do_without_the_hub(name)
     options: dict[str, Any] = {
         "dtype": _dtype(section.dtype, quantization),
         "revision": section.revision,
@@ -104,6 +110,7 @@ def load_tokenizer(section: ModelSection) -> Any:
     from transformers import AutoTokenizer
 
     name = section.name_or_path
+    _do_without_the_hub(name)
     with at_fault(f"tokenizer {name}: cannot be loaded", MissingResourceError):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
     if tokenizer.pad_token_id is None:
@@ -138,14 +145,15 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base, or two with other tokens or chat templates, or some of an
-            adapter's weights are missing.
+        InputError: an adapter was trained on another base, or two with other tokens or chat templates, some of an
+            adapter's weights are missing, or one moves the base's own weights.
     """
     if not folders:
         return policy
     from peft import PeftModel
 
     model: Any = policy.model
+    before = base_logits(model)
     tokenizer = tokenizer_of_runs(folders) or policy.tokenizer
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
@@ -157,6 +165,7 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
             else:
                 model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         refuse_missing_keys(folder, model, name)
+    refuse_moved_base(model, before, ", ".join(map(str, folders.values())))
     return Policy(model.eval(), tokenizer, tuple(folders))
 
 
@@ -230,6 +239,20 @@ def _names(module: str) -> tuple[str, str]:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _do_without_the_hub(name: str) -> None:
+    """Where a hub name is asked for and nobody answers, the cache is all there is: the library tries for a minute."""
+    from huggingface_hub import constants
+
+    behind_proxy = any(os.environ.get(each) for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
+    if Path(name).expanduser().exists() or constants.HF_HUB_OFFLINE or behind_proxy:
+        return
+    where = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((where.hostname, where.port or 443), HUB_SECONDS).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
 
 
 def _refuse_missing(name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from polychromic.core.errors import SettingsError
+from polychromic.settings import adapters
 from polychromic.settings.introspection import BORROWED, borrowed_fields, brief, nearest
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import Path_, Source, dotted
@@ -28,6 +29,9 @@ OWNED: dict[tuple[str, ...], str] = {
     "allowed: DDP and FSDP2",
     ("training", "model_init_kwargs"): "is the section model",
     ("training", "compute_loss_func"): "is the objective of the section polychromic",
+    ("lora", "base_model_name_or_path"): "is model.name_or_path",
+    ("lora", "revision"): "is model.revision",
+    ("lora", "inference_mode"): "would freeze the adapter",
     **{
         ("polychromic", key): "would draw from another distribution than the one whose gradient is taken; training "
         "samples come from the policy itself, at polychromic.temperature"
@@ -123,6 +127,8 @@ def check_names(source: Source) -> None:
             raise error_at(source, (section,), f"must hold keys, got {brief(content)}")
         model = sections[section]
         if model is None:
+            if section == "lora" and (refused := adapters.refusal(content or {})):
+                raise error_at(source, (section, refused[0]), refused[1])
             check_borrowed(source, (section,), content or {})
         else:
             source.values[section] = _own_names(source, section, model)

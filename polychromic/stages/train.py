@@ -194,6 +194,7 @@ def _target_tokens(settings: Settings, data: Data) -> float:
 def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
+    from polychromic.policy.base_check import base_logits, refuse_moved_base
     from polychromic.policy.load import load_base
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
@@ -210,7 +211,9 @@ def _train(run: _Run, progress: Progress) -> None:
         policy = load_base(resolve(settings.model), settings.quantization)
     if ranks.first:
         note_base(folder, settings)  # one of the hub is known from here on
+    before = base_logits(policy.model)
     trainer = _trainer(run, policy, *built)
+    refuse_moved_base(trainer.model, before, "lora")
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
         seconds = _steps(run, trainer, (stop, progress), checkpoint)

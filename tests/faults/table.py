@@ -68,6 +68,9 @@ TABLE: dict[str, tuple[str, ...]] = {
     "the evaluator of programs is killed": ("sandbox/test_box.py::test_nothing_survives_an_evaluator_that_is_killed",),
     "the sandbox leaks": ("sandbox/test_soak.py::test_two_hundred_runs_leave_nothing",),
     "a server that hangs, or is none": ("samplers/test_server.py::test_no_server_and_a_hanging_server_are_named",),
+    "no network and a hub name": (
+        "policy/test_load.py::test_without_a_network_a_hub_name_is_looked_for_in_the_cache_alone",
+    ),
     "settings that cannot be": (
         f"{LINE}::test_what_cannot_be_is_said_before_a_model_is_loaded",
         f"{LINE}::test_modules_that_the_model_does_not_have",
