@@ -23,10 +23,13 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = (
     "CreditReward",
+    "VerlAdvantage",
+    "answer_code",
     "credit",
     "distinct_correct_at_k",
     "distinct_n",
     "pass_at_k",
+    "prime_rl_advantage",
     "self_bleu",
     "semantic_diversity",
     "vendi_score",

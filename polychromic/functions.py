@@ -12,8 +12,10 @@ computed here is what training rewards and the evaluator reports.
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +26,7 @@ from polychromic.diversity import answers, kernels, ngrams, subsets, tokenizers
 from polychromic.diversity import self_bleu as bleu
 from polychromic.diversity import vendi as spectra
 from polychromic.objective.credit import Credit, SetSize, group_credit
+from polychromic.settings import outside
 
 Subtracted = Literal["nothing", "leave_one_out"]
 
@@ -151,3 +154,78 @@ class CreditReward:
 
 def _is_column(value: object, rows: int) -> bool:
     return isinstance(value, list) and len(value) == rows
+
+
+LARGEST_CODE = 2**24 - 1
+"""Whole numbers up to this one are exact in 32-bit floats."""
+
+
+def answer_code(answer: Hashable | None) -> float:
+    """A reward that names a right answer: a whole number in [1, 2**24), the same for equal answers; 0.0 for None.
+
+    For trainers that hand an advantage function nothing but rewards. Two different answers have the same code with a
+    chance of 6e-8.
+    """
+    if answer is None:
+        return 0.0
+    return float(1 + int.from_bytes(hashlib.sha256(str(answer).encode()).digest()[:8], "big") % LARGEST_CODE)
+
+
+class VerlAdvantage:
+    """An advantage estimator for verl: each response's credit for sets of ``k``, on each of its tokens.
+
+    ``register_adv_est("polychromic")(VerlAdvantage())`` of ``verl.trainer.ppo.core_algos`` makes it the setting
+    ``algorithm.adv_estimator=polychromic``. verl shows an estimator rewards and no texts, so the reward function must
+    give ``answer_code(right answer)``, and nothing may be added to it (``use_kl_in_reward=False``). With
+    ``loss_agg_mode=seq-mean-token-sum`` and one update a batch the gradient is that of ``credit``; PPO's clipping
+    and means over tokens bend it.
+    """
+
+    def __init__(self, k: SetSize = "shapley", baseline: Subtracted = "leave_one_out") -> None:
+        self.k, self.baseline = k, baseline
+
+    def __call__(
+        self, token_level_rewards: Any, response_mask: Any, index: Sequence[Hashable], **_: object
+    ) -> tuple[Any, Any]:
+        """Advantages and returns, both [responses, tokens]; ``index`` names each response's prompt.
+
+        Raises:
+            InputError: a reward is no code of an answer.
+        """
+        codes = token_level_rewards.double().sum(-1).tolist()
+        wrong = next((code for code in codes if code != int(code) or not 0 <= code <= LARGEST_CODE), None)
+        if wrong is not None:
+            raise InputError(
+                f"VerlAdvantage: the reward {wrong:g} is no answer_code; is something added to the rewards?"
+            )
+        groups: dict[Hashable, list[int]] = {}
+        for place, name in enumerate(index):
+            groups.setdefault(name, []).append(place)
+        values = [0.0] * len(codes)
+        for places in groups.values():
+            found = credit([codes[place] or None for place in places], k=self.k, baseline=self.baseline)
+            for place, value in zip(places, found.tolist(), strict=True):
+                values[place] = value
+        advantages = token_level_rewards.new_tensor(values).unsqueeze(-1) * response_mask
+        return advantages, advantages
+
+
+def prime_rl_advantage(
+    inputs: Any,
+    label: str | Callable[[Any], Hashable | None],
+    k: SetSize = "shapley",
+    baseline: Subtracted = "leave_one_out",
+) -> Any:
+    """prime-rl's custom advantage: one credit for each rollout of the group ``inputs.rollouts``.
+
+    In its configuration: ``type = "custom"``, ``import_path = "polychromic.functions.prime_rl_advantage"``, ``kwargs =
+    {label = "my_module:label"}``. ``label(rollout)`` gives a right rollout's canonical answer, None for a wrong one.
+    The outcome is the ``AdvantageOutputs`` of the module that ``inputs`` come from.
+
+    Raises:
+        InputError: a group is too small for ``k``.
+    """
+    named = outside.load(label) if isinstance(label, str) else label
+    found = credit([named(rollout) for rollout in inputs.rollouts], k=k, baseline=baseline)
+    outputs = importlib.import_module(type(inputs).__module__).AdvantageOutputs
+    return outputs(advantages=found.tolist())

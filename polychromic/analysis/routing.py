@@ -162,7 +162,7 @@ def _best(traffic: Traffic, known: Array) -> tuple[Callable[[Array], Outcome], s
 
 
 def _oracle(traffic: Traffic) -> Outcome:
-    """Knows who will be right: asks the cheapest who will be, or the cheapest of all; no router can do better."""
+    """Knows who will be right and asks the cheapest of those, or of all; routers of single samples can do no better."""
     order = sorted(traffic.models, key=lambda model: float(traffic.dollars(model).mean()))
     left = np.ones(len(traffic.categories))
     dollars = np.zeros(len(left))

@@ -5,6 +5,9 @@ Children are also the standard type a caller would expect to catch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PolychromicError(Exception):
     """The root of every error this package raises on purpose; ``exit_code`` is the command's exit status."""
@@ -62,3 +65,25 @@ class SaidByAnotherRankError(PolychromicError):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.exit_code = getattr(error, "exit_code", 1)
+
+
+class DiskError(PolychromicError, OSError):
+    """The disk is full, or a quota is: what was saved before is whole."""
+
+
+@contextmanager
+def at_fault(place: str, kind: type[InputError] = InputError) -> Iterator[None]:
+    """Within it what a library raises is its word on the user's input: one line that begins with ``place``.
+
+    Errors of ours, a file system that fails, memory that is short and a package that is missing speak for themselves.
+    """
+    try:
+        yield
+    except (PolychromicError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) is not None or type(error).__name__ == "OutOfMemoryError":
+            raise
+        words = (str(error).strip().splitlines() or [""])[0]
+        told = isinstance(error, OSError | ValueError | RuntimeError) and words
+        raise kind(f"{place}: {words if told else f'{type(error).__name__} {words}'.strip()}") from error

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, at_fault
 from polychromic.core.nouns import Message, Prompt
 
 Format = Literal["chat", "plain"]
@@ -39,6 +39,12 @@ def in_format(prompts: Iterable[Prompt], chosen: Format | None) -> list[Prompt]:
     ]
 
 
+def rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], **how: Any) -> Any:
+    """A conversation through the chat template; raises InputError when the template fails on it."""
+    with at_fault("the model's chat template fails"):
+        return tokenizer.apply_chat_template(turns, **how)
+
+
 def refuse_unchosen(tokenizer: Any, prompts: Sequence[Prompt], chosen: Format | None) -> None:
     """Raises InputError where plain prompts could go through a chat template or not, and nobody has said which.
 
@@ -48,7 +54,7 @@ def refuse_unchosen(tokenizer: Any, prompts: Sequence[Prompt], chosen: Format | 
     if chosen is not None or not plain or not tokenizer.chat_template:
         return
     turn = [{"role": "user", "content": plain[0].content}]
-    if tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False) == plain[0].content:
+    if rendered(tokenizer, turn, add_generation_prompt=True, tokenize=False) == plain[0].content:
         return
     raise InputError(
         f"model.format: {len(plain)} prompts are plain text and the model has a chat template; choose chat (each "
@@ -63,7 +69,7 @@ def answer_opening(tokenizer: Any) -> tuple[int, ...]:
 
     def turn(opened: bool) -> list[int]:
         asked = [{"role": "user", "content": "?"}]
-        encoded = tokenizer.apply_chat_template(asked, add_generation_prompt=opened, tokenize=True, return_dict=True)
+        encoded = rendered(tokenizer, asked, add_generation_prompt=opened, tokenize=True, return_dict=True)
         return list(encoded["input_ids"])
 
     asked, opened = turn(opened=False), turn(opened=True)
@@ -78,7 +84,7 @@ def answer_ending(tokenizer: Any) -> tuple[int, ...]:
     if not tokenizer.chat_template:
         return ()
     said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-    text = str(tokenizer.apply_chat_template(said, tokenize=False))
+    text = str(rendered(tokenizer, said, tokenize=False))
     return ending_of(tokenizer, tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"])
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
+import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
 
-from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.errors import InputError, MissingResourceError, at_fault
+from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
+from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -23,6 +26,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
+HUB_SECONDS = 3.0
+"""How long the hub may take to answer at all."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -74,6 +79,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
 
     name = section.name_or_path
     _refuse_missing(name)
+    _do_without_the_hub(name)
     options: dict[str, Any] = {
         "dtype": _dtype(section.dtype, quantization),
         "revision": section.revision,
@@ -84,10 +90,8 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         options["attn_implementation"] = section.attn_implementation
     if quantization:
         options |= {"quantization_config": _quantization(quantization), "device_map": {"": _device()}}
-    try:
+    with at_fault(f"model {name}: cannot be loaded", MissingResourceError):
         model = AutoModelForCausalLM.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
-        raise MissingResourceError(f"model {name}: cannot be loaded: {first_line(error)}") from error
     if quantization:
         _keep_layout(model)
     else:
@@ -106,13 +110,13 @@ def load_tokenizer(section: ModelSection) -> Any:
     from transformers import AutoTokenizer
 
     name = section.name_or_path
-    try:
+    _do_without_the_hub(name)
+    with at_fault(f"tokenizer {name}: cannot be loaded", MissingResourceError):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
-    except (OSError, ValueError) as error:
-        raise MissingResourceError(f"tokenizer {name}: cannot be loaded: {first_line(error)}") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    pin(tokenizer, section.chat_template_kwargs)
+    with at_fault(f"tokenizer {name}: its chat template cannot be used"):
+        pin(tokenizer, section.chat_template_kwargs)
     return tokenizer
 
 
@@ -141,28 +145,27 @@ def attach_adapters(policy: Policy, folders: Mapping[str, Path]) -> Policy:
 
     Raises:
         MissingResourceError: a folder holds no adapter.
-        InputError: an adapter was trained on another base, or two with other tokens or chat templates, or some of an
-            adapter's weights are missing.
+        InputError: an adapter was trained on another base, or two with other tokens or chat templates, some of an
+            adapter's weights are missing, or one moves the base's own weights.
     """
     if not folders:
         return policy
     from peft import PeftModel
 
     model: Any = policy.model
+    before = base_logits(model)
     tokenizer = tokenizer_of_runs(folders) or policy.tokenizer
     for place, folder in enumerate(folders.values()):
         refuse_other_base(folder, policy.model)
         name = _number(place)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
-                if isinstance(model, PeftModel):
-                    model.load_adapter(str(folder), adapter_name=name)
-                else:
-                    model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise InputError(f"{folder}: the adapter does not fit the base: {first_line(error)}") from error
+        with at_fault(f"{folder}: the adapter does not fit the base"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # refused below
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), adapter_name=name)
+            else:
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
         refuse_missing_keys(folder, model, name)
+    refuse_moved_base(model, before, ", ".join(map(str, folders.values())))
     return Policy(model.eval(), tokenizer, tuple(folders))
 
 
@@ -176,8 +179,7 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     for path in (config, weights):
         if not path.is_file():
             raise MissingResourceError(f"{folder}: no adapter here: {path.name} is missing; is the run finished?")
-    found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
-    return found
+    return read_json(config)
 
 
 def refuse_other_base(folder: Path, model: nn.Module) -> None:
@@ -186,7 +188,7 @@ def refuse_other_base(folder: Path, model: nn.Module) -> None:
 
     adapter_config(folder)
     shapes = {name: _shape(weight) for name, weight in model.named_parameters()}
-    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+    with at_fault(f"{folder / ADAPTER_FILE}: is damaged"), safe_open(str(folder / ADAPTER_FILE), "pt") as file:
         for key in file.keys():  # noqa: SIM118 - the file is no mapping
             if not key.endswith("lora_A.weight"):
                 continue
@@ -219,7 +221,7 @@ def _keys(folder: Path) -> set[str]:
     """The names of the weights in an adapter's file."""
     from safetensors import safe_open
 
-    with safe_open(str(folder / ADAPTER_FILE), framework="pt") as file:
+    with at_fault(f"{folder / ADAPTER_FILE}: is damaged"), safe_open(str(folder / ADAPTER_FILE), "pt") as file:
         return set(file.keys())
 
 
@@ -237,6 +239,20 @@ def _names(module: str) -> tuple[str, str]:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _do_without_the_hub(name: str) -> None:
+    """Where a hub name is asked for and nobody answers, the cache is all there is: the library tries for a minute."""
+    from huggingface_hub import constants
+
+    behind_proxy = any(os.environ.get(each) for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
+    if Path(name).expanduser().exists() or constants.HF_HUB_OFFLINE or behind_proxy:
+        return
+    where = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((where.hostname, where.port or 443), HUB_SECONDS).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
 
 
 def _refuse_missing(name: str) -> None:

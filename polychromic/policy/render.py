@@ -8,7 +8,7 @@ from typing import Any
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt
 from polychromic.core.thoughts import CLOSING, OPENING, split_thought
-from polychromic.policy.chat import answer_ending, ending_of
+from polychromic.policy.chat import answer_ending, ending_of, rendered
 from polychromic.policy.generate import Generation, StopTokens
 
 CONTEXT_END = 8
@@ -26,9 +26,7 @@ def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
         return list(ids)
     if not tokenizer.chat_template:
         raise InputError(f"prompt {prompt.id!r} is a conversation, and the tokenizer has no chat template")
-    encoded = tokenizer.apply_chat_template(
-        messages(prompt), add_generation_prompt=True, tokenize=True, return_dict=True
-    )
+    encoded = rendered(tokenizer, messages(prompt), add_generation_prompt=True, tokenize=True, return_dict=True)
     return list(encoded["input_ids"])
 
 
@@ -61,7 +59,7 @@ def training_ids(tokenizer: Any, example: Example) -> tuple[list[int], int]:
         ids = list(tokenizer(whole if whole.endswith(end) else whole + end)["input_ids"])
     else:
         turns = row["prompt"] + row["completion"]
-        ids = list(tokenizer.apply_chat_template(turns, tokenize=True, return_dict=True)["input_ids"])
+        ids = list(rendered(tokenizer, turns, tokenize=True, return_dict=True)["input_ids"])
     return ids, next(
         (at for at, (a, b) in enumerate(zip(asked, ids, strict=False)) if a != b), min(len(asked), len(ids))
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Bill
+from polychromic.core.protocols import BilledTask, Task
 from polychromic.records.jsonl import append_rows, scan_rows
 from polychromic.records.rows import noun, to_row
 from polychromic.records.samples import StoredSet
@@ -103,6 +104,17 @@ def total(bills: Iterable[Bill]) -> Bill | None:
 def _sum(counts: Iterable[int | None]) -> int | None:
     known = list(counts)
     return None if None in known else sum(count or 0 for count in known)
+
+
+@contextmanager
+def billed(folder: str | Path, task: Task | None) -> Iterator[None]:
+    """Writes what the task's judge took for the work inside, however it ends."""
+    try:
+        yield
+    finally:
+        bill = task.bill() if isinstance(task, BilledTask) else None
+        if task is not None and bill is not None:
+            append(folder, [TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from polychromic.analysis.cost import AccountRow, SamplingRow
 from polychromic.analysis.matrix import at_odds
@@ -266,8 +266,15 @@ def sampling_table(rows: Sequence[SamplingRow], baseline: str) -> tuple[list[str
         *([("dollars", "dollars", 2), ("dollars_per_pass", "dollars a pass", 2)] if priced else []),
     ]
     heading = ["model", *(name for _, name, _ in columns)]
-    shown = [row if row.judged else replace(row, passed=math.nan) for row in rows]  # unjudged is not "none passed"
-    return heading, [[row.model, *(_amount(getattr(row, key), digits) for key, _, digits in columns)] for row in shown]
+    unjudged = {row.model for row in rows if not row.judged}  # that is not "none passed"
+    amounts = [
+        [
+            DASH if key == "passed" and row.model in unjudged else _amount(getattr(row, key), digits)
+            for key, _, digits in columns
+        ]
+        for row in rows
+    ]
+    return heading, [[row.model, *own] for row, own in zip(rows, amounts, strict=True)]
 
 
 def _amount(value: float | None, digits: int) -> str:

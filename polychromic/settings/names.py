@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from polychromic.core.errors import SettingsError
+from polychromic.settings import adapters
 from polychromic.settings.introspection import BORROWED, borrowed_fields, brief, nearest
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import Path_, Source, dotted
@@ -28,6 +29,9 @@ OWNED: dict[tuple[str, ...], str] = {
     "allowed: DDP and FSDP2",
     ("training", "model_init_kwargs"): "is the section model",
     ("training", "compute_loss_func"): "is the objective of the section polychromic",
+    ("lora", "base_model_name_or_path"): "is model.name_or_path",
+    ("lora", "revision"): "is model.revision",
+    ("lora", "inference_mode"): "would freeze the adapter",
     **{
         ("polychromic", key): "would draw from another distribution than the one whose gradient is taken; training "
         "samples come from the policy itself, at polychromic.temperature"
@@ -42,6 +46,19 @@ OWNED: dict[tuple[str, ...], str] = {
         )
     },
 }
+_COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps", "max_length")
+_STEPS = ("logging_steps", "save_steps", "eval_steps", "num_train_epochs")
+_SIZES = ("learning_rate", "weight_decay", "max_grad_norm", "warmup_steps", "dataloader_num_workers")
+BOUNDS: dict[tuple[str, str], tuple[float | None, float | None, float | None]] = {
+    ("lora", "r"): (1, None, None),
+    ("lora", "lora_alpha"): (None, 0, None),
+    ("lora", "lora_dropout"): (0, None, 1),
+    ("training", "max_steps"): (1, None, None),
+    **{("training", name): (1, None, None) for name in _COUNTS},
+    **{("training", name): (None, 0, None) for name in _STEPS},
+    **{("training", name): (0, None, None) for name in _SIZES},
+}
+"""Numbers of borrowed sections that the libraries refuse late, or take and do nothing with: at least, above, below."""
 SHELF_OF: dict[tuple[str, str], str] = {
     ("data", "task"): "tasks",
     ("polychromic", "reward"): "rewards",
@@ -110,6 +127,8 @@ def check_names(source: Source) -> None:
             raise error_at(source, (section,), f"must hold keys, got {brief(content)}")
         model = sections[section]
         if model is None:
+            if section == "lora" and (refused := adapters.refusal(content or {})):
+                raise error_at(source, (section, refused[0]), refused[1])
             check_borrowed(source, (section,), content or {})
         else:
             source.values[section] = _own_names(source, section, model)
@@ -143,9 +162,21 @@ def check_borrowed(source: Source, section: tuple[str, ...], content: Mapping[st
             continue
         if key not in allowed:
             raise error_at(source, path, f"unknown key{_elsewhere(section[0], key) or nearest(key, allowed)}")
-        refusal = allowed[key].refusal(value)
+        refusal = allowed[key].refusal(value) or _beyond(path, value)
         if refusal:
             raise error_at(source, path, refusal)
+
+
+def _beyond(path: Path_, value: Any) -> str:
+    """Why a number of a borrowed section cannot be meant; empty when it can."""
+    at_least, above, below = BOUNDS.get((str(path[0]), str(path[-1])), (None, None, None))
+    if isinstance(value, bool) or not isinstance(value, int | float) or (path[-1] == "max_steps" and value == -1):
+        return ""
+    if at_least is not None and value < at_least:
+        return f"must be at least {at_least}, got {value}"
+    if above is not None and value <= above:
+        return f"must be above {above}, got {value}"
+    return f"must be below {below}, got {value}" if below is not None and value >= below else ""
 
 
 def _elsewhere(section: str, key: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from polychromic.core.errors import at_fault
 from polychromic.records.artefacts import RunFolder
 from polychromic.settings import catalog
 from polychromic.settings.schema import SavingSection, Settings
 from polychromic.stages import held_out
 
+LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
 KEPT_CHECKPOINTS = 3
 
@@ -45,7 +47,8 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,
     }
-    found = SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
+    with at_fault("training"):
+        found = SFTConfig(**{**chosen, **held_out.defaults(settings), **theirs, **owned})
     if shards():
         shard_on_cpu()
     return found
@@ -55,3 +58,15 @@ def save_minutes(settings: Settings) -> float | None:
     """Minutes between two checkpoints by the clock; None: none."""
     own = SavingSection.model_fields.keys() & settings.training.keys()
     return SavingSection(**{name: settings.training[name] for name in own}).save_minutes
+
+
+def lora_config(settings: Settings) -> Any:
+    """PEFT's configuration of the section ``lora``.
+
+    Raises:
+        InputError: PEFT refuses it.
+    """
+    from peft import LoraConfig
+
+    with at_fault("lora"):
+        return LoraConfig(**{**LORA, **settings.lora})

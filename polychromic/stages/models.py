@@ -11,6 +11,7 @@ from typing import Any
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
+from polychromic.settings import adapters
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import ModelSection
 
@@ -90,7 +91,8 @@ def named_model(name: str, where: str) -> NamedModel:
     ``RUN_FOLDER/checkpoint-100`` is the run after 100 steps, where that checkpoint was kept.
 
     Raises:
-        InputError: the scale is no number in [0, 2], or there is no adapter that it could be the scale of.
+        InputError: the scale is no number in [0, 2], there is no adapter that it could be the scale of, or the adapter
+            is of a kind that is not served.
         MissingResourceError: it is a run folder without an adapter.
     """
     folder, star, factor = where.rpartition("*")
@@ -99,12 +101,22 @@ def named_model(name: str, where: str) -> NamedModel:
     path = _found(Path(where).expanduser())
     if (path / "adapter_config.json").is_file() or (path / "run.json").is_file():
         base, precision = _base_of(path), _run_of(path).record().settings.get("quantization")
+        _refuse_unserved(name, path)
         return NamedModel(name, base, path, quantization=precision)
     if path.is_dir() and not (path / "config.json").is_file():
         raise MissingResourceError(f"{name}: {path} holds neither a finished run nor a model")
     if not path.exists() and (where.count("/") > 1 or where[0] in "./~" or path.parent.is_dir()) and "/" in where:
         raise MissingResourceError(f"{name}: there is no folder {where}; train it first, or give a model's name")
     return NamedModel(name, ModelSection(name_or_path=where))
+
+
+def _refuse_unserved(name: str, folder: Path) -> None:
+    """Raises InputError where the adapter in ``folder`` would not be evaluated as it was trained, or stain the base."""
+    if refused := adapters.refusal(read_json(folder / "adapter_config.json")):
+        raise InputError(
+            f"{name}: {folder}/adapter_config.json: {refused[0]}: {refused[1]}; merge it into its base with PEFT and "
+            "evaluate the merged model"
+        )
 
 
 def _scaled(model: NamedModel, factor: str) -> NamedModel:
@@ -118,12 +130,10 @@ def _scaled(model: NamedModel, factor: str) -> NamedModel:
         raise InputError(f"{model.name}: the adapter's scale must be {allowed}, got {factor!r}")
     if model.adapter is None:
         raise InputError(f"{model.name}: {model.base.name_or_path} has no adapter to scale; only a run folder has one")
-    config = read_json(model.adapter / "adapter_config.json")
-    full = [key for key in ("use_dora", "modules_to_save", "trainable_token_indices") if config.get(key)]
-    full += ["bias"] if config.get("bias", "none") != "none" else []
-    if config.get("peft_type") != "LORA" or full:
-        trained = ", ".join(full) or config.get("peft_type")
-        raise InputError(f"{model.name}: only what plain LoRA adds can be scaled; {model.adapter} has {trained}")
+    if full := adapters.unscaled(read_json(model.adapter / "adapter_config.json")):
+        raise InputError(
+            f"{model.name}: only what plain LoRA adds can be scaled; {model.adapter} has {', '.join(full)}"
+        )
     return replace(model, scale=scale)
 
 

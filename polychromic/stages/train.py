@@ -13,7 +13,8 @@ from typing import Any
 
 from polychromic.analysis.spending import refuse_overspent
 from polychromic.core import stopping
-from polychromic.core.errors import InputError
+from polychromic.core.errors import InputError, at_fault
+from polychromic.core.nouns import Example
 from polychromic.core.protocols import Closing, Embedder, Progress, silent
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import (
@@ -32,7 +33,7 @@ from polychromic.records.artefacts import (
     refuse_other_run,
     update_run,
 )
-from polychromic.records.costs import timed
+from polychromic.records.costs import billed, timed
 from polychromic.records.jsonl import give_usual_mode, read_json
 from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
@@ -41,7 +42,7 @@ from polychromic.settings.load import identity, resolved
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
-from polychromic.stages.arguments import save_minutes, sft_arguments
+from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
 from polychromic.stages.demonstrations import Data, Lesson, load_data, mixed, refuse_clustered_answers
 from polychromic.stages.extension import changes, extensible
 from polychromic.stages.models import resolve
@@ -49,7 +50,6 @@ from polychromic.stages.origin import begin, note_base, refuse_edited
 from polychromic.training.launchers import refuse_drawing, refuse_untested
 from polychromic.training.ranks import Ranks, joined
 
-LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 RANK_SECONDS = 1800.0
 """How long a rank waits for another, unless ``training.ddp_timeout`` says so."""
 ROWS_A_STEP = (("per_device_train_batch_size", 8), ("gradient_accumulation_steps", 1))
@@ -115,7 +115,8 @@ def run(
             data = replace(data, lesson=lesson)
             if ranks.first:
                 update_run(run_folder, harvest=facts)
-        _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+        with billed(run_folder.path, data.task):
+            _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
         ranks.wait()
     return run_folder
 
@@ -193,10 +194,11 @@ def _target_tokens(settings: Settings, data: Data) -> float:
 def _train(run: _Run, progress: Progress) -> None:
     from transformers import PrinterCallback
 
+    from polychromic.policy.base_check import base_logits, refuse_moved_base
     from polychromic.policy.load import load_base
     from polychromic.training.agreement import checkpoint_of_all
     from polychromic.training.checkpoints import sweep
-    from polychromic.training.faults import refuse_bad_weights
+    from polychromic.training.faults import refuse_bad_weights, saving_in
     from polychromic.training.sharding import whole_weights
 
     settings, folder, data, ranks = run.settings, run.folder, run.data, run.ranks
@@ -204,11 +206,14 @@ def _train(run: _Run, progress: Progress) -> None:
     checkpoint = checkpoint_of_all(folder.checkpoints, ranks, rows)
     if ranks.first:
         sweep(folder.checkpoints)
+    built = sft_arguments(settings, folder), lora_config(settings)  # what they refuse is said before a model is loaded
     with timed(folder.path, "load"):
         policy = load_base(resolve(settings.model), settings.quantization)
     if ranks.first:
         note_base(folder, settings)  # one of the hub is known from here on
-    trainer = _trainer(run, policy)
+    before = base_logits(policy.model)
+    trainer = _trainer(run, policy, *built)
+    refuse_moved_base(trainer.model, before, "lora")
     trainer.remove_callback(PrinterCallback)  # the numbers go to metrics.jsonl; stdout belongs to the caller
     with stopping.finishing("this step") as stop:
         seconds = _steps(run, trainer, (stop, progress), checkpoint)
@@ -220,7 +225,8 @@ def _train(run: _Run, progress: Progress) -> None:
         weights = whole_weights(trainer.model)
         if not ranks.first:
             return
-        _save(trainer, policy.tokenizer, folder, weights)
+        with saving_in(folder.path):
+            _save(trainer, policy.tokenizer, folder, weights)
         finish_run(
             folder,
             steps=trainer.state.global_step,
@@ -237,6 +243,7 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
     """Trains from the checkpoint to the end, or to a stop; the seconds of all parts of the run."""
     from polychromic.training.agreement import RanksAgree
     from polychromic.training.checkpoints import SaveAndStop
+    from polychromic.training.faults import saving_in
     from polychromic.training.tracking import MetricsFile
 
     stop, progress = told
@@ -253,33 +260,37 @@ def _steps(run: _Run, trainer: Any, told: tuple[stopping.Stop, Progress], checkp
         for watcher in watchers:
             if isinstance(watcher, Closing):
                 stack.callback(watcher.close)
+        stack.enter_context(saving_in(run.folder.path))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return numbers.seconds
 
 
-def _trainer(run: _Run, policy: Any) -> Any:
+def _trainer(run: _Run, policy: Any, sft: Any, lora: Any) -> Any:
     from datasets import Dataset, disable_progress_bars
-    from peft import LoraConfig
 
     from polychromic.policy.render import training_row
     from polychromic.training.trainer import PolychromicTrainer
 
+    def rows(examples: Sequence[Example]) -> Any:
+        return Dataset.from_list([training_row(example) for example in examples])
+
     settings, data = run.settings, run.data
     disable_progress_bars()  # five bars before the first step would hide the run's own
-    return PolychromicTrainer(
-        model=policy.model,
-        args=sft_arguments(settings, run.folder),
-        train_dataset=Dataset.from_list([training_row(example) for example in data.rows]),
-        eval_dataset=Dataset.from_list([training_row(example) for example in data.held_out]) if data.held_out else None,
-        processing_class=policy.tokenizer,
-        peft_config=LoraConfig(**{**LORA, **settings.lora}),
-        polychromic=run.term,
-        task=data.task,
-        embedder=run.embedder,
-        prompts=[example.prompt for example in (*data.examples, *data.rows)],
-        health=settings.health,
-        held_out=held_out.build(settings, data),
-    )
+    with at_fault("training and lora"):
+        return PolychromicTrainer(
+            model=policy.model,
+            args=sft,
+            train_dataset=rows(data.rows),
+            eval_dataset=rows(data.held_out) if data.held_out else None,
+            processing_class=policy.tokenizer,
+            peft_config=lora,
+            polychromic=run.term,
+            task=data.task,
+            embedder=run.embedder,
+            prompts=[example.prompt for example in (*data.examples, *data.rows)],
+            health=settings.health,
+            held_out=held_out.build(settings, data),
+        )
 
 
 def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import BilledTask, ClusteringTask, Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import ClusteringTask, Progress, Task, silent, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
@@ -64,14 +64,8 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
             shown, completions = zip(*(asked[place] for place in batch), strict=True)
             yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
 
-    try:
+    with costs.billed(folder.path, task):
         complete(folder, due, verified, progress)
-    finally:
-        bill = task.bill() if isinstance(task, BilledTask) else None
-        if bill is not None:
-            costs.append(folder.path, [costs.TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
-    if isinstance(task, ClusteringTask):
-        _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
 
 

@@ -34,7 +34,7 @@ from polychromic.policy.generate import Generation, StopTokens
 from polychromic.policy.logprobs import mean_logprobs
 from polychromic.policy.render import completions, stop_tokens_of
 from polychromic.policy.sampling_mode import sampling_mode
-from polychromic.settings import catalog
+from polychromic.settings import adapters, catalog
 from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
 from polychromic.training.held_out import HeldOut
@@ -108,6 +108,7 @@ class Ingredients:
 
 def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
     """The diversity term for ``trainer``."""
+    refuse_unserved(trainer.accelerator.unwrap_model(trainer.model))
     section, embedder = ingredients.section, ingredients.embedder
     remembering = CachedEmbedder(embedder) if embedder is not None else None
     tokenizer, index = trainer.processing_class, ingredients.index(trainer)
@@ -120,6 +121,13 @@ def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
     warn_endless(targets, stop_tokens)
     embeds = remembering if needs_encoder(section.reward) else None
     return DiversityTerm(section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
+
+
+def refuse_unserved(model: Any) -> None:
+    """Raises UnsoundObjectiveError for an adapter that samples or scores otherwise than the loss sees it."""
+    for config in getattr(model, "peft_config", {}).values():
+        if refused := adapters.refusal(config.to_dict()):
+            raise UnsoundObjectiveError(f"peft_config.{refused[0]}: {refused[1]}")
 
 
 def refuse_lost_prompts(shown: Sequence[tuple[Tokens, Tokens]], index: PromptIndex) -> None:

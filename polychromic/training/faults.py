@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from polychromic.core.errors import NumericalError
+from polychromic.core.errors import DiskError, NumericalError
 from polychromic.policy.sharded import local, units
 from polychromic.training.health import Health
 from polychromic.training.ranks import present
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, quota, or limit on a file's size."""
 BAD_STEPS = 3
 """Steps in a row whose gradients are not numbers, after which the run stops."""
 
@@ -79,3 +85,32 @@ def refuse_bad_weights(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and not bool(torch.isfinite(local(parameter.detach())).all()):
             raise NumericalError(f"{name}: the trained weights are not numbers; nothing was saved")
+
+
+@contextmanager
+def saving_in(folder: Path) -> Iterator[None]:
+    """Within it a disk that is full says so, also through libraries that have other words for it.
+
+    Raises:
+        DiskError: what is to be saved finds no room.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise DiskError(
+            f"{folder}: no space left on the disk, or in its quota; what was saved before is whole, and the same "
+            "command continues when there is room"
+        ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is that of a full disk: safetensors and torch raise errors of their own."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    words = str(error)
+    told = any(f"os error {number}" in words for number in FULL) or "PytorchStreamWriter" in words
+    return told or _is_full(error.__cause__ or error.__context__)

@@ -57,7 +57,7 @@ class HeldOut:
         return {f"{prefix}_{name}": value for name, value in found.items()}
 
     def numbers(self, model: Any, tokenizer: Any, gather: Gather, rank: int = 0, ranks: int = 1) -> dict[str, float]:
-        """Every metric over all prompts by its name, and what it took; metrics without a number are left out.
+        """Every metric over all prompts by its name, and what it took; NaN for a metric that no prompt has a number of.
 
         Prompts that leave no room in the model's context are left out. Ranks share the others out, and agree on the
         numbers.
@@ -86,7 +86,7 @@ class HeldOut:
             for name, (above, below) in own.items():
                 total = whole.setdefault(name, [0.0, 0.0])
                 whole[name] = [total[0] + above, total[1] + below]
-        found = {name: above / below for name, (above, below) in whole.items() if below}
+        found = {name: above / below if below else math.nan for name, (above, below) in whole.items()}
         return found | {"seconds_sampling": seconds, "seconds_judging": time.perf_counter() - began - seconds}
 
     def _verdicts(self, sets: Sequence[SampleSet]) -> list[list[Verdict]] | None:

@@ -16,6 +16,7 @@ from polychromic.core.stopping import StoppedError
 from polychromic.records.jsonl import read_json, read_rows
 from polychromic.records.locks import only_process
 from polychromic.reporting import runs
+from polychromic.settings import adapters
 from polychromic.settings.load import load_settings, resolved_yaml
 from polychromic.settings.schema import DuringTrainingSection, ModelSection, ScheduleSection
 from polychromic.stages import train
@@ -384,3 +385,13 @@ def test_an_evaluation_without_a_file_is_refused_at_once(settings_of, tmp_path):
     data = settings_of().data.model_copy(update={"eval_file": str(tmp_path / "empty.jsonl")})
     with pytest.raises(InputError, match=r"empty.jsonl"):
         train.load_data(data)
+
+
+def test_an_adapter_that_moves_the_base_is_measured_before_the_first_step(settings_of, monkeypatch):
+    """Though its name said nothing: PiSSA, with what refuses it by name switched off."""
+    settings = settings_of("moving")
+    monkeypatch.setattr(adapters, "refusal", lambda config: None)
+    moving = settings.model_copy(update={"lora": {**settings.lora, "init_lora_weights": "pissa"}})
+    with pytest.raises(InputError, match=r"^lora: the adapter moves the base's own weights: .* differ by \d"):
+        train.run(moving)
+    assert not list((Path(settings.experiment.output_root) / "moving").rglob("adapter_model.safetensors"))

@@ -106,7 +106,7 @@ def test_from_training_to_the_report_and_a_changed_file_is_noticed(room, tmp_pat
     manifest = read_json(out / "evaluation.json")
     assert list(manifest["metric_files"]) == [str(room / "starts.py")]
     said = says("compare", out, "--metric", "starts")
-    assert "more diverse than sft: different first 1 characters" in said, "the verdict does not rest on the metric"
+    assert "sft in diversity of the texts: different first 1 characters" in said, "another metric decided"
 
     (room / "sums.py").write_text((room / "sums.py").read_text() + "# a changed judge\n")
     with pytest.raises(InputError, match=r"another configuration \(different: files\..*sums\.py\)"):

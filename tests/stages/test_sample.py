@@ -1,12 +1,15 @@
 """Sampling: only what is missing, extended without redrawing, every model under its own name."""
 
 import json
+import os
 import shutil
+import signal
 
 import pytest
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
+from polychromic.core.stopping import SIGNALS, StoppedError
 from polychromic.records.costs import read_costs
 from polychromic.records.jsonl import read_rows
 from polychromic.records.samples import read_sets
@@ -109,8 +112,8 @@ def test_only_what_plain_lora_adds_is_scaled(models, tmp_path):
         parse_models("x=embedded:countdown*0.5")
     folder = shutil.copytree(models[1].adapter, tmp_path / "dora")
     config = json.loads((folder / "adapter_config.json").read_text())
-    (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True, "bias": "all"}))
-    with pytest.raises(InputError, match=r"only what plain LoRA adds can be scaled; .* has use_dora, bias"):
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(InputError, match=r"only what plain LoRA adds can be scaled; .* has use_dora"):
         parse_models(f"x={folder}*0.5")
     starred = shutil.copytree(models[1].adapter, tmp_path / "lr*0.5")
     assert parse_models(f"x={starred}")[0].scale == 1.0
@@ -143,6 +146,21 @@ def test_an_interrupted_run_draws_only_the_rest(models, tmp_path, monkeypatch):
     assert sum(drawn) == 15 - 7
     assert {len(one.samples.completions) for one in read_sets(path)} == {3}
     assert len(rows(path)) == 15
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+def test_a_run_that_is_asked_to_stop_keeps_its_part_and_goes_on(models, tmp_path, number):
+    def ask(work, done, total):
+        if done == 6:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(StoppedError, match="6 of 15 samples are kept") as caught:
+        sample.run(models[:1], PROMPTS, plan(batch_size=3), tmp_path / "stopped", ask)
+    assert caught.value.exit_code == 128 + number
+    assert len(rows(tmp_path / "stopped" / "samples.jsonl")) == 6
+    path = sample.run(models[:1], PROMPTS, plan(batch_size=3), tmp_path / "stopped")
+    whole = sample.run(models[:1], PROMPTS, plan(batch_size=3), tmp_path / "whole")
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_what_it_took_adds_up_over_interruptions_and_extensions(models, tmp_path):

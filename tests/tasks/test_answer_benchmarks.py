@@ -34,6 +34,7 @@ def test_gold_passes_and_other_answers_do_not(name):
     others = [*golds[1:], golds[0]]
     for wrong in (others, [""] * len(golds), [prompt.content for prompt in prompts]):
         assert not any(v.passed for v in verdicts_on(task, prompts, [Completion(text) for text in wrong]))
+    assert load_settings(CONFIG / f"{name}.yaml").model.format == "chat"
     assert all(prompt.content.endswith((r"\boxed{}.", "alone.")) for prompt in task.prompts("test"))
 
 

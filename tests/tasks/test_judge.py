@@ -6,11 +6,12 @@ import json
 
 import pytest
 
+from polychromic.analysis.controls import Trust
 from polychromic.core.errors import EngineError, InputError
 from polychromic.core.nouns import Bill, Completion, Example, Message, Prompt, Status
 from polychromic.core.protocols import verdicts_on
 from polychromic.settings.catalog import build
-from polychromic.stages.demonstrations import Trust, prove_judge
+from polychromic.stages.demonstrations import prove_judge
 
 POLITE = "Please describe it, thank you."
 TICKET = Prompt("t1", "My order is late.", {"reference": "Sorry; it ships today."})
@@ -224,3 +225,17 @@ def test_the_stage_writes_the_bill_even_where_the_server_fails_half_way(judge, p
     row = next(row for row in evaluation_cost(tmp_path, "m").stages if row.stage == "judge")
     assert row.bill == Bill(10, 1000, 100, pytest.approx(10 * 300 / 1e6))
     assert (row.device, row.seconds, row.dollars) == ("judge", 0.0, row.bill.dollars)
+
+
+def test_training_bills_the_judge_too_however_it_ends(judge, played_judge, tmp_path):
+    from polychromic.records.costs import billed, read_costs
+
+    task = judge(price_read=2.0, price_written=10.0)
+    played_judge[1].fails_from = 2
+    with pytest.raises(EngineError), billed(tmp_path, task):
+        ask(task, POLITE, "No.")
+    (row,) = read_costs(tmp_path)
+    assert (row.stage, row.bill) == ("judge", Bill(1, 100, 10, pytest.approx(3e-4)))
+    with billed(tmp_path, None), billed(tmp_path, task):
+        ask(task, POLITE)
+    assert len(read_costs(tmp_path)) == 1

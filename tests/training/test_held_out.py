@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polychromic.core.errors import InputError, NumericalError
-from polychromic.core.nouns import Decoding, Prompt
+from polychromic.core.nouns import Decoding, Prompt, Status, Verdict
 from polychromic.settings.schema import DuringTrainingSection
 from polychromic.stages import held_out as stage
 from polychromic.training.held_out import SHOWN_PROMPTS, HeldOut, HeldOutLog
@@ -64,12 +64,19 @@ def test_the_numbers_are_those_of_the_samples(make_trainer, watching, task):
     assert [samples.texts for samples, _ in watching.latest] == before  # the same draws at every evaluation
 
 
-def test_what_cannot_be_sampled_costs_no_run(make_trainer, watching, monkeypatch):
+def test_what_cannot_be_sampled_costs_no_run(make_trainer, watching, task, monkeypatch):
     """A prompt without room in the context is left out; logits that are no numbers are a finding and NaN."""
     trainer = make_trainer(0.0)
     watching.prompts = [*watching.prompts, Prompt("long", "a" * 200, {"a": "a"})]
     assert watching.measured(trainer, "eval")["eval_pass@4"] > 0
     assert len(watching.latest) == 6
+
+    judge = task.verify
+    task.verify = lambda prompt, completion: Verdict(Status.ABSENT)
+    unjudged = watching.measured(trainer, "eval")
+    assert unjudged["eval_length_in_tokens"] > 0
+    assert math.isnan(unjudged["eval_pass@1"])  # a missing name would end a run that is best by it
+    task.verify = judge
 
     def spoilt(*given):
         raise NumericalError("the model gave logits that are not numbers")
