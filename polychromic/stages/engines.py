@@ -137,6 +137,7 @@ class Engines:
 
         From here on ``source`` is known whole.
         """
+        self._refuse_unfit_adapters()
         if self.kind in OURS:
             with costs.timed(folder, "load"):
                 self._loaded() if self.kind == "transformers" else self.of(self.models[0]).start()  # type: ignore[attr-defined]
@@ -207,6 +208,17 @@ class Engines:
                 "engine vllm: the adapters were trained on a quantised base, which this engine would not draw from; "
                 "take engine transformers, or evaluate what `polychromic merge` makes of them"
             )
+
+    def _refuse_unfit_adapters(self) -> None:
+        """Transformers' adapters are looked at when they are attached; vLLM takes what it finds."""
+        if self.kind != "vllm":
+            return
+        from polychromic.policy.adapter_check import refuse_unfit
+
+        base, largest = resolve(one_base(self.models)), catalog.build("samplers", self.entry).max_lora_rank
+        for model in self.models:
+            if model.adapter is not None:
+                refuse_unfit(model.adapter, base, largest)
 
     def _tokenizer(self) -> Any:
         from polychromic.policy.load import load_tokenizer, tokenizer_of_runs

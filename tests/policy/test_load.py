@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.policy import load
+from polychromic.policy.adapter_check import refuse_unfit
 from polychromic.policy.load import attach_adapters, load_base
 from polychromic.settings.schema import ModelSection
 
@@ -120,6 +121,18 @@ def test_an_adapter_that_is_not_whole_is_refused(base_folder, adapters, tmp_path
     with pytest.raises(InputError, match=rf"broken: the adapter .*{said}") as caught:
         attach_adapters(load_base(ModelSection(name_or_path=str(base_folder))), {"broken": broken})
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError) as again:  # for an engine that loads it itself
+        refuse_unfit(broken, ModelSection(name_or_path=str(base_folder)), 64)
+    assert str(again.value) == str(caught.value)
+
+
+def test_an_engines_adapter_is_looked_at_without_loading_a_weight(base_folder, adapters, tmp_path):
+    section = ModelSection(name_or_path=str(base_folder))
+    refuse_unfit(adapters["one"], section, 4)
+    with pytest.raises(InputError, match=r"the adapter has rank 4; the engine was given max_lora_rank 3"):
+        refuse_unfit(adapters["one"], section, 3)
+    with pytest.raises(MissingResourceError, match="no adapter here"):
+        refuse_unfit(tmp_path, section, 64)
 
 
 def test_quantisation_without_bitsandbytes_or_with_an_old_one_is_refused(base_folder, monkeypatch):

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
@@ -190,6 +192,14 @@ def test_the_forecast_counts_what_is_missing_and_knows_the_time_after_a_piece(mo
     assert (found.samples, found.missing, found.tokens) == (25, 15, 60)
     took = sum(row.seconds for row in read_costs(tmp_path) if row.stage == "sample")
     assert found.seconds == pytest.approx(took * 15 / 10)
+
+
+def test_an_adapter_that_is_not_whole_is_refused_before_vllm_takes_it(models, tmp_path):
+    broken = shutil.copytree(models[1].adapter, tmp_path / "broken")
+    weights = load_file(broken / "adapter_model.safetensors")
+    save_file(dict(list(weights.items())[2:]), broken / "adapter_model.safetensors")
+    with pytest.raises(InputError, match=r"broken: the adapter is not whole: 2 of its \d+ weights are missing"):
+        sample.run([replace(models[1], adapter=broken)], PROMPTS, plan(engine="vllm"), tmp_path / "out")
 
 
 def test_an_engine_that_holds_one_base_refuses_a_second(models, tmp_path):

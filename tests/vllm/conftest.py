@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from polychromic.core.nouns import Decoding, Message, Prompt
+
+PROMPTS = [Prompt("text", "1+2=3\n4+5="), Prompt("chat", (Message("user", "6-7"),))]
+DECODING = Decoding(temperature=0.8, max_new_tokens=12)
+
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory, tiny_model_factory, tiny_tokenizer_factory, add_adapter):
@@ -23,6 +28,25 @@ def folders(tmp_path_factory, tiny_model_factory, tiny_tokenizer_factory, add_ad
 
 @pytest.fixture(scope="session")
 def gap(folders):
+    """``gap_of`` the tiny base and its adapter."""
+    return gap_of(*folders)
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory, add_adapter):
+    """The embedded base's folder and a run with an adapter of it."""
+    from polychromic.policy.load import load_base
+    from polychromic.settings.schema import ModelSection
+    from polychromic.stages.models import resolve
+
+    section, run = resolve(ModelSection(name_or_path="embedded:countdown")), tmp_path_factory.mktemp("embedded")
+    adapted = add_adapter(load_base(section).model)
+    adapted.peft_config["default"].base_model_name_or_path = section.name_or_path
+    adapted.save_pretrained(run)
+    return section.name_or_path, run
+
+
+def gap_of(base, run):
     """The largest distance, in nats a token, of completions' log-probabilities from our own scoring in float32."""
     import torch
 
@@ -31,7 +55,6 @@ def gap(folders):
     from polychromic.policy.render import prompt_ids
     from polychromic.settings.schema import ModelSection
 
-    base, run = folders
     policy = attach_adapters(load_base(ModelSection(name_or_path=str(base))), {"run": run})
 
     def worst(sets, temperature, adapter=None):

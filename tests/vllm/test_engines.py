@@ -1,46 +1,34 @@
-"""Both vLLM engines against the real vLLM: what they draw is what we would score, and nothing is changed silently."""
+"""The engine in this process against the real vLLM: it draws what we would score, and nothing is changed silently."""
 
 from __future__ import annotations
 
+import gc
 import json
-import socket
+import shutil
 import subprocess
 import sys
 
 import pytest
+from safetensors.torch import load_file, save_file
 
-from polychromic.core.errors import EngineError, InputError
-from polychromic.core.nouns import Decoding, Message, Prompt
-from polychromic.samplers.server import Server
-from polychromic.samplers.vllm import Vllm
+from polychromic.core.errors import InputError
+from polychromic.core.nouns import Decoding, Prompt
+from polychromic.records.samples import read_sets
+from polychromic.samplers.vllm import Vllm, _engine
+from tests.vllm.conftest import DECODING, PROMPTS, gap_of
 
 pytest.importorskip("vllm")
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default"), pytest.mark.timeout(900)]
 
-PROMPTS = [Prompt("text", "1+2=3\n4+5="), Prompt("chat", (Message("user", "6-7"),))]
-DECODING = Decoding(temperature=0.8, max_new_tokens=12)
-SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+SCHEMA = {"enum": [12, 345]}
 
 
 @pytest.fixture(scope="module")
 def engine(folders):
     base, _ = folders
-    return Vllm(model_path=base, max_model_len=64, max_lora_rank=8, gpu_memory_utilization=0.2)
-
-
-@pytest.fixture(scope="module")
-def server(folders, tmp_path_factory):
-    from polychromic.stages import serve
-
-    base, _ = folders
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    options = ("--dtype=float32", "--max-model-len=64", "--gpu-memory-utilization=0.2")
-    serving, state = serve.Serving(str(base), "vllm", port, options), tmp_path_factory.mktemp("state")
-    serve.start(serving, state, 600)
-    yield serving.url
-    serve.stop(state)
+    yield Vllm(model_path=base, max_model_len=64, max_lora_rank=8, gpu_memory_utilization=0.2)
+    _engine.cache_clear()  # ends its processes, which the server's would wait for
+    gc.collect()
 
 
 def test_the_engine_draws_what_is_scored_with_and_without_an_adapter(engine, folders, gap):
@@ -49,6 +37,7 @@ def test_the_engine_draws_what_is_scored_with_and_without_an_adapter(engine, fol
         sets = sampler.sample(PROMPTS, 4, DECODING, 3)
         assert [one.prompt for one in sets] == PROMPTS
         assert gap(sets, 0.8, name) < 1e-4
+        assert gap(sets, 0.8, "run" if name is None else None) > 0.01  # the adapter is in effect, or is not
         assert len({text for one in sets for text in one.texts}) > 4
         assert sampler.sample(PROMPTS, 4, DECODING, 3) == sets
         assert sampler.sample(PROMPTS, 4, DECODING, 4) != sets
@@ -72,6 +61,10 @@ def test_the_engine_truncates_stops_and_obeys_a_schema(engine):
     stopped = Vllm(**{**vars_of(engine), "stop": (first,)})
     (found, _) = stopped.sample(PROMPTS, 1, Decoding(temperature=0.0, max_new_tokens=6), 0)
     assert (found.texts, found.completions[0].finished) == (("",), True)
+    bounded = Vllm(**{**vars_of(engine), "schema": SCHEMA})
+    (found, _) = bounded.sample(PROMPTS, 8, Decoding(max_new_tokens=6), 0)
+    assert set(found.texts) == {"12", "345"}
+    assert all(completion.finished for completion in found.completions)
 
 
 def test_a_prompt_that_is_too_long_is_the_users_to_mend(engine):
@@ -79,37 +72,52 @@ def test_a_prompt_that_is_too_long_is_the_users_to_mend(engine):
         engine.sample([Prompt("long", "1" * 64)], 1, DECODING, 0)
 
 
-def test_the_command_line_samples_two_models_with_its_output_redirected(folders, tmp_path):
-    base, run = folders
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps({"prompt": f"{i}+1="}) + "\n" for i in range(3)))
-    (tmp_path / "config.yaml").write_text(
-        "evaluation:\n  max_new_tokens: 8\n  engine: {kind: vllm, max_model_len: 64, max_lora_rank: 8, "
-        "gpu_memory_utilization: 0.2}\n"
-    )
-    command = [sys.executable, "-m", "polychromic", "sample", "--config", "config.yaml", "--n", "2", "--out", "out"]
-    command += ["--task", "{kind: conversations, path: prompts.jsonl}", "--models", f"base={base},run={run}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False)
+CONFIG = """
+experiment: {name: engines}
+model: {name_or_path: "embedded:countdown"}
+data: {task: countdown}
+evaluation: {max_new_tokens: 12, temperatures: [0.8, 0.0], engine: %s}
+"""
+ENGINE = "{kind: vllm, max_model_len: 128, max_lora_rank: 8, gpu_memory_utilization: 0.2}"
+
+
+def sampled(folder, engine, models):
+    """What `polychromic sample` writes with its output redirected: the sets and the bills' stages."""
+    folder.mkdir()
+    (folder / "config.yaml").write_text(CONFIG % engine)
+    command = [sys.executable, "-m", "polychromic", "sample", "--config", "config.yaml", "--n", "4", "--out", "out"]
+    command += ["--task", "countdown", "--max-prompts", "6", "--models", models]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=800, check=False)
+    if done.returncode:
+        return done, [], []
+    bills = [json.loads(line)["stage"] for line in (folder / "out" / "costs.jsonl").read_text().splitlines()]
+    return done, read_sets(folder / "out" / "samples.jsonl"), bills
+
+
+def test_the_command_line_samples_two_models_with_its_output_redirected(embedded, tmp_path):
+    models = f"base={embedded[0]},run={embedded[1]}"
+    done, sets, bills = sampled(tmp_path / "vllm", ENGINE, models)
     assert done.returncode == 0, done.stderr[-3000:]
-    rows = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
-    assert len(rows) == 12
-    spent = [json.loads(line) for line in (tmp_path / "out" / "costs.jsonl").read_text().splitlines()]
-    assert [row["stage"] for row in spent].count("load") == 1  # the engine's start is nobody's sampling
-    drawn = [row for row in spent if row["stage"] == "sample"]
-    assert len(drawn) == 2  # all prompts of a model in one call
+    assert len(sets) == 2 * 2 * 6
+    assert bills.count("load") == 1  # the engine's start is nobody's sampling
+    _, ours, _ = sampled(tmp_path / "ours", "transformers", models)
+    greedy = [
+        {(one.model, one.samples.prompt.id): one.samples.texts for one in both if not one.temperature}
+        for both in (sets, ours)
+    ]
+    assert greedy[0] == greedy[1]
+    gap = gap_of(*embedded)
+    for model, adapter, other in (("base", None, "run"), ("run", "run", None)):
+        drawn = [one.samples for one in sets if (one.model, one.temperature) == (model, 0.8)]
+        assert gap(drawn, 0.8, adapter) < 1e-4
+        assert gap(drawn, 0.8, other) > 0.01  # the adapter, and nothing else, is what differs
 
 
-def test_the_server_draws_what_is_scored(server, gap):
-    sampler = Server(base_url=server, logprobs="sum")
-    sets = sampler.sample(PROMPTS, 4, DECODING, 3)
-    assert all(completion.token_ids for one in sets for completion in one.completions)
-    assert gap(sets, 0.8) < 1e-4
-    assert len({text for one in sets for text in one.texts}) > 4
-    assert [one.texts for one in sampler.sample(PROMPTS, 4, DECODING, 3)] == [one.texts for one in sets]
-    (greedy, _) = sampler.sample(PROMPTS, 3, Decoding(temperature=0.0, max_new_tokens=6), 0)
-    assert len(set(greedy.texts)) == 1
-    assert {c.logprob for c in greedy.completions} == {0.0}
-
-
-def test_the_servers_own_words_reach_the_user(server):
-    with pytest.raises(EngineError, match=r"status 400: .*(context|length|long)"):
-        Server(base_url=server).sample([Prompt("long", "1" * 80)], 1, DECODING, 0)
+def test_an_adapter_that_is_not_whole_never_reaches_the_engine(embedded, tmp_path):
+    base, run = embedded
+    broken = shutil.copytree(run, tmp_path / "broken")
+    weights = load_file(broken / "adapter_model.safetensors")
+    save_file(dict(list(weights.items())[2:]), broken / "adapter_model.safetensors")
+    done, _, _ = sampled(tmp_path / "vllm", ENGINE, f"base={base},run={broken}")
+    assert done.returncode == 2
+    assert "the adapter is not whole: 2 of its" in done.stderr.splitlines()[-1]
