@@ -172,6 +172,7 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             entity=self.section.entity,
             tags=list(self.section.tags) or None,
             name=self.name,
+            group=self.folder.record().setting("experiment", "group") or None,
             id=self._known_id(),
             resume="allow",
             dir=str(self.folder.path),
