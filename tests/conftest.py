@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -27,6 +28,13 @@ OF_TOOLS = ("__pycache__", "build", "site")
 
 LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox"}
 """Folders whose tests take half of the suite's time: whole runs, the proof, hostile programs."""
+
+
+def pytest_configure():
+    """Signals stop a program here as at a terminal; a shell's background and ``nohup`` have some of them ignored."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(items):

@@ -34,6 +34,7 @@ VERBS = {
     "merge": "Write the base model with an adapter merged in.",
     "plan": "Forecast tokens, memory, time and price of runs and their evaluation.",
     "card": "Write the model card of a run, and push the run to a hub.",
+    "view": "Look at runs and evaluations in the browser.",
     "cost": "Say what a folder of runs cost, and what is still to spend.",
     "launch": "Start runs in tmux, one a GPU or one after another.",
     "bundle": "Pack all that another machine needs into one archive.",

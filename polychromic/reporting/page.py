@@ -132,11 +132,12 @@ def _context(folder: EvaluationFolder, comparison: Comparison, extras: Extras) -
         "returns_markdown": markdown.table(*returns),
         "samples": samples,
         **_routing(folder.path),
-        "data": script_json({"models": comparison.models, "colours": _variables(colours), "samples": samples}),
+        "data": sample_data(comparison.models, colours, samples),
+        "chosen": comparison.temperature,
         "audit": audit,
         **_costs(folder, comparison.baseline, extras),
         "style": style(),
-        "script": Markup(_asset("report.js")),
+        "script": Markup(asset("report.js")),
         "score_table": tables.headline_markdown(headline),
         "difference_table": tables.differences_markdown(comparison),
         "Markup": Markup,
@@ -213,15 +214,18 @@ def _most_telling(rows: Sequence[Difference]) -> Sequence[Difference]:
 
 def style() -> Markup:
     """The pages' style sheet with the colours of the palette."""
-    text = _asset("report.css").replace("/*light*/", palette.declarations("light"))
+    text = asset("report.css").replace("/*light*/", palette.declarations("light"))
     return Markup(text.replace("/*dark*/", palette.declarations("dark")))
 
 
-def _variables(colours: Mapping[str, str]) -> list[str]:
-    return [palette.css_variable(colour) for colour in colours.values()]
+def sample_data(models: Sequence[str], colours: Mapping[str, str], samples: Mapping[str, Any] | None) -> Markup:
+    """What ``report.js`` shows prompt by prompt."""
+    variables = [palette.css_variable(colours[model]) for model in models]
+    return script_json({"models": models, "colours": variables, "samples": samples})
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of the templates, as it is."""
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -2,13 +2,17 @@
 
 import json
 import math
+import shutil
+import threading
 
 import numpy as np
 import pytest
 
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.core.digests import file_digest
 from polychromic.stages import compare
+from polychromic.stages.view import Server
 
 MODELS = {"base": (-1.2, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
 
@@ -109,3 +113,40 @@ def folder(make_folder, tmp_path_factory):
     made = make_folder(tmp_path_factory.mktemp("evaluation"))
     compare.run(made, "sft", "base", CompareSettings("sft", plan=Plan(resamples=1000)))
     return made
+
+
+EVIL_NAME = "x<img src=x onerror=alert(1)>\u202e"
+
+
+@pytest.fixture
+def project(folder, tmp_path):
+    """Two runs, one of them with a hostile name and unfinished, and an evaluation of the finished one."""
+    root = tmp_path / "project"
+    for name, weight, finished in (("a run", 1.5, None), (EVIL_NAME, 0.0, "2026-01-02T03:04:05+00:00")):
+        place = root / name
+        place.mkdir(parents=True)
+        settings = {"polychromic": {"lambda": weight}, "lora": {"r": 8}, "tracking": {"price_per_hour": 3600.0}}
+        settings["experiment"] = {"notes": f"{EVIL_NAME} sk-{'a' * 24}"}
+        write(place / "run.json", [{"settings": settings, "finished": finished}])
+        write(place / "metrics.jsonl", [{"step": s, "loss": 1 / s} for s in (1, 2, 3)])
+        write(place / "costs.jsonl", [{"stage": "train", "seconds": 2.5, "processor_seconds": 2.0}])
+        held = {"step": 3, "prompt_id": "p", "prompt": EVIL_NAME, "completion": "</script>", "verdict": "passed"}
+        write(place / "held_out_samples.jsonl", [held])
+        (place / "adapter_model.safetensors").write_text(name)
+    evaluation = root / "evaluation"
+    shutil.copytree(folder, evaluation)
+    weights = {"moderate": file_digest(root / EVIL_NAME / "adapter_model.safetensors"), "sft": "0" * 16}
+    (evaluation / "evaluation.json").write_text(json.dumps({"weights": weights}))
+    (evaluation / "report.html").write_text("<p>the report")
+    return root
+
+
+@pytest.fixture
+def viewed(project):
+    """The server of `polychromic view`, answering."""
+    with Server(project) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

@@ -10,6 +10,7 @@ import pytest
 
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
+from polychromic.reporting import view
 from polychromic.reporting.page import write_report
 from polychromic.stages import compare
 
@@ -19,7 +20,8 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-    *("--enable-logging=stderr", "--virtual-time-budget=3000", "--host-resolver-rules=MAP * ~NOTFOUND"),
+    *("--enable-logging=stderr", "--virtual-time-budget=3000"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">${alert(1)}"
 
@@ -36,8 +38,9 @@ class Tags(HTMLParser):
 
 
 def browse(page, profile, *more):
-    """The finished page's HTML and what the console said."""
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *more, f"file://{page}"]
+    """The finished page's HTML and what the console said; ``page`` is a file or an address."""
+    address = page if isinstance(page, str) else f"file://{page}"
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *more, address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -83,9 +86,16 @@ def test_prompts_open_tables_sort_and_filters_filter(page, tmp_path):
       document.getElementById("search").value = "test-0007";
       document.getElementById("search").dispatchEvent(new Event("input"));
       requestAnimationFrame(() => setTimeout(() => {
-        document.title = JSON.stringify({
+        const found = document.getElementById("found").textContent;
+        document.getElementById("search").value = "";
+        const shown = ["some", "none"].map((kind) => {
+          document.getElementById("which").value = kind;
+          document.getElementById("which").dispatchEvent(new Event("change"));
+          return Number.parseInt(document.getElementById("found").textContent);
+        });
+        document.title = JSON.stringify({ shown,
           sorted: falling.every((value, i) => i === 0 || value <= falling[i - 1]), left,
-          found: document.getElementById("found").textContent, samples: prompt.querySelectorAll(".sample").length });
+          found, samples: prompt.querySelectorAll(".sample").length });
       }, 50));
     """
     html, console = browse(driven(page, script), tmp_path, "--dump-dom")
@@ -95,6 +105,17 @@ def test_prompts_open_tables_sort_and_filters_filter(page, tmp_path):
     assert said["left"] == 2 * 2 * 3  # pass@1 and pass@16, against two models, at three temperatures
     assert said["found"] == "1 prompts"
     assert said["samples"] > 4
+    passed = Counter()
+    for line in (page.parent / "verdicts.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row["temperature"] == 1.0:
+            passed[row["prompt_id"], row["model"]] += row["status"] == "passed"
+    models = {prompt: [count > 0 for (of, _), count in passed.items() if of == prompt] for prompt, _ in passed}
+    assert said["shown"] == [
+        sum(any(each) and not all(each) for each in models.values()),
+        sum(not any(each) for each in models.values()),
+    ]
+    assert said["shown"][0] > 0
 
 
 def test_model_text_cannot_script_the_page(make_folder, tmp_path):
@@ -111,6 +132,35 @@ def test_model_text_cannot_script_the_page(make_folder, tmp_path):
     tags.feed(html)
     assert tags.seen["img"] == 0
     assert tags.seen["script"] == 3  # the data, the page's own, the one that opened the prompt
+
+
+def test_a_watched_run_draws_its_curves_anew_and_no_name_scripts_the_list(viewed, tmp_path, monkeypatch):
+    site, root = viewed.site, viewed.site.root
+    html, console = browse(viewed.url, tmp_path / "list", "--dump-dom")
+    tags = Tags()
+    tags.feed(html)
+    assert (console, tags.seen["img"], tags.seen["script"]) == ([], 0, 1)
+    asked = []
+    real = site.page
+
+    def growing(path, at=()):
+        """Another number is logged between two looks."""
+        page = real(path, at)
+        if path == "/curves":
+            asked.append(at)
+            with (root / "a run" / "metrics.jsonl").open("a") as log:
+                log.write(json.dumps({"step": 100 * len(asked), "loss": 0.1}) + "\n")
+        return page
+
+    monkeypatch.setattr(site, "page", growing)
+    html, console = browse(
+        f"{viewed.url}run?at={view.address('a run')}", tmp_path / "run", "--dump-dom", "--virtual-time-budget=8000"
+    )
+    assert console == []
+    assert len(asked) > 1
+    assert html.count("<polyline") == 1
+    assert "step 100<" in html or "step 200<" in html
+    assert "<title>a run</title>" in html
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, 1), (390, 1), (390, 0)])

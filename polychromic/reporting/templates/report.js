@@ -48,7 +48,7 @@
   const { models, colours, samples } = JSON.parse(document.getElementById("data").textContent);
   const temperature = document.getElementById("temperature"), order = document.getElementById("order");
   const search = document.getElementById("search"), more = document.getElementById("more");
-  const found = document.getElementById("found");
+  const found = document.getElementById("found"), which = document.getElementById("which");
   let shown = 15;
 
   const groups = (set) => [...set[2].map((each) => [each[1], each[2], each[3]]), ...set[3]];
@@ -134,6 +134,12 @@
     easy: (prompt) => -setsAt(prompt).reduce((sum, set) => sum + tally(set).passed, 0),
     file: null,
   };
+  const passes = (prompt) => setsAt(prompt).map((set) => tally(set).passed > 0);
+  const filters = {
+    some: (prompt) => passes(prompt).some(Boolean) && !passes(prompt).every(Boolean),
+    none: (prompt) => !passes(prompt).some(Boolean),
+    cut: (prompt) => setsAt(prompt).some((set) => set[2].some((each) => !each[4])),
+  };
   const render = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let list = samples.prompts.filter((prompt) => setsAt(prompt).length);
@@ -141,6 +147,7 @@
       const text = (prompt.id + " " + prompt.prompt + " " + setsAt(prompt).flatMap((set) => set[2].map((each) => each[0])).join(" ")).toLowerCase();
       return words.every((word) => text.includes(word));
     });
+    if (which && which.value) list = list.filter(filters[which.value]);
     const rank = orders[order.value];
     list = rank ? list.map((prompt) => [rank(prompt), prompt]).sort((a, b) => a[0] - b[0]).map((each) => each[1])
       : [...list].sort((a, b) => a.id.localeCompare(b.id, undefined, { numeric: true }));
@@ -148,7 +155,7 @@
     found.textContent = `${list.length} prompts`;
     more.hidden = list.length <= shown;
   };
-  for (const tool of [temperature, order]) tool.addEventListener("change", render);
+  for (const tool of [temperature, order, which]) if (tool) tool.addEventListener("change", render);
   search.addEventListener("input", () => { shown = 15; render(); });
   more.addEventListener("click", () => { shown += 100; render(); });
   render();
