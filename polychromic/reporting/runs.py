@@ -9,6 +9,7 @@ from polychromic.analysis.cost import AccountRow, Cost, account
 from polychromic.analysis.nouns import Flag
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.logs import read_logs
+from polychromic.records.metric_names import is_spent
 
 PANELS: Mapping[str, str] = {
     "demonstration loss": "loss",
@@ -25,8 +26,6 @@ PANELS: Mapping[str, str] = {
 """Panels of the training figure, each with its number's name in ``metrics.jsonl``."""
 
 HELD_OUT = "eval_"
-NO_CURVE = ("_runtime", "_per_second", "_num_tokens", "_tokens_generated", "_seconds_sampling", "_seconds_judging")
-"""Numbers of an evaluation that are what it took."""
 MOSTLY_DEAD = 0.5
 """Of a run's diversity steps without effect, from which on its report warns."""
 LAMBDA = ("lambda", "diversity_weight")
@@ -44,7 +43,7 @@ def curves(run: Path) -> Curves:
     logs = read_logs(RunFolder(run).metrics)
     seen = dict.fromkeys(name for log in logs for name in log.numbers if name.startswith(HELD_OUT))
     held_out = {f"held out: {name.removeprefix(HELD_OUT).replace('_', ' ')}": name for name in seen}
-    panels = {**PANELS, **{title: name for title, name in held_out.items() if not name.endswith(NO_CURVE)}}
+    panels = {**PANELS, **{title: name for title, name in held_out.items() if not is_spent(name)}}
     for log in logs:
         for title, name in panels.items():
             if name in log.numbers:
