@@ -15,6 +15,7 @@ VERBS = {
     "init": "Write a first configuration, from a few questions.",
     "demo": "Train and compare on the embedded task, from nothing to a report.",
     "train": "Fine-tune one adapter from a configuration file.",
+    "sweep": "Train and compare every combination of several values.",
     "harvest": "Draw a pool of right and different samples to learn from.",
     "sample": "Draw completions from one or more models.",
     "verify": "Judge samples with a task's checker.",
