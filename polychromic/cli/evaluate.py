@@ -68,13 +68,13 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
     from polychromic.analysis.controls import Trust
     from polychromic.analysis.spending import refuse_overspent
     from polychromic.records.evaluation import EvaluationFolder
-    from polychromic.stages import pipeline
+    from polychromic.stages import pipeline, report
     from polychromic.stages.models import in_form, parse_models, with_bases
     from polychromic.training.ranks import one_voice
 
     with one_voice() as ranks:
         folder = EvaluationFolder(out)
-        budget = _tracking(options).budget
+        budget, config = _tracking(options).budget, options["config"]
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
         evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge))
@@ -92,6 +92,9 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
             refuse_overspent(folder.path.parent, prices.per_hour, budget)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
+        runs = {model.name: model.adapter for model in named if model.adapter is not None}
+        if (sent := report.publish_new(folder, runs, config)) != "disabled":
+            say(f"W&B: {sent}", err=True)
         result, lines = summary(page)
         show(result | {"forecast": asdict(forecast)}, as_json, lines)
 

@@ -35,6 +35,7 @@ PACKAGES = (
 COSMETIC = (
     ("tracking",),
     ("health",),
+    ("training", "report_to"),
     ("experiment", "notes"),
     ("experiment", "group"),
     ("experiment", "output_root"),

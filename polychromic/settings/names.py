@@ -18,7 +18,6 @@ OWNED: dict[tuple[str, ...], str] = {
     ("training", "run_name"): "is experiment.name",
     ("training", "seed"): "is experiment.seed",
     ("training", "data_seed"): "is experiment.seed",
-    ("training", "report_to"): "is tracking.wandb",
     ("training", "hub_token"): "is a secret: log in or set HF_TOKEN in the environment",
     ("training", "resume_from_checkpoint"): "is decided by the run's own checkpoints",
     ("training", "deepspeed"): "is not served: DeepSpeed's backward pass would step the optimizer for the diversity "

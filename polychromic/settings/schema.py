@@ -280,7 +280,7 @@ class TrackingSection(Section):
     """W&B and the price of a GPU hour."""
 
     wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """auto: online where a key is present, else offline"""
+    """auto: WANDB_MODE of the environment, else online where a key is present, else offline"""
     project: str = "polychromic"
     """W&B's project"""
     entity: str | None = None

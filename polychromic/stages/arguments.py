@@ -21,6 +21,7 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
 
     from polychromic.training.launchers import shards
     from polychromic.training.sharding import shard_on_cpu
+    from polychromic.training.tracking import trackers
     from polychromic.training.trainer import SFTConfig
 
     gpu = torch.cuda.is_available() and not settings.training.get("use_cpu")
@@ -42,7 +43,7 @@ def sft_arguments(settings: Settings, folder: RunFolder) -> Any:
         "run_name": settings.experiment.name,
         "seed": settings.experiment.seed,
         "data_seed": settings.experiment.seed,
-        "report_to": [],
+        "report_to": trackers(settings.training.get("report_to")),
         "push_to_hub": False,
         "disable_tqdm": True,
         "logging_nan_inf_filter": False,

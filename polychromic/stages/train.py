@@ -302,24 +302,27 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
     from polychromic.training.held_out import HeldOutLog
     from polychromic.training.sample_log import SampleLog
     from polychromic.training.spending import Spending
-    from polychromic.training.tracking import ProgressReport, WandbRun
+    from polychromic.training.tracking import ProgressReport, WandbRun, keep_beside
     from polychromic.training.watchdog import Watchdog
 
     settings, folder = run.settings, run.folder
     values = resolved(settings)
     shown = {section: values[section] for section in ("model", "polychromic", "lora", "training", "quantization")}
-    wandb = WandbRun(settings.tracking, folder, settings.experiment.name, shown | {"seed": settings.experiment.seed})
+    name, group, seed = settings.experiment.name, settings.experiment.group, settings.experiment.seed
+    wandb = WandbRun(settings.tracking, folder, name, shown | {"seed": seed}, group)
+    table = wandb.table if settings.tracking.log_samples else None
+    keep_beside(trainer, folder)
     found = [
         FiniteSteps(trainer.health),
         Watchdog(trainer.health),
         wandb,
-        ProgressReport(progress, f"train {settings.experiment.name}"),
-        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget),
+        ProgressReport(progress, f"train {name}"),
+        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget, trainer.metrics),
     ]
-    if settings.tracking.log_samples and trainer.term is not None:
-        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, wandb.table))
+    if table is not None and trainer.term is not None:
+        found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, table))
     if trainer.held_out is not None:
-        found.append(HeldOutLog(folder.held_out_samples, trainer.held_out))
+        found.append(HeldOutLog(folder.held_out_samples, trainer.held_out, table))
     if settings.evaluation.during_training.patience is not None:
         found.append(EarlyStoppingCallback(settings.evaluation.during_training.patience))
     trainer.health.tell.append(lambda finding: wandb.alert(finding.kind, finding.text))

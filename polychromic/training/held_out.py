@@ -23,7 +23,7 @@ from polychromic.policy.sharded import whole
 from polychromic.records.samples import content_out
 from polychromic.samplers.transformers import Transformers
 from polychromic.training.logged_metrics import Gather, gather_over_ranks
-from polychromic.training.tracking import MetricsFile
+from polychromic.training.tracking import MetricsFile, Send
 
 SHOWN_PROMPTS = 3
 """Prompts whose completions are kept at each evaluation."""
@@ -98,11 +98,11 @@ class HeldOut:
 
 
 class HeldOutLog(MetricsFile):
-    """At every evaluation the completions of the first prompts, a row each, beside the weights."""
+    """At every evaluation the completions of the first prompts, a row each, beside the weights and to ``send``."""
 
-    def __init__(self, path: Any, held_out: HeldOut) -> None:
+    def __init__(self, path: Any, held_out: HeldOut, send: Send | None = None) -> None:
         super().__init__(path)
-        self.held_out = held_out
+        self.held_out, self.send = held_out, send
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Nothing: numbers are the metrics file's."""
@@ -110,7 +110,10 @@ class HeldOutLog(MetricsFile):
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Writes what was drawn last."""
         if self._log is not None:
-            self._log.append([{"step": state.global_step} | row for row in self.rows()])
+            rows = [{"step": state.global_step} | row for row in self.rows()]
+            self._log.append(rows)
+            if self.send is not None and rows:
+                self.send("eval/samples", list(rows[0]), [list(row.values()) for row in rows])
 
     def rows(self) -> list[dict[str, Any]]:
         """The completions of the first prompts; verdict and answer are None where no task judges."""

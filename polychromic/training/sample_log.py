@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.records.samples import content_out
 from polychromic.training.term import DiversityTerm, Rollouts
-from polychromic.training.tracking import MetricsFile
+from polychromic.training.tracking import MetricsFile, Send
 
 COLUMNS = ("step", "prompt_id", "prompt", "completion", "finished", "verdict", "answer", "credit", "advantage")
-Send = Callable[[str, Sequence[str], Sequence[Sequence[Any]]], None]
-"""Takes a table: its name, columns and rows."""
 
 
 class SampleLog(MetricsFile):
@@ -35,7 +32,7 @@ class SampleLog(MetricsFile):
         self._written = step + 1  # the number of the step in metrics.jsonl, which is written when it is done
         rows = [{"step": self._written} | row for row in sample_table(rollouts)[: self.count]]
         self._log.append(rows)
-        self.send("samples", COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+        self.send("train/samples", COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
 
 
 def sample_table(rollouts: Rollouts) -> list[dict[str, Any]]:

@@ -10,11 +10,13 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.analysis.cost import Cost, Prices
-from polychromic.analysis.spending import dollars_below
+from polychromic.analysis.spending import dollars, dollars_below
 from polychromic.core.errors import BudgetError
 from polychromic.records.artefacts import RunFolder
-from polychromic.records.costs import Meter, TimingRow, append
+from polychromic.records.costs import Meter, TimingRow, append, read_costs
+from polychromic.training.logged_metrics import Last, LoggedMetrics
 
+DOLLARS = "polychromic/dollars"
 EVERY_SECONDS = 60.0
 """A killed run loses at most so much of its account."""
 WARNED_AT = 0.8
@@ -28,12 +30,14 @@ class Spending(TrainerCallback):  # type: ignore[misc]
     is stopped. ``price_per_hour`` is that of one device.
     """
 
-    def __init__(self, folder: RunFolder, price_per_hour: float | None, budget: float | None) -> None:
-        self.folder, self.price, self.budget = folder, price_per_hour, budget
+    def __init__(
+        self, folder: RunFolder, price_per_hour: float | None, budget: float | None, numbers: LoggedMetrics
+    ) -> None:
+        self.folder, self.price, self.budget, self.numbers = folder, price_per_hour, budget, numbers
         self._meter = Meter()
         self._row = TimingRow("train", 0.0, 0.0, price_per_hour=price_per_hour)
         self._written = time.monotonic()
-        self._before = 0.0
+        self._before = self._own = 0.0
         self._spent_at: int | None = None
         self._warned = False
         self._first = False
@@ -45,18 +49,21 @@ class Spending(TrainerCallback):  # type: ignore[misc]
         self._first = state.is_world_process_zero
         self._row = TimingRow("train", 0.0, 0.0, args.device.type, devices=args.world_size, price_per_hour=self.price)
         self._before = self._around()
+        self._own = dollars(read_costs(self.folder.path), Prices(self.price))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Writes the account when it is time, warns once, and stops the run when its budget is spent."""
         if not self._first:
             return
         now = time.monotonic() - self._written
+        if self.price is not None:
+            self.numbers.update({DOLLARS: Last(self._own + self._worth(now))})
         if now >= EVERY_SECONDS:
             self._write()
             self._before, now = self._around(), 0.0
         if self.budget is None or self.price is None:
             return
-        spent = self._before + Cost("train", 0, now, self._row.devices, self.price).dollars
+        spent = self._before + self._worth(now)
         if spent >= self.budget and state.global_step < state.max_steps:
             self._spent_at = state.global_step
             control.should_save = True
@@ -87,10 +94,14 @@ class Spending(TrainerCallback):  # type: ignore[misc]
             self._write()
             self._first = False
 
+    def _worth(self, seconds: float) -> float:
+        return Cost("train", 0, seconds, self._row.devices, self.price).dollars
+
     def _around(self) -> float:
         return dollars_below(self.folder.path.parent, Prices(self.price)) if self.budget is not None else 0.0
 
     def _write(self) -> None:
         seconds, processor = self._meter.elapsed()
         self._written = time.monotonic()
+        self._own += self._worth(seconds)
         append(self.folder.path, [replace(self._row, seconds=seconds, processor_seconds=processor)])

@@ -13,19 +13,25 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback, get_available_reporting_integrations
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.protocols import Progress
 from polychromic.records.artefacts import RunFolder, update_run
 from polychromic.records.jsonl import AppendLog, write_rows
 from polychromic.records.logs import rows_until
+from polychromic.records.metric_names import SECTIONS, in_section
 from polychromic.settings.schema import TrackingSection
 
+Send = Callable[[str, Sequence[str], Sequence[Sequence[Any]]], None]
+"""Takes rows of a table: its name, columns and rows."""
 INIT_SECONDS = 15.0
 FINISH_SECONDS = 30.0
 WANDB_HOST = "api.wandb.ai"
@@ -105,8 +111,11 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
     ``tracking.log_samples`` asks for), no code, no command line.
     """
 
-    def __init__(self, section: TrackingSection, folder: RunFolder, name: str, config: Mapping[str, Any]) -> None:
-        self.section, self.folder, self.name, self.config = section, folder, name, dict(config)
+    def __init__(
+        self, section: TrackingSection, folder: RunFolder, name: str, config: Mapping[str, Any], group: str = ""
+    ) -> None:
+        self.section, self.folder, self.name, self.config, self.group = section, folder, name, dict(config), group
+        self._tables: dict[str, Any] = {}
         self._run: Any = None
         self._step = 0
 
@@ -114,10 +123,7 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Starts or resumes the run."""
-        if not state.is_world_process_zero or self.section.wandb == "disabled":
-            return
-        wanted = self.section.wandb
-        for attempt in _modes(wanted):
+        for attempt in _modes(self.section.wandb) if state.is_world_process_zero else ():
             self._run = self._start(attempt)
             if self._run is not None:
                 update_run(self.folder, wandb={"id": self._run.id, "mode": attempt})
@@ -127,22 +133,23 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
         """Sends the newest log."""
         if self._run is None or not state.log_history:
             return
-        row = {f"train/{key}": value for key, value in state.log_history[-1].items() if is_number(value)}
+        row = {in_section(key): value for key, value in state.log_history[-1].items() if is_number(value)}
         self._try("log", self._run.log, row | {"train/global_step": state.global_step})
         self._step = state.global_step
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Sends a table, beside the numbers of the newest log."""
+        """Sends rows of a table that grows from log to log, beside the numbers of the newest one."""
         if self._run is None:
             return
         import wandb
 
-        plain = [
-            [value if isinstance(value, str | bool | int | float) else _text(value) for value in row] for row in rows
-        ]
-        table = self._try("make a table", wandb.Table, columns=list(columns), data=plain)
+        if name not in self._tables:
+            self._tables[name] = self._try("make a table", wandb.Table, columns=list(columns), log_mode="INCREMENTAL")
+        table = self._tables[name]
         if table is not None:
-            self._try("log", self._run.log, {f"train/{name}": table, "train/global_step": self._step})
+            for row in rows:
+                table.add_data(*(each if isinstance(each, str | bool | int | float) else _text(each) for each in row))
+            self._try("log", self._run.log, {name: table, "train/global_step": self._step})
 
     def alert(self, title: str, text: str) -> None:
         """Sends an alert, where ``tracking.alerts`` asks for it."""
@@ -172,6 +179,8 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             entity=self.section.entity,
             tags=list(self.section.tags) or None,
             name=self.name,
+            group=self.group or None,
+            job_type="train",
             id=self._known_id(),
             resume="allow",
             dir=str(self.folder.path),
@@ -180,7 +189,8 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             settings=settings,
         )
         if run is not None:
-            self._try("define metrics", run.define_metric, "train/*", step_metric="train/global_step")
+            for section in SECTIONS:
+                self._try("define metrics", run.define_metric, f"{section}/*", step_metric="train/global_step")
         return run
 
     def _known_id(self) -> str | None:
@@ -201,24 +211,29 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A comparison for W&B: tables by name (columns, rows), and the files of an artifact. No prompts or completions."""
+    """A comparison for W&B: tables by name (columns, rows), and the files of an artifact. No prompts or completions.
+
+    ``config`` is what was compared, ``scalars`` are numbers and words by their names in W&B's summary.
+    """
 
     name: str
+    config: Mapping[str, Any]
+    scalars: Mapping[str, float | str]
     tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]
     images: Mapping[str, Path]
     files: Sequence[Path]
 
 
-def publish(section: TrackingSection, folder: Path, content: Published) -> str:
+def publish(section: TrackingSection, folder: Path, content: Published, group: str = "") -> str:
     """Sends a comparison's tables, figures and files as a W&B run of its own; how it went: its mode, or "disabled".
 
     Without a key or a network the run is kept offline in ``folder``; a failure is a warning and "failed".
     """
-    if section.wandb == "disabled":
+    if not (modes := _modes(section.wandb)):
         return "disabled"
-    for mode in _modes(section.wandb):
+    for mode in modes:
         try:
-            _send(section, folder, content, mode)
+            _send(section, folder, content, {"mode": mode, "group": group or None})
             return mode
         except Exception as error:  # noqa: BLE001
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -226,7 +241,7 @@ def publish(section: TrackingSection, folder: Path, content: Published) -> str:
     return "failed"
 
 
-def _send(section: TrackingSection, folder: Path, content: Published, mode: str) -> None:
+def _send(section: TrackingSection, folder: Path, content: Published, how: Mapping[str, Any]) -> None:
     import wandb
 
     start: Any = wandb.init
@@ -235,15 +250,17 @@ def _send(section: TrackingSection, folder: Path, content: Published, mode: str)
         entity=section.entity,
         tags=list(section.tags) or None,
         name=content.name,
-        job_type="comparison",
+        job_type="evaluate",
+        config=dict(content.config),
         dir=str(folder),
-        mode=mode,
-        settings=_settings(mode),
+        settings=_settings(how["mode"]),
+        **how,
     )
     tables = {
         f"tables/{name}": wandb.Table(columns=list(head), data=list(map(list, rows)))
         for name, (head, rows) in content.tables.items()
     }
+    run.summary.update(dict(content.scalars))
     run.log(tables | {f"figures/{name}": wandb.Image(str(path)) for name, path in content.images.items()})
     artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9._-]", "-", content.name), type="comparison")
     for path in content.files:
@@ -252,10 +269,36 @@ def _send(section: TrackingSection, folder: Path, content: Published, mode: str)
     run.finish()
 
 
+def trackers(report_to: str | Sequence[str] | None) -> list[str]:
+    """The trackers of transformers that ``training.report_to`` names; they log beside ours.
+
+    Raises:
+        InputError: W&B is among them, which is ``tracking.wandb``, or one that transformers does not know.
+        MissingResourceError: one is not installed.
+    """
+    named = [report_to] if isinstance(report_to, str) else list(report_to or ())
+    known = sorted(set(INTEGRATION_TO_CALLBACK) - {"wandb"})
+    for name in (named := [each for each in named if each != "none"]):
+        if name not in known:
+            said = "wandb is tracking.wandb" if name == "wandb" else f"transformers has no tracker {name!r}"
+            raise InputError(f"training.report_to: {said}; allowed: {', '.join(known)}")
+        if name not in get_available_reporting_integrations():
+            raise MissingResourceError(f"training.report_to: the package of {name} is not installed")
+    return named
+
+
+def keep_beside(trainer: Any, folder: RunFolder) -> None:
+    """TensorBoard's files lie in the run's folder, not among its checkpoints, unless TENSORBOARD_LOGGING_DIR is set."""
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            callback.logging_dir = str(folder.path / "tensorboard")
+
+
 def _modes(wanted: str) -> list[str]:
-    """The modes to try in turn."""
-    first = ("online" if has_key() else "offline") if wanted == "auto" else wanted
-    return list(dict.fromkeys((first, "offline")))
+    """The modes to try in turn; none where W&B is not wanted."""
+    if wanted == "auto":
+        wanted = os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+    return [] if wanted == "disabled" else list(dict.fromkeys((wanted, "offline")))
 
 
 def _settings(mode: str) -> Any:

@@ -191,7 +191,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """SFTTrainer's log with the diversity term's numbers of the steps since the last one."""
         self.demonstrations.mend(logs)
-        if self.term and self.model.training:
+        if self.model.training:
             found = self.metrics.take(gather_over_ranks(self.accelerator))
             if "loss" in logs and "polychromic/diversity_value" in found:
                 diversity = found["polychromic/lambda"] * found["polychromic/diversity_value"]

@@ -2,16 +2,19 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import polychromic.training.tracking  # noqa: F401  before a stand-in takes wandb's place
+from polychromic.analysis.record import read_comparison
 from polychromic.cli.report import command
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.records.costs import append, drawn
-from polychromic.records.jsonl import write_rows
+from polychromic.records.evaluation import EvaluationFolder
+from polychromic.records.jsonl import write_json, write_rows
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.settings.schema import TrackingSection
 from polychromic.stages import compare, report
@@ -45,10 +48,11 @@ class FakeWandb:
     """Remembers what was sent."""
 
     def __init__(self, fail=()):
-        self.sent, self.files, self.modes, self.fail = {}, [], [], fail
+        self.sent, self.files, self.modes, self.fail, self.options, self.summary = {}, [], [], fail, {}, {}
 
     def init(self, *, mode, **options):
         self.modes.append(mode)
+        self.options = options
         if mode in self.fail:
             raise ConnectionError("no network")
         return self
@@ -118,6 +122,37 @@ def test_a_failure_does_not_stop_anything(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", FakeWandb(fail=("online", "offline")))
     with pytest.warns(UserWarning, match="could not take"):
         assert report.publish(folder, TrackingSection(wandb="offline")) == "failed"
+
+
+def test_scalars_and_configuration_are_sent_once_where_a_run_was_tracked(folder, tmp_path, monkeypatch):
+    """The tracking section is that of the run; the comparison is sent again when it is another."""
+    fake, run = FakeWandb(), tmp_path / "moderate"
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    evaluation = EvaluationFolder(folder)
+    assert report.publish_new(evaluation, {"moderate": run}) == "disabled"
+    values = {
+        "experiment": {"name": "moderate", "group": "sweep"},
+        "model": {"name_or_path": "embedded:countdown"},
+        "tracking": {"wandb": "online", "project": "mine"},
+    }
+    write_json(run / "run.json", {"settings": {"polychromic": {"lambda": 1.5}}})
+    (run / "resolved.yaml").write_text(json.dumps(values | {"data": {"task": "countdown"}}))
+    assert report.publish_new(evaluation, {"moderate": run}) == "online"
+    assert (fake.options["project"], fake.options["group"], fake.options["job_type"]) == ("mine", "sweep", "evaluate")
+    assert fake.options["config"]["lambda"] == {"moderate": 1.5}
+    assert fake.options["config"]["comparison"]["baseline"] == "sft"
+    assert fake.summary == {
+        "eval/distinct and correct@8/sft": pytest.approx(43 / 30),
+        "eval/distinct and correct@8/moderate": pytest.approx(73 / 30),
+        "verdict/moderate": "strong",
+    }
+    comparison = read_comparison(evaluation.comparison)
+    hotter = replace(comparison.scores[0], temperature=1.5, score=9.0)
+    assert report.scalars(replace(comparison, scores=(*comparison.scores, hotter))) == fake.summary
+    assert report.publish_new(evaluation, {"moderate": run}) == "sent before"
+    assert fake.modes == ["online"]
+    evaluation.comparison.write_text(evaluation.comparison.read_text() + " ")
+    assert report.publish_new(evaluation, {"moderate": run}) == "online"
 
 
 def test_disabled(folder):

@@ -42,18 +42,18 @@ def test_the_newest_samples_with_verdict_answer_and_credit(logged):
             if place < 4:  # k = 2 of n = 4: the share of the others with another answer or none
                 same = others.count(row["answer"]) - 1
                 assert row["credit"] == pytest.approx((3 - same) / 3 if row["answer"] else 0.0)
-    assert [(name, columns, len(table)) for name, columns, table in sent] == [("samples", COLUMNS, 6)] * 2
+    assert [(name, columns, len(table)) for name, columns, table in sent] == [("train/samples", COLUMNS, 6)] * 2
     assert sent[0][2][0] == [found[0][name] for name in COLUMNS]
 
 
 def test_wandb_gets_a_table_beside_the_numbers(monkeypatch, tmp_path):
     tracker, logged = WandbRun(TrackingSection(), tmp_path, "x", {}), []
-    tracker.table("samples", COLUMNS, [])  # no run: nothing happens
+    tracker.table("train/samples", COLUMNS, [])  # no run: nothing happens
     tracker._run = SimpleNamespace(log=logged.append)
     state = SimpleNamespace(global_step=3, log_history=[{"loss": 1.0}])
     tracker.on_log(None, state, None)
     turns = [{"role": "user", "content": "ä"}]
-    tracker.table("samples", ("prompt", "answer", "credit"), [["a", "1", 0.5], [turns, None, 0.0]])
+    tracker.table("train/samples", ("prompt", "answer", "credit"), [["a", "1", 0.5], [turns, None, 0.0]])
     table = logged[1]["train/samples"]
     assert table.columns == ["prompt", "answer", "credit"]
     assert table.data == [["a", "1", 0.5], ['[{"role": "user", "content": "ä"}]', None, 0.0]]

@@ -1,9 +1,11 @@
 """The metrics file is the record; wandb never stands in the way."""
 
 import json
+import struct
 from types import SimpleNamespace
 
 import pytest
+from wandb.proto import wandb_internal_pb2
 
 from polychromic.records.artefacts import RunFolder, open_run
 from polychromic.records.jsonl import read_json
@@ -72,6 +74,7 @@ def started(monkeypatch, folder, init, mode="auto", key="k"):
     import wandb
 
     monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     if key:
         monkeypatch.setenv("WANDB_API_KEY", key)
     else:
@@ -136,3 +139,61 @@ def test_disabled_is_never_started(monkeypatch, folder):
     tracker = started(monkeypatch, folder, lambda **kwargs: calls.append(kwargs), mode="disabled")
     tracker.on_log(None, at(1, {"loss": 1.0}), None)
     assert calls == []
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    WandbRun(TrackingSection(), folder, "name", {}).on_train_begin(None, at(0), None)
+    assert calls == []
+
+
+def decoded(folder):
+    """The records of the one offline file below ``folder``: LevelDB's log, blocks of 32 KiB of checked pieces."""
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    data, place, whole, found = path.read_bytes(), 7, b"", []
+    while place < len(data):
+        if (left := 32768 - place % 32768) < 7:
+            place += left
+            continue
+        _, size, kind = struct.unpack("<IHB", data[place : place + 7])
+        whole += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # a whole record, or the last piece of one
+            found.append(wandb_internal_pb2.Record.FromString(whole))
+            whole = b""
+    return found
+
+
+def facts(items):
+    """Names and values of a record's items."""
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+@pytest.mark.long
+def test_the_offline_file_of_a_run_has_sections_group_and_a_table_that_grows(folder):
+    section = TrackingSection(wandb="offline", project="mine", tags=("x",))
+    run = WandbRun(section, folder, "diverse", {"polychromic": {"lambda": 2.0}}, "sweep")
+    run.on_train_begin(None, at(0), None)
+    logs = {"loss": 1.5, "eval_pass@1": 0.25, "polychromic/frac_valid": 0.5, "num_tokens": 7.0, "eval_runtime": 3.0}
+    for step in (1, 2):
+        run.on_log(None, at(step, logs), None)
+        run.table("eval/samples", ("step", "completion"), [[step, f"text {step}"]])
+    run.close()
+    records = decoded(folder.path)
+    about = next(record.run for record in records if record.WhichOneof("record_type") == "run")
+    assert (about.project, about.display_name, about.run_group, about.job_type) == ("mine", "diverse", "sweep", "train")
+    assert facts(about.config.update)["polychromic"] == {"lambda": 2.0}
+    rows = [facts(record.history.item) for record in records if record.WhichOneof("record_type") == "history"]
+    first = {key: value for key, value in rows[0].items() if not key.startswith("_")}
+    assert first == {
+        "train/loss": 1.5,
+        "eval/pass@1": 0.25,
+        "health/polychromic/frac_valid": 0.5,
+        "cost/num_tokens": 7.0,
+        "cost/eval_runtime": 3.0,
+        "train/global_step": 1,
+    }
+    axes = {record.metric.glob_name: record.metric.step_metric for record in records if record.metric.glob_name}
+    assert axes == {f"{each}/*": "train/global_step" for each in ("train", "eval", "health", "cost")}
+    tables = sorted((folder.path / "wandb").glob("offline-run-*/files/media/table/eval/*.json"))
+    assert sorted(row for path in tables for row in json.loads(path.read_text())["data"]) == [
+        [1, "text 1"],
+        [2, "text 2"],
+    ]
