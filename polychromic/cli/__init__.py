@@ -35,6 +35,7 @@ VERBS = {
     "plan": "Forecast tokens, memory, time and price of runs and their evaluation.",
     "card": "Write the model card of a run, and push the run to a hub.",
     "view": "Look at runs and evaluations in the browser.",
+    "dashboard": "Lay out a project at W&B: scores over lambda, curves, health, cost.",
     "cost": "Say what a folder of runs cost, and what is still to spend.",
     "launch": "Start runs in tmux, one a GPU or one after another.",
     "bundle": "Pack all that another machine needs into one archive.",
