@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ import click
 
 from polychromic.cli.console import json_option, progress_bars, say, setting_argument, show, table
 from polychromic.cli.evaluate import summary
+from polychromic.core.errors import InputError
 
 if TYPE_CHECKING:
     from polychromic.stages.sweep import Choice, Outcome, SweepRun
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 @click.option("--choose", metavar="METRIC", help="What the best is chosen by.  [default: the leading diversity metric]")
 @click.option("--choose-on", default="validation", show_default=True, help="The task's split that it is chosen on.")
 @click.option("--out", type=click.Path(), help="Where everything goes.  [default: output_root/NAME-sweep]")
+@click.option(
+    "--write",
+    "configs",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Write a configuration for each run and train none: `polychromic launch FOLDER/*.yaml` trains them on several "
+    "GPUs or a cluster, and the same command without --write then compares them.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the runs, their commands and their cost; train nothing.")
 @click.option("--device", default="h100", show_default=True, help="Of the forecast: cpu, rtx4090, l40s, a100, ...")
 @json_option
@@ -47,6 +57,11 @@ def command(config: str, overrides: tuple[str, ...], as_json: bool, dry_run: boo
         show(result | {"commands": commands}, as_json, [*lines, "", *commands])
         return
     sweep.sections(planned, choice)
+    if options["configs"]:
+        paths = [str(path) for path in sweep.write(planned, options["configs"])]
+        show({"configs": paths}, as_json, paths)
+        return
+    refuse_ranks()
     variants = {each.model.rpartition("@")[0] or each.model for each in planned}
     say(f"{len(planned)} runs of {len(variants)} variants, into {planned[0].folder.parent}", err=True)
     with progress_bars() as progress:
@@ -54,6 +69,12 @@ def command(config: str, overrides: tuple[str, ...], as_json: bool, dry_run: boo
     result, lines = summary(Path(outcome.report))
     show(result | {"sweep": asdict(outcome)}, as_json, [*lines[:-1], *_standings(outcome), lines[-1]])
     click.get_current_context().exit(1 if outcome.failed else 0)
+
+
+def refuse_ranks() -> None:
+    """Raises InputError under torchrun: a sweep is one process, its runs may be trained by several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("sweep: is one process; train the configurations of --write under torchrun, then sweep")
 
 
 def _standings(outcome: Outcome) -> list[str]:

@@ -22,7 +22,7 @@ from polychromic.core.protocols import Progress, silent
 from polychromic.records.artefacts import refuse_other_run
 from polychromic.records.jsonl import write_json
 from polychromic.settings import catalog
-from polychromic.settings.load import identity, load_settings
+from polychromic.settings.load import identity, load_settings, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import EvaluationSection, Settings
 from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
@@ -179,6 +179,15 @@ def sections(planned: Sequence[SweepRun], choice: Choice) -> tuple[EvaluationSec
             "chosen by what the report shows; name another split of the task"
         )
     return section, ours
+
+
+def write(planned: Sequence[SweepRun], folder: str | Path) -> list[Path]:
+    """A configuration file for each run, whole, so that anything can train it; the sweep then finds it done."""
+    paths = [Path(folder) / f"{each.settings.experiment.name}.yaml" for each in planned]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for path, each in zip(paths, planned, strict=True):
+        path.write_text(resolved_yaml(each.settings), encoding="utf-8")
+    return paths
 
 
 def run(planned: Sequence[SweepRun], choice: Choice, progress: Progress = silent) -> Outcome:

@@ -9,7 +9,7 @@ import pytest
 import polychromic
 from polychromic.core.errors import InputError, NumericalError, SettingsError
 from polychromic.core.protocols import silent
-from polychromic.settings.load import load_settings
+from polychromic.settings.load import identity, load_settings
 from polychromic.stages import sweep
 
 CONFIG = Path(polychromic.__path__[0]).parent / "config" / "demo" / "sft.yaml"
@@ -119,3 +119,11 @@ def test_a_run_whose_numbers_fail_is_named_and_the_others_go_on(planned, monkeyp
         done, failed = sweep._trained(found, silent)
     assert trained == [run.model for run in done] == ["lambda_0", "lambda_64"]
     assert failed == {"lambda_2": "the loss is not finite"}
+
+
+def test_a_written_configuration_is_the_run_itself(planned, tmp_path):
+    found = planned(*GRID, seeds=2)
+    paths = sweep.write(found, tmp_path / "configs")
+    assert [path.stem for path in paths] == [run.folder.name for run in found]
+    for path, run in zip(paths, found, strict=True):
+        assert identity(load_settings(path)) == identity(run.settings)
