@@ -65,6 +65,8 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
+    # it says on every import which kernels it lacks, also where nothing is quantized
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class _Screen(logging.Handler):

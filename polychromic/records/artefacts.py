@@ -252,10 +252,10 @@ def signature(value: Any) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The dotted keys at which two settings differ, sorted."""
+    """The dotted keys at which two settings differ, sorted; what is empty is as good as not there (a later setting)."""
     found = []
     for key in sorted(set(old) | set(new)):
-        a, b = old.get(key), new.get(key)
+        a, b = (None if side.get(key) in ({}, [], ()) else side.get(key) for side in (old, new))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, f"{prefix}{key}.")
         elif to_jsonable(a) != to_jsonable(b):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from polychromic.analysis.headlines import pass_at_ks
 from polychromic.analysis.nouns import Difference, ScoreRow
@@ -23,7 +24,7 @@ def draw(
         _pass_curves(comparison, colours),
         _frontier(comparison, colours),
         _against_length(comparison, colours),
-        _dose(comparison, colours, lambdas),
+        _dose(comparison, colours, lambdas, training.lines(runs)),
         _training(runs, colours),
     ]
     return [figure for figure in candidates if figure is not None]
@@ -79,19 +80,46 @@ def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots
     return plots.against_length(models, colours, [each.title for each in wanted]) if models else None
 
 
-def _dose(comparison: Comparison, colours: Mapping[str, str], lambdas: Mapping[str, float]) -> plots.Figure | None:
+def _dose(
+    comparison: Comparison, colours: Mapping[str, str], lambdas: Mapping[str, float], lines: Mapping[str, Sequence[str]]
+) -> plots.Figure | None:
+    """Scores against lambda; ``lines`` are the models that differ in nothing else, by what tells one from another."""
     rows = {(row.model, row.signature): row for row in _at_reference(comparison)}
     ordered = sorted((weight, model) for model, weight in lambdas.items() if model in comparison.models)
     panels = []
     for signature in filter(None, (comparison.frontier.diversity, comparison.frontier.quality)):
-        points = [
-            (weight, model, rows[model, signature].score, *rows[model, signature].interval)
-            for weight, model in ordered
-            if (model, signature) in rows
-        ]
-        if len({point[0] for point in points}) > 1:
-            panels.append((comparison.metrics[signature].title, points))
+        known = [(weight, model, rows[model, signature]) for weight, model in ordered if (model, signature) in rows]
+        if len({weight for weight, _, _ in known}) > 1:
+            panels.append((comparison.metrics[signature].title, _spread(known), _means(known, lines)))
     return plots.dose_response(panels, colours) if panels else None
+
+
+def _spread(known: Sequence[tuple[float, str, ScoreRow]]) -> list[tuple[Any, ...]]:
+    """The points of a panel, those of one dose beside each other."""
+    alike: dict[float, list[str]] = {}
+    for weight, model, _ in known:
+        alike.setdefault(weight, []).append(model)
+    widest = max(map(len, alike.values()))
+    step = 0.0 if widest == 1 else 0.5 / (widest - 1)
+    return [
+        (weight, (alike[weight].index(model) - (len(alike[weight]) - 1) / 2) * step, model, row.score, *row.interval)
+        for weight, model, row in known
+    ]
+
+
+def _means(
+    known: Sequence[tuple[float, str, ScoreRow]], lines: Mapping[str, Sequence[str]]
+) -> dict[str, list[tuple[float, float]]]:
+    """The mean score of each dose along each line that has at least two doses."""
+    found = {}
+    for label, models in (lines or {"": [model for _, model, _ in known]}).items():
+        scores: dict[float, list[float]] = {}
+        for weight, model, row in known:
+            if model in models:
+                scores.setdefault(weight, []).append(row.score)
+        if len(scores) > 1:
+            found[label] = [(weight, math.fsum(each) / len(each)) for weight, each in scores.items()]
+    return found
 
 
 def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Figure | None:

@@ -246,10 +246,9 @@ def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) 
         axes.set_xlabel(f"difference from {_short(baseline)}")
         for name in models:
             axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=_short(name))
-        axes.legend(fontsize=8, labelcolor=INK, ncols=min(4, len(models)), loc="lower left", bbox_to_anchor=(0, 1.0))
-        caption = (
-            "Paired by prompt, 95% intervals. Grey: differences this evaluation could not have resolved (80% power)."
-        )
+        columns = max(1, min(4, 48 // (4 + max(len(_short(name)) for name in models))))
+        axes.legend(fontsize=8, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0))
+        caption = "Paired by prompt, 95% intervals. Grey: what this evaluation could not have resolved (80% power)."
         return _finish(drawing, "differences", f"Differences from {baseline}", caption)
 
 
@@ -274,22 +273,24 @@ def against_length(
         return _finish(drawing, "diversity-length", "Diversity against length", caption)
 
 
-def dose_response(panels: Sequence[tuple[str, Sequence[tuple[Any, ...]]]], colours: Mapping[str, str]) -> Figure:
-    """Scores against lambda, a panel a metric; points are (lambda, model, score, low, high)."""
+def dose_response(panels: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]], colours: Mapping[str, str]) -> Figure:
+    """Scores against lambda, a panel a metric: points (lambda, shift, model, score, low, high), lines of means."""
     with _panels(len(panels)) as (drawing, grid):
-        doses = sorted({point[0] for _, points in panels for point in points})
-        for axes, (name, points) in zip(grid, panels, strict=True):
-            x = [doses.index(point[0]) for point in points]
-            axes.plot(x, [point[2] for point in points], color=GRID, linewidth=1.4)
-            for place, (_, model, score, low, high) in zip(x, points, strict=True):
-                axes.plot([place, place], [low, high], color=colours[model], linewidth=1.6)
-                axes.plot([place], [score], color=colours[model], marker="o", markersize=5, markeredgecolor=SURFACE)
+        doses = sorted({point[0] for _, points, _ in panels for point in points})
+        for axes, (name, points, lines) in zip(grid, panels, strict=True):
+            for number, (label, line) in enumerate(lines.items()):
+                x, means = zip(*((doses.index(dose), mean) for dose, mean in line), strict=True)
+                axes.plot(x, means, ("-", "--", ":", "-.")[number % 4], color=MUTED, linewidth=1, label=label)
+            if len(lines) > 1:
+                axes.legend(fontsize=7, labelcolor=INK)
+            for dose, shift, model, score, low, high in points:
+                where = [doses.index(dose) + shift] * 3, [low, score, high]
+                axes.plot(*where, "-o", color=colours[model], ms=5, markevery=[1], markeredgecolor=SURFACE)
             axes.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
-            axes.set_xlim(-0.4, len(doses) - 0.6)
-            axes.set_xlabel("lambda")
+            axes.set(xlim=(-0.4, len(doses) - 0.6), xlabel="lambda")
             axes.set_title(one_line(name, LONGEST_LABEL), fontsize=8.5, color=INK, loc="left")
             axes.grid(visible=False, axis="x")
-        caption = "One training run a dose; 95% intervals over prompts, not over training seeds."
+        caption = "Points are runs, lines their means; 95% intervals over prompts, not over training seeds."
         return _finish(drawing, "dose-response", "Dose and response", caption)
 
 

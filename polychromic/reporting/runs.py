@@ -28,6 +28,9 @@ PANELS: Mapping[str, str] = {
 HELD_OUT = "eval_"
 MOSTLY_DEAD = 0.5
 """Of a run's diversity steps without effect, from which on its report warns."""
+LAMBDA = ("lambda", "diversity_weight")
+VARIED = ("polychromic", "training", "lora", "data", "model", "quantization")
+"""Sections in which runs may differ on purpose."""
 Curves = dict[str, tuple[list[float], list[float]]]
 
 
@@ -52,7 +55,30 @@ def curves(run: Path) -> Curves:
 
 def weight(run: Path) -> float | None:
     """The run's lambda, from its ``run.json``; None if it is not known."""
-    return RunFolder(run).record().number("polychromic", "lambda", "diversity_weight")
+    return RunFolder(run).record().number("polychromic", *LAMBDA)
+
+
+def lines(folders: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The runs that differ in nothing but lambda and the seed, by what tells such a group from the others.
+
+    With lambda 0 the other settings of the term are idle, so such a run may stand on several lines.
+    """
+    own: dict[str, dict[str, str]] = {}
+    for model, folder in folders.items():
+        settings = RunFolder(folder).record().settings
+        sections = VARIED if weight(folder) else VARIED[1:]
+        pairs = ((section, key, value) for section in sections for key, value in (settings.get(section) or {}).items())
+        own[model] = {f"{section}.{key}": str(value) for section, key, value in pairs if key not in LAMBDA}
+    dosed = [model for model in own if weight(folders[model])]
+    seen = dict.fromkeys(key for model in dosed for key in own[model])
+    apart = [key for key in seen if len({own[model].get(key) for model in dosed}) > 1]
+    found: dict[str, list[str]] = {}
+    for model in dosed:
+        label = ", ".join(f"{key.rpartition('.')[2]} {own[model].get(key)}" for key in apart)
+        found.setdefault(label, []).append(model)
+    for models in found.values():
+        models += [each for each in own if each not in dosed and own[each].items() <= own[models[0]].items()]
+    return found
 
 
 def costs(runs: Mapping[str, Path], baseline: str) -> list[AccountRow]:

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,18 +170,18 @@ class Site:
 
     def _evaluation(self, at: str) -> EvaluationLine:
         folder, name = EvaluationFolder(self.root / at), self._name(at)
-        has = {"sampled": folder.samples.exists(), "reported": (folder.path / REPORT).exists()}
+        line = EvaluationLine(at, name, sampled=folder.samples.exists(), reported=(folder.path / REPORT).exists())
         try:
             weights = folder.record().weights
             if not folder.comparison.exists():
-                return EvaluationLine(at, name, tuple(weights), **has)
+                return replace(line, models=tuple(weights))
             found = read_comparison(folder.comparison)
             levels = {verdict.model: verdict.level for verdict in found.verdicts} | {found.baseline: "baseline"}
             digests = {weights[model]: level for model, level in levels.items() if weights.get(model)}
             opening = " ".join(filter(None, verdicts.opening(found)))
-            return EvaluationLine(at, name, found.models, found.prompts, opening, levels=digests, **has)
+            return replace(line, models=found.models, prompts=found.prompts, verdict=opening, levels=digests)
         except (PolychromicError, OSError) as error:
-            return EvaluationLine(at, name, trouble=redacted(str(error)))
+            return replace(line, trouble=redacted(str(error)))
 
     def _runs(self, chosen: Sequence[str]) -> Page:
         """Curves of runs, and where the settings of several differ; of one, all settings and its newest samples."""

@@ -60,14 +60,15 @@ def forecast(every: Sequence[Settings], device: str = "h100") -> ProjectPlan:
         RecordError: a row of the data is wrong.
     """
     runs = tuple(plan.forecast(settings, device) for settings in every)
-    evaluation = _evaluation(every[-1], len(every) + 1, device)
+    evaluation = evaluation_of(every[-1], len(every) + 1, device)
     prices = [*(run.price for run in runs), evaluation.price]
     known = [price for price in prices if price is not None]
     whole = math.fsum(known) if len(known) == len(prices) else None
     return ProjectPlan(runs, evaluation, math.fsum(run.total for run in runs) + evaluation.seconds, whole)
 
 
-def _evaluation(settings: Settings, models: int, device: str) -> EvaluationPlan:
+def evaluation_of(settings: Settings, models: int, device: str) -> EvaluationPlan:
+    """The plan of evaluating ``models`` models by the section evaluation of ``settings``."""
     section, notes = settings.evaluation, []
     prompts = _prompts(settings)
     if prompts is None:

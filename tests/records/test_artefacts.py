@@ -54,6 +54,13 @@ def test_another_configuration_in_the_folder_is_refused_and_the_difference_named
     assert "another configuration (different: lora.r, training.max_steps)" in str(caught.value)
 
 
+def test_a_setting_that_came_later_and_is_empty_is_no_difference(tmp_path):
+    finish_run(open_run(tmp_path / "a", SETTINGS, {}))
+    assert open_run(tmp_path / "a", changed(lora={"options": {}, "more": []}), {}).finished
+    with pytest.raises(InputError, match=r"different: lora\.options"):
+        open_run(tmp_path / "a", changed(lora={"options": {"x": 1}}), {})
+
+
 def test_how_a_run_is_evaluated_may_change_and_old_hashes_count_as_they_were(tmp_path):
     settings = {**SETTINGS, "evaluation": {"n": 16, "encoder": None}}
     folder = open_run(tmp_path / "a", settings, {})

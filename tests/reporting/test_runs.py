@@ -100,3 +100,24 @@ def test_report_with_runs(folder, run_folders, tmp_path):
     assert "Cost of training" in html
     assert "## Cost" in (tmp_path / "report.md").read_text()
     assert 'id="prompts"' not in html  # there are no samples here
+
+
+def test_a_line_of_doses_holds_what_differs_in_nothing_else(tmp_path):
+    """Two seeds are one point of a line; without the term its other settings are idle, the adapter's are not."""
+
+    def run(name, weight, size, rank=4):
+        settings = {
+            "polychromic": {"lambda": weight, "set_size": size},
+            "lora": {"r": rank},
+            "experiment": {"seed": name},
+        }
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"settings": settings}))
+        return name, tmp_path / name
+
+    dosed = [run("a@1", 1.0, 2), run("a@2", 1.0, 2), run("b", 2.0, 2), run("c", 1.0, 4), run("d", 2.0, 4)]
+    plain = [run("none", 0.0, 8), run("other", 0.0, 8, rank=16)]
+    found = runs.lines(dict(dosed + plain))
+    assert found == {"set_size 2": ["a@1", "a@2", "b", "none"], "set_size 4": ["c", "d", "none"]}
+    assert runs.lines(dict(plain)) == {}
+    assert runs.lines(dict([*dosed[:3], plain[0]])) == {"": ["a@1", "a@2", "b", "none"]}
