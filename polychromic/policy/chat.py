@@ -39,7 +39,7 @@ def in_format(prompts: Iterable[Prompt], chosen: Format | None) -> list[Prompt]:
     ]
 
 
-def rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], **how: Any) -> Any:
+def rendered(tokenizer: Any, turns: Sequence[Mapping[str, Any]], **how: Any) -> Any:
     """A conversation through the chat template; raises InputError when the template fails on it."""
     with at_fault("the model's chat template fails"):
         return tokenizer.apply_chat_template(turns, **how)

@@ -101,7 +101,8 @@ def completions(tokenizer: Any, draws: Sequence[Generation], context: Sequence[i
 
 def _decoded(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
     """The texts without special tokens; the tags of thoughts stay, also where a tokenizer calls them special."""
-    tags = {tokenizer.convert_tokens_to_ids(tag): tag for tag in (OPENING, CLOSING)}
+    named = {tag: tokenizer.convert_tokens_to_ids(tag) for tag in (OPENING, CLOSING)}
+    tags = {token: tag for tag, token in named.items() if token not in (None, tokenizer.unk_token_id)}
     if not tags.keys() & set(tokenizer.all_special_ids):
         return list(tokenizer.batch_decode(rows, skip_special_tokens=True))
     found = []

@@ -66,6 +66,8 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
 
     with costs.billed(folder.path, task):
         complete(folder, due, verified, progress)
+    if isinstance(task, ClusteringTask):
+        _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
 
 

@@ -38,7 +38,7 @@ def config(settings_of, tmp_path_factory):
 EARLY = {
     "lora.r=0": "lora.r: must be at least 1, got 0",
     "lora.lora_dropout=1.5": "lora.lora_dropout: must be below 1",
-    "lora.task_type=FOO": "lora: Invalid task type: 'FOO'",
+    "lora.task_type=FOO": "lora.task_type: FOO is not served",
     "training.optim=foo": "training: foo is not a valid OptimizerNames, please select one of",
     "training.lr_scheduler_type=foo": "training: foo is not a valid SchedulerType",
     "training.save_strategy=foo": "training: foo is not a valid SaveStrategy",

@@ -51,3 +51,11 @@ def test_texts_have_no_special_tokens(tokenizer):
     ids = (*tokenizer("1+2")["input_ids"], 1)
     (one,) = completions(tokenizer, [Generation(ids, True, -1.5)])
     assert (one.text, one.token_ids, one.finished, one.logprob) == ("1+2", ids, True, -1.5)
+
+
+def test_an_unknown_word_opens_no_thought():
+    """A tokenizer that lacks the tags gives them the number of its unknown word."""
+    from polychromic.certificate.trainer import tokenizer as words
+
+    (drawn,) = completions(words(), [Generation((4, 8, 1), True, 0.0)])
+    assert (drawn.text, drawn.thought) == ("red", "")
