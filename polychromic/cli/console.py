@@ -86,21 +86,33 @@ def progress_bars() -> Iterator[Progress]:
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
         known: dict[str, Any] = {}
+        latest: dict[str, int] = {}
 
         def report(work: str, done: int, total: int) -> None:
-            if work not in known:
+            if _begins(latest, work, done) or work not in known:
                 known[work] = bars.add_task(_harmless(work), total=total)
             bars.update(known[work], completed=done, total=total)
 
         yield report
 
 
+def _begins(latest: dict[str, int], work: str, done: int) -> bool:
+    """Whether work of this name begins anew, such as a second sampling: less of it is done than before."""
+    before = latest.get(work, 0)
+    latest[work] = done
+    return done < before
+
+
 def _lines() -> Progress:
     started: dict[str, float] = {}
     spoken: dict[str, float] = {}
+    latest: dict[str, int] = {}
 
     def report(work: str, done: int, total: int) -> None:
         now = time.monotonic()
+        if _begins(latest, work, done):
+            started.pop(work, None)
+            spoken.pop(work, None)
         begun = started.setdefault(work, now)
         if done < total and now - spoken.get(work, begun) < QUIET_SECONDS:
             spoken.setdefault(work, now)

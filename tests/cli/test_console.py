@@ -33,3 +33,12 @@ def test_without_a_terminal_progress_is_a_line_now_and_then_with_the_time_left(c
         "sample: 4/10 in 16 s, 24 s left",
         "sample: 10/10 in 40 s",
     ]
+
+
+def test_work_of_a_name_that_is_done_twice_has_a_clock_of_its_own_each_time(capsys, monkeypatch):
+    clock = iter([0.0, 30.0, 100.0, 120.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress_bars() as report:
+        for done in (0, 10, 0, 10):
+            report("sample", done, 10)
+    assert capsys.readouterr().err.splitlines() == ["sample: 10/10 in 30 s", "sample: 10/10 in 20 s"]
