@@ -13,16 +13,7 @@ COPY pyproject.toml constraints.txt Makefile README.md ./
 COPY polychromic ./polychromic
 COPY config ./config
 
-FROM code AS cuda
-RUN make worker VENV=/opt/venv
-ENV PATH=/opt/venv/bin:$PATH
-RUN useradd --create-home worker && mkdir -p /workspace && chown worker /workspace
-USER worker
-WORKDIR /workspace
-ENTRYPOINT ["polychromic"]
-CMD ["doctor"]
-
-FROM code AS cpu
+FROM code AS worker
 ARG PIP_EXTRA_INDEX_URL=
 ENV PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL}
 RUN make worker VENV=/opt/venv
@@ -32,3 +23,8 @@ USER worker
 WORKDIR /workspace
 ENTRYPOINT ["polychromic"]
 CMD ["doctor"]
+
+# one recipe: which wheels of torch it takes is decided by the index that is asked
+FROM worker AS cuda
+
+FROM worker AS cpu
