@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,8 @@ def _traffic(folder: EvaluationFolder, routes: Routes) -> Traffic:
     known = dict.fromkeys(stored.model for stored in folder.sets())
     if unknown := [name for name in routes.prices if name not in known]:
         raise InputError(f"price of {unknown[0]!r}: there is no such model; there are {', '.join(known)}")
+    if unpriced := [name for name in known if name not in routes.prices]:
+        warnings.warn(f"routing: left out, as they have no price: {', '.join(unpriced)}", stacklevel=3)
     temperature = _temperature(folder.sets(), routes)
     wanted = {
         (stored.model, stored.samples.prompt.id): stored
@@ -90,6 +93,8 @@ def _traffic(folder: EvaluationFolder, routes: Routes) -> Traffic:
             dollars = _dollars(stored, routes.prices[model], seconds, folder.path)
             found[model][prompt] = _served(stored, judged, dollars)
     shared = [prompt for prompt in next(iter(found.values()), {}) if all(prompt in own for own in found.values())]
+    if left := len({prompt for _, prompt in wanted}) - len(shared):
+        warnings.warn(f"routing: {left} prompts left out that not every priced model has verdicts on", stacklevel=3)
     payloads = {prompt: stored.samples.prompt.payload for (_, prompt), stored in wanted.items()}
     categories = [str(payloads[prompt].get(routes.category, "")) for prompt in shared]
     return Traffic({name: [own[prompt] for prompt in shared] for name, own in found.items()}, categories)

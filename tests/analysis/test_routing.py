@@ -155,3 +155,11 @@ def test_prices_that_cannot_be_counted(tmp_path, price, said):
     folder = measure.adopt(files, tmp_path / "e")
     with pytest.raises(InputError, match=said):
         run(folder, Routes({name: Price.read(text) for name, text in price.items()}))
+
+
+def test_a_model_without_a_price_is_left_out_and_said(tmp_path):
+    files = {name: generations(tmp_path / f"{name}.jsonl", name, 2) for name in ("small", "middle", "large")}
+    priced = [f"--price={name}=0.01/sample" for name in ("small", "large")]
+    with pytest.warns(UserWarning, match="left out, as they have no price: middle"):
+        done = CliRunner().invoke(command, [*map(str, files.values()), *priced, "--json"], catch_exceptions=False)
+    assert set(json.loads(done.output)["prices"]) == {"small", "large"}
