@@ -11,7 +11,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeGuard
 
@@ -166,8 +166,10 @@ class Judge(Rows):
         client, end, barren = Client(self._connection), time.monotonic() + self.deadline, 0
         pool = ThreadPoolExecutor(min(self.parallel, len(questions)), thread_name_prefix="judge")
         running = {pool.submit(self._one, client, question, end): question for question in questions}
+        told = set[Future[Judgement]]()
         try:
             for future in as_completed(running, timeout=self.deadline):
+                told.add(future)
                 error = future.exception()
                 if error is not None and not isinstance(error, EngineError):
                     raise error
@@ -175,7 +177,11 @@ class Judge(Rows):
                     barren = 0 if error is None else barren + 1
                 yield running[future], error or future.result()
                 if barren >= self.parallel or (isinstance(error, RefusedError) and not _refused_alone(error)):
-                    return
+                    break
+            # futures that end at once come in any order: an answer behind the failure that stops us is paid for too
+            for future in running.keys() - told:
+                if future.done() and not future.exception():
+                    yield running[future], future.result()
         except TimeoutError:
             yield questions[0], EngineError(f"{self.base_url}: not done within {self.deadline:g} s")
         finally:

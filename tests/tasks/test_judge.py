@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -126,12 +127,12 @@ def test_a_server_that_fails_half_way_is_one_line_and_what_was_judged_stays(judg
     texts = [f"thank {i}" for i in range(10)]
     with pytest.raises(EngineError, match=r"judge m: 7 of 10 completions could not be judged: .*500.*is kept in"):
         ask(judge(parallel=1), *texts)
-    failed = len(played_judge[1].requests) - 3
-    assert failed in (1, 2)  # the next request may be on its way when the first failure is seen
     assert len((tmp_path / "kept" / "judgements.jsonl").read_text().splitlines()) == 3
     played_judge[1].fails_from = None
     assert all(verdict.passed for verdict in ask(judge(), *texts))
-    assert len(played_judge[1].requests) == 3 + failed + 7
+    asked = Counter(request["messages"][1]["content"] for request in played_judge[1].requests)
+    assert all(asked.pop(text) == 1 for text in list(asked)[:3])  # what was judged is not asked again
+    assert asked.total() in (8, 9)  # the next request may be on its way when the first failure is seen
 
 
 def test_a_server_that_hangs_ends_at_the_deadline(judge, played_judge):
@@ -230,7 +231,7 @@ def test_the_stage_writes_the_bill_even_where_the_server_fails_half_way(judge, p
 def test_training_bills_the_judge_too_however_it_ends(judge, played_judge, tmp_path):
     from polychromic.records.costs import billed, read_costs
 
-    task = judge(price_read=2.0, price_written=10.0)
+    task = judge(price_read=2.0, price_written=10.0, parallel=1)  # one after the other, so that "No." is the second
     played_judge[1].fails_from = 2
     with pytest.raises(EngineError), billed(tmp_path, task):
         ask(task, POLITE, "No.")
