@@ -25,7 +25,7 @@ def command(given: tuple[str, ...], out: str, as_json: bool, **packing: str) -> 
 
     On the other machine: tar -xf, then bash setup.sh; or polychromic unbundle.
     """
-    from polychromic.stages import bundle
+    from polychromic.project import bundle
 
     archive = bundle.run(given, out, bundle.Packing(**packing))  # type: ignore[arg-type]
     size = archive.stat().st_size / 2**20

@@ -18,7 +18,7 @@ def command(run: str, evaluation: str | None, repository: str | None, public: bo
 
     --push needs HF_TOKEN in the environment; HF_ENDPOINT names another hub.
     """
-    from polychromic.stages import card
+    from polychromic.project import card
 
     name = card.repository(repository, "public" if public else "private") if repository else ""
     path = card.run(run, evaluation, name)

@@ -178,7 +178,7 @@ def _start_options(function: Any) -> Any:
 @_state_option
 def start(model: str, state: str, timeout: float, **how: Any) -> None:
     """Start a server for MODEL on the loopback address and wait until it answers."""
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     say(serve.start(serve.Serving(model, **how), state, timeout))
 
@@ -188,7 +188,7 @@ def start(model: str, state: str, timeout: float, **how: Any) -> None:
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds to wait until it answers.")
 def restart(state: str, timeout: float) -> None:
     """Stop the server and start it again as it was."""
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     say(serve.restart(state, timeout))
 
@@ -197,7 +197,7 @@ def restart(state: str, timeout: float) -> None:
 @_state_option
 def stop(state: str) -> None:
     """Stop the server and everything it started."""
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     say(serve.stop(state))
 
@@ -206,7 +206,7 @@ def stop(state: str) -> None:
 @_state_option
 def status(state: str) -> None:
     """Say whether the server runs and answers; exit status 1 if it does not."""
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     found = serve.status(state)
     say(found.text)
@@ -218,6 +218,6 @@ def status(state: str) -> None:
 @click.option("--lines", default=40, show_default=True)
 def logs(state: str, lines: int) -> None:
     """Print the end of the server's log."""
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     show({}, False, serve.logs(state, lines).splitlines())

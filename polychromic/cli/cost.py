@@ -24,7 +24,7 @@ def command(folder: str, configs: tuple[str, ...], price_per_hour: float | None,
 
     Trainings and evaluations write down their seconds while they run, with the price of then.
     """
-    from polychromic.stages import account
+    from polychromic.project import account
 
     found = account.of_folder(folder, price_per_hour, configs, device)
     runs = [

@@ -19,7 +19,7 @@ def command(overrides: tuple[str, ...], seed: int, out: str | None, folder: str 
 
     On two CPU cores, offline. The same command continues where an interrupted one stopped.
     """
-    from polychromic.stages import demo
+    from polychromic.project import demo
 
     place = out or ("runs/demo" if seed == 0 else f"runs/demo-seed{seed}")
     with progress_bars() as progress:

@@ -11,7 +11,7 @@ import click
 from polychromic.cli.console import json_option, setting_argument, show
 
 if TYPE_CHECKING:
-    from polychromic.stages.doctor import Finding
+    from polychromic.project.doctor import Finding
 
 MARKS = {"ready": "ok", "limited": "--", "missing": "no"}
 
@@ -26,12 +26,12 @@ def command(config: str | None, overrides: tuple[str, ...], as_json: bool) -> No
     With CONFIG also what that configuration needs: packages, data, model, memory, disk, keys; exit status 1 if
     something of it is missing.
     """
-    from polychromic.stages.doctor import Level, examine
+    from polychromic.project.doctor import Level, examine
 
     findings, needed = examine(), []
     if config is not None:
+        from polychromic.project import needs
         from polychromic.settings.load import load_settings
-        from polychromic.stages import needs
 
         needed = needs.examine(load_settings(config, overrides))
         findings += needed

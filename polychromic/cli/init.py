@@ -29,7 +29,7 @@ def command(folder: str, strength: float, as_json: bool, **given: str | None) ->
 
     In a terminal it asks for what no option says; elsewhere it never asks.
     """
-    from polychromic.stages import init
+    from polychromic.project import init
 
     written = init.write(folder, init.Answers(**_answered(given), strength=strength))
     lines = [
@@ -45,8 +45,8 @@ def command(folder: str, strength: float, as_json: bool, **given: str | None) ->
 
 def _answered(given: dict[str, str | None]) -> dict[str, Any]:
     """What the options say, and the person where one is there to be asked."""
+    from polychromic.project import init
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
-    from polychromic.stages import init
 
     data = given["data"] or _ask("demonstrations (a file, a hub dataset, or countdown)", None)
     if data is None:
@@ -71,7 +71,7 @@ def _ask(question: str, default: str | None) -> Any:
 
 def here() -> str:
     """The device of the forecast that is nearest to this machine's first GPU: the largest that has no more memory."""
-    from polychromic.stages.plan import DEVICES
+    from polychromic.project.plan import DEVICES
 
     if shutil.which("nvidia-smi") is None:
         return "cpu"

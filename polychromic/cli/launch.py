@@ -35,7 +35,7 @@ def command(
     Without tmux the runs happen here, one after another. --when-done is where a rented machine is evaluated on, and
     stopped: 'polychromic evaluate ...; runpodctl stop pod "$RUNPOD_POD_ID"'.
     """
-    from polychromic.stages import launch
+    from polychromic.project import launch
 
     if options["backend"] == "slurm":
         if gpus or options["when_done"]:
@@ -65,7 +65,7 @@ def command(
 def _queue(
     configs: tuple[str, ...], overrides: tuple[str, ...], dry_run: bool, as_json: bool, options: dict[str, Any]
 ) -> None:
-    from polychromic.stages import slurm
+    from polychromic.project import slurm
 
     planned = slurm.array(configs, overrides, options["ranks"], options["sbatch"])
     said = "" if dry_run else slurm.submit(planned)

@@ -19,9 +19,10 @@ def command(config: str, overrides: tuple[str, ...], device: str, as_json: bool)
 
     More configurations may follow the first: all are forecast, with the evaluation that compares them and the total.
     """
+    from polychromic.project import plan_project
+    from polychromic.project.plan_choices import choices
     from polychromic.settings.load import load_settings
-    from polychromic.stages import plan_project, train
-    from polychromic.stages.plan_choices import choices
+    from polychromic.stages import train
 
     configs = [config, *(word for word in overrides if "=" not in word)]
     settings = [load_settings(path, [word for word in overrides if "=" in word]) for path in configs]

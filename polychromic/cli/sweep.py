@@ -17,7 +17,7 @@ from polychromic.cli.evaluate import summary
 from polychromic.core.errors import InputError
 
 if TYPE_CHECKING:
-    from polychromic.stages.sweep import Choice, Outcome, SweepRun
+    from polychromic.project.sweep import Choice, Outcome, SweepRun
 
 
 @click.command()
@@ -45,8 +45,8 @@ def command(config: str, overrides: tuple[str, ...], as_json: bool, dry_run: boo
     lambda 0 where it is among the values, else with the untrained base. The best variant is chosen on prompts that the
     report does not show. The same command continues; finished runs are left as they are.
     """
+    from polychromic.project import sweep
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
-    from polychromic.stages import sweep
 
     metric = options["choose"]
     choice = sweep.Choice(None if metric is None else read_value(metric, COMMAND_LINE), options["choose_on"])
@@ -91,7 +91,7 @@ def _standings(outcome: Outcome) -> list[str]:
 
 def _dry(planned: Sequence[SweepRun], choice: Choice, device: str) -> tuple[dict[str, Any], list[str]]:
     """The runs with their forecasts and commands, and what all of it will take."""
-    from polychromic.stages import plan, plan_project, sweep
+    from polychromic.project import plan, plan_project, sweep
 
     whole, choosing = sweep.forecast(planned, choice, device)
     rows = [

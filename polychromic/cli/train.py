@@ -48,8 +48,9 @@ def command(config: str, overrides: tuple[str, ...], as_json: bool, extend: tupl
 def _dry_run(config: str, overrides: tuple[str, ...]) -> tuple[dict[str, Any], list[str]]:
     from dataclasses import asdict
 
+    from polychromic.project import plan
     from polychromic.settings.load import load_settings, resolved, resolved_yaml
-    from polychromic.stages import plan, train
+    from polychromic.stages import train
 
     settings = load_settings(config, overrides)
     train.refuse_early(settings)
@@ -67,7 +68,8 @@ def _run(
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
-    from polychromic.stages import card, following, train
+    from polychromic.project import card, following
+    from polychromic.stages import train
 
     before = RunFolder(folder).record().finished
     repository = card.refuse_unpublishable(settings)
@@ -90,7 +92,7 @@ def _run(
 
 def _published(result: dict[str, Any]) -> list[str]:
     """Writes the run's card and pushes the run where its configuration says so; its address there."""
-    from polychromic.stages import card
+    from polychromic.project import card
 
     result["pushed"] = card.finish(result["run"], result.pop("repository"))
     return [result["pushed"]] if result["pushed"] else []

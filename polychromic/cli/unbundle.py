@@ -22,7 +22,7 @@ def command(bundle: str, to: str | None, as_json: bool) -> None:
     Checked are the digest of every file, versions, data, model, GPU, memory, disk and keys; exit status 1 if something
     is missing.
     """
-    from polychromic.stages import unbundle
+    from polychromic.project import unbundle
 
     found = unbundle.run(bundle, to)
     show(asdict(found), as_json, [*finding_lines(found.findings), "", *found.commands])

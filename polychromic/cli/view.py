@@ -18,7 +18,7 @@ def command(folder: str, port: int) -> None:
     The list, settings side by side, curves while a run trains, samples prompt by prompt, the verdict in its report.
     Nothing is written. From a rented machine: ssh -L 8700:127.0.0.1:8700 HOST.
     """
-    from polychromic.stages.view import Server
+    from polychromic.project.view import Server
 
     with Server(folder, port) as server:
         say(f"{server.url} (Ctrl-C ends it)")

@@ -11,8 +11,8 @@ import pytest
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
 from polychromic.core.digests import file_digest
+from polychromic.project.view import Server
 from polychromic.stages import compare
-from polychromic.stages.view import Server
 
 MODELS = {"base": (-1.2, 6), "sft": (0.3, 2), "moderate": (0.25, 4), "aggressive": (-0.4, 6)}
 

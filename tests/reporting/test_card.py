@@ -12,9 +12,9 @@ import yaml
 
 from polychromic.__main__ import run
 from polychromic.core.errors import MissingResourceError, PublishError
+from polychromic.project import card
 from polychromic.records.artefacts import finish_run, open_run
 from polychromic.settings.load import identity, resolved_yaml, settings_from
-from polychromic.stages import card
 
 KEY = "key-of-the-test"
 

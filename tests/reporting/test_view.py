@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from polychromic.cli.view import command
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.project.view import Server
 from polychromic.reporting import view
-from polychromic.stages.view import Server
 
 
 def get(server, path, method="GET", **headers):

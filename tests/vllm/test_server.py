@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("default"), pytest.ma
 
 @pytest.fixture(scope="module")
 def server(folders, tmp_path_factory):
-    from polychromic.stages import serve
+    from polychromic.project import serve
 
     base, _ = folders
     with socket.socket() as probe:

@@ -10,6 +10,7 @@ from pathlib import Path
 from polychromic.analysis import spending
 from polychromic.analysis.cost import Cost, Prices
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.project import plan
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.costs import TimingRow, read_costs
 from polychromic.records.evaluation import EvaluationFolder
@@ -19,7 +20,6 @@ from polychromic.reporting.costs import evaluation_cost
 from polychromic.settings.load import load_settings
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
-from polychromic.stages import plan
 
 JUDGING = ("verify", "judge")
 TRAINING = ("train", "load")

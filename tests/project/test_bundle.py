@@ -18,11 +18,11 @@ import polychromic
 from polychromic.__main__ import run
 from polychromic.cli import VERBS
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.project import bundle, unbundle
+from polychromic.project.doctor import Level
 from polychromic.records import archives
 from polychromic.records.artefacts import finish_run, open_run
 from polychromic.settings.load import identity, load_settings, resolved_yaml
-from polychromic.stages import bundle, unbundle
-from polychromic.stages.doctor import Level
 
 ROOT = Path(polychromic.__path__[0]).parent
 

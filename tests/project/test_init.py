@@ -13,11 +13,11 @@ import pytest
 from polychromic.__main__ import run
 from polychromic.cli.console import complete_setting
 from polychromic.core.errors import InputError
+from polychromic.project import following, init, needs
+from polychromic.project.doctor import Level
 from polychromic.records.artefacts import RunFolder, finish_run, open_run
 from polychromic.records.conversations import read_prompts
 from polychromic.settings.load import identity, load_settings, resolved_yaml
-from polychromic.stages import following, init, needs
-from polychromic.stages.doctor import Level
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from polychromic.core.errors import InputError, SettingsError
-from polychromic.stages import launch
+from polychromic.project import launch
 
 TEXT = "experiment: {{name: {name}, output_root: {root}}}\nmodel: {{name_or_path: m}}\ndata: {{train_file: a}}\n"
 

@@ -7,8 +7,8 @@ import pytest
 
 import polychromic
 from polychromic.core.errors import InputError
+from polychromic.project import plan
 from polychromic.settings.load import settings_from
-from polychromic.stages import plan
 
 ROOT = Path(polychromic.__path__[0]).parent
 QWEN3_8B = {
@@ -159,8 +159,8 @@ def test_tokens_are_those_of_the_tokenizer_that_is_here():
 
 
 def choices_of(name, device):
+    from polychromic.project.plan_choices import choices
     from polychromic.settings.load import load_settings
-    from polychromic.stages.plan_choices import choices
 
     path = ROOT / "config/experiments" / name
     return choices(load_settings(path), device, str(path))
@@ -179,7 +179,7 @@ def test_a_large_card_is_told_of_the_configuration_in_16_bits_and_where_checkpoi
 
 def test_what_does_not_fit_is_told_what_would():
     large = settings(model={"name_or_path": "a/m-32B"}, training={"gradient_checkpointing": True})
-    from polychromic.stages.plan_choices import choices
+    from polychromic.project.plan_choices import choices
 
     found = choices(large, "l40s", "x.yaml")
     assert [line.partition(";")[0] for line in found] == ["in 16 bits it does not fit"]

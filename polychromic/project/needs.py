@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from polychromic.core.errors import InputError
 from polychromic.core.extras import absent, brought_by_an_extra
 from polychromic.objective.soundness import needs_encoder
+from polychromic.project import plan
+from polychromic.project.doctor import GIB, Finding, Level, has_wandb_key
 from polychromic.settings import catalog
 from polychromic.settings.load import resolved
 from polychromic.settings.names import SHELF_OF, entries
 from polychromic.settings.outside import inside
 from polychromic.settings.schema import Settings
-from polychromic.stages import plan
-from polychromic.stages.doctor import GIB, Finding, Level, has_wandb_key
 from polychromic.stages.models import resolve
 
 TRAINING = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors")

@@ -9,8 +9,8 @@ import pytest
 import polychromic
 from polychromic.core.errors import InputError, NumericalError, SettingsError
 from polychromic.core.protocols import silent
+from polychromic.project import sweep
 from polychromic.settings.load import identity, load_settings
-from polychromic.stages import sweep
 
 CONFIG = Path(polychromic.__path__[0]).parent / "config" / "demo" / "sft.yaml"
 GRID = ["polychromic.lambda=0.3,1,2,4", "polychromic.set_size=2,4"]

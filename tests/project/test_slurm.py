@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from polychromic.cli import commands
 from polychromic.core.errors import InputError
-from polychromic.stages import slurm
+from polychromic.project import slurm
 
 TEXT = "experiment: {{name: {name}, output_root: {root}}}\nmodel: {{name_or_path: m}}\ndata: {{train_file: a}}\n"
 SRUN = (

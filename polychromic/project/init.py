@@ -15,6 +15,7 @@ import yaml
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
+from polychromic.project import plan
 from polychromic.records.conversations import conversation, read_examples
 from polychromic.records.jsonl import Row, write_rows
 from polychromic.records.sources import scan, source_of
@@ -22,7 +23,6 @@ from polychromic.settings import catalog
 from polychromic.settings.load import load_settings, settings_from
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import read_value
-from polychromic.stages import plan
 from polychromic.stages.demonstrations import load_data
 
 HELD_OUT = 10

@@ -11,11 +11,11 @@ from polychromic.analysis.cost import Cost
 from polychromic.analysis.record import read_comparison
 from polychromic.analysis.significance import foreseen_effect, minimum_detectable_effect
 from polychromic.core.errors import InputError, PolychromicError
+from polychromic.project import plan
 from polychromic.records.rows import FloatOrNaN
 from polychromic.settings import catalog
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
-from polychromic.stages import plan
 
 VLLM_DECODE = 1.5
 """A vLLM's decode step against the time to read the weights once."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from polychromic.project.plan import DEVICES, Plan, duration, forecast
 from polychromic.settings.schema import Settings
-from polychromic.stages.plan import DEVICES, Plan, duration, forecast
 
 LARGE = 80.0
 """GiB from which a card has no need of 4 bits for a base that fits it in 16: dequantising costs every token."""

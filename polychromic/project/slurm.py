@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.stages.launch import run_folders
+from polychromic.project.launch import run_folders
 
 NOTICE_SECONDS = 180
 """Before the time limit a run is asked to stop, which saves a checkpoint."""

@@ -17,11 +17,11 @@ import yaml
 import polychromic
 from polychromic.core.errors import InputError
 from polychromic.core.extras import extra_of
+from polychromic.project import following, needs, plan_project
 from polychromic.records import archives
 from polychromic.records.artefacts import RunFolder, git_revision, versions
 from polychromic.settings.load import load_settings, resolved
 from polychromic.settings.schema import Settings
-from polychromic.stages import following, needs, plan_project
 
 SECTIONS = ("data", "polychromic", "evaluation")
 """Sections in which a text that names a file or a folder is a part of the experiment."""

@@ -19,6 +19,7 @@ from polychromic.analysis.seeds import SEED_MARK, family
 from polychromic.core.errors import InputError, NumericalError, SettingsError
 from polychromic.core.facts import MetricFacts
 from polychromic.core.protocols import Progress, silent
+from polychromic.project import plan_project
 from polychromic.records.artefacts import refuse_other_run
 from polychromic.records.jsonl import write_json
 from polychromic.settings import catalog
@@ -26,7 +27,7 @@ from polychromic.settings.load import identity, load_settings, resolved_yaml
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import EvaluationSection, Settings
 from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
-from polychromic.stages import pipeline, plan_project
+from polychromic.stages import pipeline
 from polychromic.stages.models import BASE, NamedModel, with_bases
 
 LAMBDA = ("polychromic.lambda", "polychromic.diversity_weight")

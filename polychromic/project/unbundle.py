@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polychromic.project import needs
+from polychromic.project.doctor import Finding, Level
 from polychromic.records import archives
 from polychromic.records.artefacts import versions
 from polychromic.settings.load import load_settings
-from polychromic.stages import needs
-from polychromic.stages.doctor import Finding, Level
 
 
 @dataclass(frozen=True, slots=True)

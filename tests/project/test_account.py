@@ -12,6 +12,7 @@ from polychromic.analysis.significance import foreseen_effect, minimum_detectabl
 from polychromic.analysis.spending import dollars
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.nouns import Bill, Completion, Decoding, Prompt, SampleSet, Status, Verdict
+from polychromic.project import account, plan_project
 from polychromic.records.artefacts import finish_run, open_run
 from polychromic.records.costs import TimingRow, append, drawn
 from polychromic.records.evaluation import EvaluationRecord
@@ -20,7 +21,6 @@ from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import verdict_row
 from polychromic.settings.load import identity, resolved_yaml, settings_from
 from polychromic.settings.prices import PRICE
-from polychromic.stages import account, plan_project
 
 HOUR = 3600.0
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from polychromic.cli import commands
 from polychromic.core.errors import EngineError, InputError, MissingResourceError
-from polychromic.stages import serve
+from polychromic.project import serve
 
 SERVER = """
 import http.server, sys

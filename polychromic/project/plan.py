@@ -13,13 +13,13 @@ from typing import Any
 
 from polychromic.analysis.cost import Cost
 from polychromic.core.errors import InputError
+from polychromic.project.plan_rows import rows_of
 from polychromic.records.jsonl import read_json
 from polychromic.settings.introspection import nearest
 from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages import held_out
 from polychromic.stages.models import resolve
-from polychromic.stages.plan_rows import rows_of
 
 TRAINING_EFFICIENCY = 0.35
 """Share of the peak arithmetic that a training step reaches."""
