@@ -67,7 +67,7 @@ def test_a_plain_interpreter_agrees_that_it_is_right(style: Style, monkeypatch: 
         exec(compile(style.source, "<style>", "exec"), space)
         space["candidate"] = space["f"]
         exec(compile(style.tests, "<tests>", "exec"), space)
-    except Exception as error:
+    except AssertionError as error:
         raised = error
     finally:
         sys.setrecursionlimit(limit)
