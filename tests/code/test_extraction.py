@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polychromic.code.extraction import extract, segments
-from polychromic.code.python_ast import MAX_CHARACTERS, Parser
+from polychromic.code.python_ast import MAX_CHARACTERS, Parser, definition
 
 PROMPT = '''from typing import List
 
@@ -482,8 +482,12 @@ def test_a_program_made_to_break_the_parser_is_only_a_failed_candidate(source):
 @settings(max_examples=300, deadline=None)
 def test_any_mixture_is_extracted_without_raising_and_found_programs_parse(text):
     found = extract(text, "total", PROMPT)
-    if found.rule not in {"unparsed", "no_entry_point", "empty", "no_code", "unfinished_thought"}:
-        ast.parse(found.source)
+    if found.rule in {"empty", "no_code", "unfinished_thought"}:
+        assert found.source == ""
+    elif found.rule in {"unparsed", "no_entry_point"}:
+        assert found.source.strip()
+    else:
+        assert definition(ast.parse(found.source), "total") is not None
 
 
 def test_segments_keep_every_line_that_is_no_fence():
