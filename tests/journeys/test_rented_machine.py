@@ -72,8 +72,8 @@ def test_from_init_over_a_bundle_to_a_page_and_a_table(give, start, tmp_path):
 
     (table, *_) = give("polychromic report runs/first/evaluation --format latex", pod).splitlines()
     text = (pod / table).read_text()
-    assert text.startswith(r"\begin{tabular}{l")
-    assert "\ndiverse & " in text
+    assert text.startswith(r"\begin{tabular}{@{}l")
+    assert "\nmodel & base & baseline & diverse " in text
     if browser.CHROMIUM is None:
         pytest.skip(f"all but the pages was tried: {browser.ABSENT}")
     looked_at(start, pod, tmp_path / "profile", result["verdicts"][0]["level"])
