@@ -30,7 +30,7 @@ def run(
     """The path of ``comparison.json``, written from the evaluation folder's measurements and verdicts.
 
     ``baseline`` is the model the others are compared with: by default the one called sft or baseline, else the first
-    that is not called base (see ``likely_baseline``). ``settings`` gives the resampling plan, thresholds and temperature.
+    that is not called base (``likely_baseline``). ``settings`` gives the resampling plan, thresholds and temperature.
 
     Raises:
         InputError: a model is not there, or rows are wrong.
