@@ -235,7 +235,7 @@ def _settings(chosen: Mapping[str, Any], answers: Answers) -> Settings:
 
 
 def _render(name: str, facts: Mapping[str, Any]) -> str:
-    loader = jinja2.PackageLoader("polychromic.stages")
+    loader = jinja2.PackageLoader("polychromic.project")
     templates = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,

@@ -43,6 +43,9 @@ SHELVES = {
     "gates": Shelf("polychromic.gates", "validity", "gate", protocols.Gate),
     "tasks": Shelf("polychromic.tasks", "verify", "task", protocols.Task),
     "metrics": Shelf("polychromic.metrics", "measure", "metric", protocols.Metric),
+    "post_processing": Shelf(
+        "polychromic.code.post_processing", "program", "post-processing", protocols.PostProcessing
+    ),
     "scorers": Shelf("polychromic.code.scorers", "scores", "scorer", protocols.Scorer),
     "demonstration": Shelf(
         "polychromic.objective.demonstration", "loss", "demonstration loss", protocols.DemonstrationLoss

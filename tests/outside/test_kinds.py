@@ -12,6 +12,7 @@ from polychromic.core.protocols import Gate, Reward
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.settings import catalog
 from polychromic.settings.catalog import build, kinds, options, outline
+from polychromic.settings.code import load_code
 from polychromic.settings.load import identity, load_settings
 from polychromic.settings.outside import digests
 
@@ -184,4 +185,63 @@ def test_an_installed_package_declares_kinds_as_entry_points(mine, tmp_path, mon
     assert build("rewards", "theirs:Folded").cut == 2
     with pytest.raises(SettingsError, match=r"unknown reward 'foldd'; did you mean folded\?"):
         build("rewards", "foldd")
-    assert set(catalog.SHELVES) >= {"rewards", "gates", "metrics", "tasks", "samplers", "scorers", "demonstration"}
+    assert set(catalog.SHELVES) >= {"rewards", "gates", "metrics", "tasks", "samplers", "scorers", "post_processing"}
+
+
+POST_PROCESSING = """
+    from __future__ import annotations
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Between:
+        "What stands between two marks."
+        mark: str = "@@"
+
+        def program(self, text, entry_point, prompt):
+            return text.split(self.mark)[1] if text.count(self.mark) == 2 else ""
+
+    def as_it_is(text, entry_point, prompt):
+        return text
+
+    def no_text(text, entry_point, prompt):
+        return 5
+
+    def broken(text, entry_point, prompt):
+        raise ValueError("no")
+"""
+ANSWER = "Take @@def is_prime(n):\n    return n > 1 and all(n % d for d in range(2, n))\n@@ please."
+
+
+def judged(path, name, text, **options):
+    task = build("tasks", {"kind": "functions18", "post_processing": {"kind": f"{path}:{name}", **options}})
+    prompt = next(prompt for prompt in task.prompts("test") if prompt.payload["entry_point"] == "is_prime")
+    return task, task.verify(prompt, Completion(text))
+
+
+def test_a_post_processing_of_yours_finds_the_programs(tmp_path):
+    path = tmp_path / "find.py"
+    path.write_text(textwrap.dedent(POST_PROCESSING))
+    task, verdict = judged(path, "Between", ANSWER)
+    assert verdict.status is Status.PASSED
+    assert verdict.detail.startswith("passed [custom ")
+    assert list(digests(task)) == [str(path)]
+    assert judged(path, "Between", ANSWER, mark="##")[1].detail.startswith("extract_empty [empty]")
+    assert judged(path, "as_it_is", ANSWER.split("@@")[1])[1].status is Status.PASSED
+    with pytest.raises(SettingsError, match=r"broken: raised ValueError on an answer: no"):
+        judged(path, "broken", ANSWER)
+    with pytest.raises(SettingsError, match=r"no_text: a post-processing gives a program's source, not 5"):
+        judged(path, "no_text", ANSWER)
+
+
+def test_experiments_and_strategies_find_a_post_processing_beside_them(tmp_path):
+    (tmp_path / "find.py").write_text(textwrap.dedent(POST_PROCESSING))
+    row = "{name: a, model: m, post_processing: {kind: './find.py:Between', mark: '##'}}"
+    (tmp_path / "code.yaml").write_text(f"output: out\nexperiments:\n  - {row}\n")
+    entry = load_code(tmp_path / "code.yaml").experiments[0].post_processing
+    assert entry == {"kind": f"{tmp_path / 'find.py'}:Between", "mark": "##"}
+    (tmp_path / "code.yaml").write_text(f"output: out\nexperiments:\n  - {row.replace('mark', 'marc')}\n")
+    with pytest.raises(SettingsError, match=r"code.yaml:3: experiments\[0\].post_processing: marc: unknown option"):
+        load_code(tmp_path / "code.yaml")
+    (tmp_path / "mine.yaml").write_text("user: '{code}'\npost_processing: ./find.py:as_it_is\n")
+    task = build("tasks", {"kind": "functions18", "strategy": str(tmp_path / "mine.yaml")})
+    assert list(digests(task)) == [str(tmp_path / "find.py")]
