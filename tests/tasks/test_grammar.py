@@ -7,16 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.efficacy.exact import answer_logprobs, exact_figures
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Prompt, Status
 from polychromic.core.protocols import Task
 from polychromic.tasks.grammar import (
     CLASSES,
     Grammar,
-    answer_logprobs,
     answers_of,
     build_base,
-    exact_figures,
     prompts_of,
 )
 
