@@ -69,7 +69,6 @@ def _end(outcome: str, detail: str) -> NoReturn:
 def serve() -> None:
     """Runs the program that the judge sends and answers its calls, until the judge goes away. Never returns."""
     try:
-        random.seed(0)
         frames.send(CHANNEL, HELLO)
         mode, source, entry_point, tests, bounds = wire.decode(frames.receive(CHANNEL, 2**30))
         _Sink.left = bounds[0]
@@ -101,6 +100,7 @@ def prepare() -> None:
         setattr(sys, name, sink)
         setattr(sys, f"__{name}__", sink)
     sys.argv[:] = [MODULE]
+    random.seed(0)
     os.environ.clear()  # the interpreter itself may have set LC_CTYPE
     gc.collect()
     gc.freeze()

@@ -263,12 +263,15 @@ def _described(value: Remote) -> str:
 def serve(descriptor: int) -> None:
     """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+    before: list[int] = []
     try:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)
+            for channel in before:  # not at once: a program that is about to be killed need not find out that it is over
+                os.close(channel)
             job = wire.decode(frames.receive(line.fileno(), 2**30))
             judge(job, channels[0], lambda rows: frames.send(line.fileno(), wire.encode(rows)))
-            os.close(channels[0])
+            before = channels
             frames.send(line.fileno(), wire.encode(None))
     finally:
         os._exit(0)

@@ -99,8 +99,11 @@ def cpu_clock(pid: int) -> float:
 def queued(pid: int) -> float:
     """Seconds that the main thread of ``pid`` has waited for a processor, 0.0 where the kernel does not tell."""
     try:
-        with open(f"/proc/{pid}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
+        file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+        try:
+            return int(os.read(file, 100).split()[1]) / 1e9
+        finally:
+            os.close(file)
     except (OSError, IndexError, ValueError):
         return 0.0
 

@@ -7,14 +7,13 @@ the next byte kills and reaps the child and answers with how it ended. It never 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import struct
 import sys
 
-from polychromic.sandbox import boot, candidate, confine, stdlib, wire
+from polychromic.sandbox import boot, candidate, confine, seccomp, stdlib, wire
 from polychromic.sandbox.nouns import Limits
 
 END = b"e"
@@ -28,7 +27,7 @@ def main(control: socket.socket, limits: Limits, unsafe: str) -> None:
     """Serves until the control socket closes."""
     stdlib.load(limits.modules)
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        seccomp.c_library().prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     plan = confine.plan(unsafe)
     candidate.prepare()
     layers = "\n".join(f"{name}: {words}" for name, words in plan.layers().items())
