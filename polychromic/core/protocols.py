@@ -132,6 +132,15 @@ class BilledTask(Task, Protocol):
 
 
 @runtime_checkable
+class ForeseenTask(BilledTask, Protocol):
+    """A paid judge that can say beforehand what it will take."""
+
+    def foreseen(self, prompts: Sequence[Prompt], longest: int, count: Callable[[str], float]) -> Bill:
+        """At most what one completion of ``longest`` tokens a prompt takes; ``count`` guesses the tokens of a text."""
+        ...
+
+
+@runtime_checkable
 class Grounded(Protocol):
     """A task that says what its verdicts rest on; of any other, every option counts."""
 
@@ -257,9 +266,10 @@ class DemonstrationLoss(Protocol):
 class PostProcessing(Protocol):
     """From what a model wrote to the program it meant."""
 
-    def program(self, text: str, entry_point: str, prompt: str) -> str:
+    def program(self, text: str, entry_point: str, prompt: str) -> Any:
         """The source that should define ``entry_point``; empty when there is none. Never raises on model output.
 
-        ``prompt`` is the code the model was asked to complete, empty if there was none.
+        ``prompt`` is the code the model was asked to complete, empty if there was none. An ``Extraction`` instead of a
+        source names the rule that found it.
         """
         ...

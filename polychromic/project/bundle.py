@@ -184,7 +184,7 @@ def _code(parts: _Parts) -> bool:
 
 def _render(name: str, facts: dict[str, Any]) -> str:
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("polychromic.stages"),
+        loader=jinja2.PackageLoader("polychromic.project"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

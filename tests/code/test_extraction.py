@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polychromic.code.extraction import extract, segments
-from polychromic.code.python_ast import MAX_CHARACTERS, Parser
+from polychromic.code.python_ast import MAX_CHARACTERS, Parser, definition
+from polychromic.settings.catalog import build
 
 PROMPT = '''from typing import List
 
@@ -405,8 +406,8 @@ def test_what_is_no_solution_is_handed_on_under_its_own_rule(text, rule):
 
 def test_completion_and_none_change_nothing():
     text = "    return sum(numbers)\nprint(total([1]))\n"
-    assert extract(text, "total", PROMPT, "completion").source == PROMPT + text
-    assert extract(text, "total", PROMPT, "none").source == text
+    assert build("post_processing", "completion").program(text, "total", PROMPT).source == PROMPT + text
+    assert build("post_processing", "none").program(text, "total", PROMPT).source == text
 
 
 def test_parsing_attempts_are_linear_in_the_lines():
@@ -482,8 +483,12 @@ def test_a_program_made_to_break_the_parser_is_only_a_failed_candidate(source):
 @settings(max_examples=300, deadline=None)
 def test_any_mixture_is_extracted_without_raising_and_found_programs_parse(text):
     found = extract(text, "total", PROMPT)
-    if found.rule not in {"unparsed", "no_entry_point", "empty", "no_code", "unfinished_thought"}:
-        ast.parse(found.source)
+    if found.rule in {"empty", "no_code", "unfinished_thought"}:
+        assert found.source == ""
+    elif found.rule in {"unparsed", "no_entry_point"}:
+        assert found.source.strip()
+    else:
+        assert definition(ast.parse(found.source), "total") is not None
 
 
 def test_segments_keep_every_line_that_is_no_fence():

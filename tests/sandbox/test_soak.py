@@ -35,7 +35,8 @@ def state(box: Sandbox) -> tuple[int, list[int], list[int]]:
     return len(os.listdir("/proc/self/fd")), descriptors, memory
 
 
-def soak(runs: int) -> None:
+def left_by(runs: int) -> list[str]:
+    """What the runs left behind, in words; descriptors may differ by the line to a judge that was just replaced."""
     with Sandbox(Limits(cpu_seconds=2.0, wall_seconds=30.0), workers=2) as box:
         programs = [(f"{source}  # {n}", outcome) for n in range(runs // len(KINDS) + 1) for source, outcome in KINDS]
         warm, rest = programs[:70], programs[70 : runs + 70]
@@ -44,17 +45,16 @@ def soak(runs: int) -> None:
         found = box.judge_many(Program(source, "f", TESTS) for source, _ in rest)
         assert [str(judgement.outcome) for judgement in found] == [outcome for _, outcome in rest]
         after_own, after_descriptors, after_memory = state(box)
-    assert after_own == own
-    for before, after in zip(descriptors, after_descriptors, strict=True):
-        assert abs(after - before) <= 1  # the line to a judge that was just replaced
-    for before, after in zip(memory, after_memory, strict=True):
-        assert after <= before + 2048
+    opened = [(b, a) for b, a in zip(descriptors, after_descriptors, strict=True) if abs(a - b) > 1]
+    grown = [(b, a) for b, a in zip(memory, after_memory, strict=True) if a > b + 2048]
+    named = {"own descriptors": own != after_own, "a worker's descriptors": opened, "a worker's KiB": grown}
+    return [f"{name}: {found}" for name, found in named.items() if found]
 
 
 def test_two_hundred_runs_leave_nothing() -> None:
-    soak(200)
+    assert left_by(200) == []
 
 
 @pytest.mark.slow
 def test_two_thousand_runs_leave_nothing() -> None:
-    soak(2000)
+    assert left_by(2000) == []

@@ -62,9 +62,13 @@ def test_a_plain_interpreter_agrees_that_it_is_right(style: Style, monkeypatch: 
     module = ModuleType("style")
     monkeypatch.setitem(sys.modules, "style", module)
     space, limit = module.__dict__, sys.getrecursionlimit()
+    raised = None
     try:
         exec(compile(style.source, "<style>", "exec"), space)
         space["candidate"] = space["f"]
         exec(compile(style.tests, "<tests>", "exec"), space)
+    except AssertionError as error:
+        raised = error
     finally:
         sys.setrecursionlimit(limit)
+    assert raised is None
