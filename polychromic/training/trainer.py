@@ -121,8 +121,7 @@ class PolychromicTrainer(SFTTrainer):  # type: ignore[misc]
     def _diversity(self, model: Any, window: Window) -> None:
         assert self.term is not None
         step, policy = self.state.global_step, self.accelerator.unwrap_model(model)
-        if not model.training:
-            model.train()
+        model.train()
         rollouts = sharding.draw(self, policy, window)
         self.metrics.update(
             {
