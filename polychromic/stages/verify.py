@@ -62,10 +62,11 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
         for start in range(0, len(places), ROWS_PER_WRITE):
             batch = places[start : start + ROWS_PER_WRITE]
             shown, completions = zip(*(asked[place] for place in batch), strict=True)
-            yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
+            with costs.billed(folder.path, task):
+                found = verdicts_on(task, shown, completions)
+            yield from zip(batch, found, strict=True)
 
-    with costs.billed(folder.path, task):
-        complete(folder, due, verified, progress)
+    complete(folder, due, verified, progress)
     if isinstance(task, ClusteringTask):
         _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
@@ -115,6 +116,8 @@ def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: P
         known = {one.key: held[one.key].verdict for one in due if one.met_by(held.get(one.key))}
         missing = [place for place, one in enumerate(due) if one.key not in known]
         _say_stale(folder.verdicts, sum(due[place].key in held for place in missing))
+        if missing:
+            progress("verify", 0, len(missing))
         waiting: list[Due] = []
         done = 0
         try:
