@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from polychromic.code.account import ForeignResult
 from polychromic.code.extraction import Extraction
 from polychromic.code.gold import check_golds
 from polychromic.code.problems import Problem
@@ -91,18 +92,21 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
         if sample.problem.id in check.failed:
             continue
         by_task.setdefault(sample.problem.id, []).append(verdict)
-    result: dict[str, Any] = {
-        "model": model,
-        "task": task.name,
-        **summary(by_task, _useful(by_task), {problem.id: problem.category for problem in task.problems}),
-        "not_attempted": len(task.problems) - len(attempted),
-        **check.facts(task.reading),
-        "identical": len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
-        "refused": reading.refused,
-        "refused_places": reading.places,
-        "sandbox": sandbox_facts(task.judging),
-    }
-    result["cost"] = cost_per_pass(read_costs(folder), result["passed"])
+    found = summary(by_task, _useful(by_task), {problem.id: problem.category for problem in task.problems})
+    result = ForeignResult(
+        **vars(found),
+        model=model,
+        task=task.name,
+        not_attempted=len(task.problems) - len(attempted),
+        gold=check,
+        bad_rows=task.reading.bad,
+        bad_places=tuple(task.reading.places),
+        identical=len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
+        refused=reading.refused,
+        refused_places=tuple(reading.places),
+        sandbox=sandbox_facts(task.judging),
+        cost=cost_per_pass(read_costs(folder), found.passed),
+    )
     write_json(folder / "code.json", result)
     write_code_report(folder)
     return folder / "code.json"
