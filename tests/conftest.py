@@ -26,8 +26,8 @@ SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
 OF_TOOLS = ("__pycache__", "build", "site")
 
 
-LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox"}
-"""Folders whose tests take half of the suite's time: whole runs, the proof, hostile programs."""
+LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox", "training"}
+"""Folders whose tests take most of the suite's time: whole runs, trainings, the proof, hostile programs."""
 
 
 def pytest_configure():

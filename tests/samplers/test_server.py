@@ -39,6 +39,7 @@ def engine(url: str, **options) -> Server:
     return Server(base_url=url, **settings | options)
 
 
+@pytest.mark.long
 def test_a_real_server_answers_conversations_and_text(transformers_server):
     url, model = transformers_server
     server = Server(base_url=url, served_model=model, parallel=3, timeout_s=120)

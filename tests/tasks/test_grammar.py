@@ -111,6 +111,7 @@ def test_impossible_probabilities_are_refused(logprobs):
         exact_figures(logprobs, [0.5, 0.5], 1)
 
 
+@pytest.mark.long
 def test_the_base_writes_all_answers_and_the_sums_are_those_of_plain_forwards(base):
     model, tokenizer = base
     task = Grammar(test_size=20)
