@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 """What a stage calls as it goes: the name of the work, how much of it is done, how much there is."""
 
 
-def silent(work: str, done: int, total: int) -> None:
+def no_progress(work: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -128,6 +128,15 @@ class BilledTask(Task, Protocol):
 
     def bill(self) -> Bill | None:
         """What the judge took since this was last asked; None when it did nothing."""
+        ...
+
+
+@runtime_checkable
+class ForeseenTask(BilledTask, Protocol):
+    """A paid judge that can say beforehand what it will take."""
+
+    def foreseen(self, prompts: Sequence[Prompt], longest: int, count: Callable[[str], float]) -> Bill:
+        """At most what one completion of ``longest`` tokens a prompt takes; ``count`` guesses the tokens of a text."""
         ...
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import ClusteringTask, Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import ClusteringTask, Progress, Task, no_progress, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
@@ -36,7 +36,7 @@ class Due:
         return row is not None and (row.sample, row.checker) == (self.sample, self.checker)
 
 
-def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "test") -> Path:
+def run(folder: Folder, task: Task, progress: Progress = no_progress, split: str = "test") -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
 
     A verdict that was made of another text, other tests or by other code is made anew. What the task knows of a prompt
@@ -62,10 +62,11 @@ def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "t
         for start in range(0, len(places), ROWS_PER_WRITE):
             batch = places[start : start + ROWS_PER_WRITE]
             shown, completions = zip(*(asked[place] for place in batch), strict=True)
-            yield from zip(batch, verdicts_on(task, shown, completions), strict=True)
+            with costs.billed(folder.path, task):
+                found = verdicts_on(task, shown, completions)
+            yield from zip(batch, found, strict=True)
 
-    with costs.billed(folder.path, task):
-        complete(folder, due, verified, progress)
+    complete(folder, due, verified, progress)
     if isinstance(task, ClusteringTask):
         _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
@@ -104,7 +105,7 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
     return found
 
 
-def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = no_progress) -> list[Verdict]:
     """A verdict for each sample, in order: those of the folder's file, and those found now, written as they are found.
 
     Verdicts that were made of something else are made anew, with a warning that counts them.
@@ -115,6 +116,8 @@ def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: P
         known = {one.key: held[one.key].verdict for one in due if one.met_by(held.get(one.key))}
         missing = [place for place, one in enumerate(due) if one.key not in known]
         _say_stale(folder.verdicts, sum(due[place].key in held for place in missing))
+        if missing:
+            progress("verify", 0, len(missing))
         waiting: list[Due] = []
         done = 0
         try:
