@@ -26,8 +26,8 @@ SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
 OF_TOOLS = ("__pycache__", "build", "site")
 
 
-LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox", "training", "reporting"}
-"""Folders whose tests take most of the time: whole runs, trainings, the proof, hostile programs, whole pages."""
+LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox", "training", "reporting", "policy", "project"}
+"""Folders whose tests take most of the time: whole runs, trainings, models, the proof, hostile programs, pages."""
 
 
 def pytest_configure():

@@ -21,8 +21,6 @@ from polychromic.samplers.transformers import Transformers
 from polychromic.settings.schema import ModelSection, PolychromicSection
 from polychromic.stages.models import resolve
 
-pytestmark = pytest.mark.long
-
 pytest.importorskip("xgrammar", reason="the structured extra is not installed")
 
 PROMPTS = [Prompt("a", "2 3 5 = 10:"), Prompt("b", "7 8 9 = 24:"), Prompt("c", "1 1 = 2:")]
