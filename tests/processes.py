@@ -59,6 +59,15 @@ class Program:
     def kill(self) -> None:
         self._process.kill()
 
+    def first_line(self, timeout: float = 120) -> str:
+        """The first line that it printed, as soon as it is there; raises TimeoutExpired, also for one that ended."""
+        end = time.monotonic() + timeout
+        while b"\n" not in (said := os.pread(self._said[0].fileno(), 10_000, 0)):
+            if self.poll() is not None or time.monotonic() > end:
+                raise subprocess.TimeoutExpired("python", timeout, said)
+            time.sleep(0.05)
+        return said.decode().partition("\n")[0]
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What it said to its end on both streams; raises TimeoutExpired."""
         self._process.join(timeout)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.efficacy --grid small --out runs/efficacy      # 5 methods, 2 seeds: 20 minutes on two cores
     python -m benchmarks.efficacy --grid medium --out runs/efficacy     # all methods, 5 seeds
+    python -m benchmarks.efficacy --grid harvest --out runs/efficacy    # ours beside learning from the base's answers
     python -m benchmarks.efficacy --grid night --out runs/efficacy      # 10 seeds and all doses
 
 Stop it at any time: the same command continues, and a larger grid takes over what a smaller one has. Writes
@@ -14,25 +15,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from benchmarks.efficacy import cells, grid, summary, threshold
-from benchmarks.efficacy.pool import Pool, quiet
-
-
-def make_grammar_base(out: Path) -> None:
-    """The grammar's base model, saved where the cells look for it."""
-    from polychromic.tasks.grammar import build_base
-
-    folder = out / "grammar-base"
-    if (folder / "config.json").exists():
-        return
-    quiet()
-    model, tokenizer = build_base()
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+from benchmarks.efficacy import bases, cells, grid, summary, threshold
+from benchmarks.efficacy.pool import Pool
 
 
 def main() -> int:
@@ -41,10 +30,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/efficacy"))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--task", choices=("countdown", "grammar"), action="append", help="only this task")
+    parser.add_argument("--seeds", help="in the place of the grid's, such as 0,1,2")
     parser.add_argument("--docs", action="store_true", help="renew the tables and figures of docs/efficacy.md")
     parser.add_argument("--only-summary", action="store_true", help="of what is there; runs nothing")
     options = parser.parse_args()
     plan, out = grid.GRIDS[options.grid], options.out
+    if options.seeds:
+        plan = replace(plan, seeds=tuple(map(int, options.seeds.split(","))))
     if not options.only_summary:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
@@ -55,8 +47,8 @@ def main() -> int:
 
 def work(plan: grid.Grid, tasks: Sequence[str], out: Path, pool: Pool) -> None:
     """Everything that is trained: the methods on every task, then the junk threshold, then the doses."""
-    make_grammar_base(out)
     for task in tasks:
+        bases.make(task, out)
         run = runner(task, out, pool)
         best = grid.chosen(task, plan, run, out)
         run(grid.main_cells(task, plan, best, grid.budgets(task, plan, best, run, out)))

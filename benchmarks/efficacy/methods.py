@@ -2,7 +2,7 @@
 
 The smallest models have small embeddings and 358 tokens, so noise and smoothing are tuned far below their usual values.
 Every method gets as many options as any other of its family, chosen on validation prompts with a seed that no reported
-run has. Methods that draw no samples are cheaper by the step, so they are read at several of their checkpoints.
+run has. Methods that draw no samples while they train are cheaper by the step, so they are run at several budgets.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["demonstrations", "samples"]
+Family = Literal["demonstrations", "samples", "harvest"]
 Overrides = tuple[str, ...]
 
 
@@ -24,7 +24,7 @@ class Method:
     options: tuple[Overrides, ...] = ((),)
 
 
-WEIGHTS = (4, 8, 16)
+WEIGHTS = (4, 8, 16, 32, 64)
 
 
 def _losses(kind: str, field: str, values: tuple[float, ...]) -> tuple[Overrides, ...]:
@@ -44,9 +44,19 @@ OURS = Method(
     "samples",
     "set objective with control variate",
     tuple(
-        (f"polychromic.lambda={weight}", f"polychromic.set_size={size}") for weight, size in ((4, 4), (8, 8), (16, 8))
+        (f"polychromic.lambda={weight}", f"polychromic.set_size={size}")
+        for weight, size in ((16, 2), (16, "shapley"), (16, 8), (32, 8), (64, 8))
     ),
 )
+
+
+def _harvests(*fixed: str) -> tuple[Overrides, ...]:
+    """Prompts, samples of each and the share of the rows."""
+    return tuple(
+        (f"data.harvest={{{', '.join([f'prompts: {prompts}, n: {n}, share: {share}', *fixed])}}}",)
+        for prompts, n, share in ((1200, 16, 0.8), (2400, 8, 0.8), (2400, 8, 1.0))
+    )
+
 
 METHODS: tuple[Method, ...] = (
     Method("sft", "demonstrations", "SFT, negative log-likelihood"),
@@ -79,12 +89,28 @@ METHODS: tuple[Method, ...] = (
     Method("poly_epo", "samples", "Poly-EPO's subset advantage, k = 4 (2604.17654)", _rival("poly_epo")),
     Method("darling", "samples", "DARLING (2509.02534)", _rival("darling")),
     Method("dra", "samples", "DRA (2505.09655)", _rival("dra")),
+    Method("rft_by_frequency", "harvest", "right answers as often as drawn (2308.01825)", _harvests("set_size: 1")),
+    Method("harvest", "harvest", "every different right answer once", _harvests()),
     OURS,
 )
 BY_NAME = {method.name: method for method in METHODS}
 
-COMPOSED = {"ours_and_gem": ("ours", "gem")}
-"""Methods that can be used together, each at the option it was given alone."""
+
+@dataclass(frozen=True)
+class Composed:
+    """Methods used together, each at the option it was given alone; ``before`` is trained first and merged."""
+
+    parts: tuple[str, ...]
+    more: Overrides = ()
+    before: str = ""
+
+
+COMPOSED = {
+    "ours_and_gem": Composed(("ours", "gem")),
+    "harvest_rounds": Composed(("harvest",), ("data.harvest.rounds=2", "data.harvest.round_steps=150")),
+    "harvest_and_ours": Composed(("harvest", "ours")),
+    "harvest_then_ours": Composed(("ours",), before="harvest"),
+}
 
 SCALES = (0.5, 0.75)
 """Adapter scaling (WiSE-FT, 2109.01903, with LoRA): SFT's adapter at a part of its strength."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polychromic.core.nouns import Decoding, Prompt
-from polychromic.core.protocols import Task
+from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.diversity.answers import distinct_at_k, label_counts
 from polychromic.policy.generate import GenerationRequest, generate
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from benchmarks.efficacy.cells import Cell
 
 K = 16
-NEW_TOKENS = 8
 ROWS = 1024
 
 Figures = dict[str, list[float]]
@@ -42,22 +41,27 @@ def read(cell: Cell, scale: float, run: Path, settings: Settings) -> dict[str, F
         policy.scale("adapter", scale)
     task: Any = catalog.build("tasks", settings.data.task)
     prompts = task.prompts(cell.split)[: cell.prompts]
-    look = exact if cell.task == "grammar" else sampled
-    return {f"{temperature:g}": look(policy, task, prompts, temperature) for temperature in cell.temperatures}
+    if cell.task == "grammar":
+        return {f"{t:g}": exact(policy, task, prompts, t) for t in cell.temperatures}
+    longest = settings.polychromic.max_new_tokens
+    return {
+        f"{t:g}": sampled(policy, task, prompts, Decoding(temperature=t, max_new_tokens=longest))
+        for t in cell.temperatures
+    }
 
 
-def sampled(policy: Policy, task: Task, prompts: tuple[Prompt, ...], temperature: float) -> Figures:
+def sampled(policy: Policy, task: Task, prompts: tuple[Prompt, ...], decoding: Decoding) -> Figures:
     """Counted in ``K`` samples of each prompt; every method meets the same random numbers."""
     found: Figures = {name: [] for name in ("pass@1", "pass@16", "distinct", "unique", "length")}
     ends = stop_tokens_of(policy.model, policy.tokenizer)
     for start in range(0, len(prompts), ROWS // K):
         part = prompts[start : start + ROWS // K]
-        seed = child_seed(0, "efficacy", str(temperature), start)
-        request = GenerationRequest(K, Decoding(temperature=temperature, max_new_tokens=NEW_TOKENS), ends, seed)
+        seed = child_seed(0, "efficacy", str(decoding.temperature), start)
+        request = GenerationRequest(K, decoding, ends, seed)
         groups = generate(policy.model, [prompt_ids(policy.tokenizer, prompt) for prompt in part], request)
         for prompt, draws in zip(part, groups, strict=True):
             drawn = completions(policy.tokenizer, draws)
-            verdicts = [task.verify(prompt, completion) for completion in drawn]
+            verdicts = verdicts_on(task, [prompt] * len(drawn), drawn)
             right = [verdict.passed for verdict in verdicts]
             answers = [verdict.answer if verdict.passed else None for verdict in verdicts]
             texts = [completion.text for completion in drawn]

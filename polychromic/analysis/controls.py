@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from polychromic.core.nouns import Completion, Prompt, Status, Verdict
 from polychromic.core.seeds import child_seed
@@ -15,6 +16,7 @@ from polychromic.core.thoughts import split_thought
 GOLD = "right answer"
 EMPTY, ECHO = "empty", "prompt echo"
 SHUFFLED, TRUNCATED, OTHER = "shuffled words", "first half", "another prompt's answer"
+T = TypeVar("T")
 EXAMPLES = 3  # accepted controls shown, so that a person can judge the checker
 
 
@@ -75,8 +77,8 @@ def controls(golds: Sequence[tuple[Prompt, str]], seed: int = 0) -> list[Control
     """
     found = []
     answers = [split_thought(text)[1] for _, text in golds]
-    for place, ((prompt, _), text) in enumerate(zip(golds, answers, strict=True)):
-        other = answers[(place + 1) % len(golds)]
+    others = _others([prompt for prompt, _ in golds], answers)
+    for (prompt, _), text, other in zip(golds, answers, others, strict=True):
         made = {
             GOLD: text,
             EMPTY: "",
@@ -86,6 +88,31 @@ def controls(golds: Sequence[tuple[Prompt, str]], seed: int = 0) -> list[Control
             OTHER: other,
         }
         found += [Control(kind, prompt, made[kind]) for kind in made if kind == GOLD or made[kind] != text]
+    return found
+
+
+def spread(rows: Sequence[T], most: int) -> list[T]:
+    """At most so many of the rows, evenly spread: the first rows of a sorted file are all of one class."""
+    return [rows[place * len(rows) // most] for place in range(most)] if len(rows) > most else list(rows)
+
+
+def _others(prompts: Sequence[Prompt], answers: Sequence[str]) -> list[str]:
+    """For each prompt a right answer of another one; its own where every other would do as well.
+
+    Rows of the same prompt or the same columns have the same right answers. The search begins half the list away.
+    """
+    rights: dict[str, set[str]] = {}
+    for prompt, text in zip(prompts, answers, strict=True):
+        rights.setdefault(prompt.id, set()).add(text)
+    found, size = [], len(prompts)
+    for place, prompt in enumerate(prompts):
+        away = ((place + size // 2 + step) % size for step in range(size))
+        fit = (
+            answers[at]
+            for at in away
+            if answers[at] not in rights[prompt.id] and not (prompt.payload and prompt.payload == prompts[at].payload)
+        )
+        found.append(next(fit, answers[place]))
     return found
 
 

@@ -15,21 +15,50 @@ from polychromic.core.errors import InputError
 @click.command()
 @click.argument("shelf", required=False)
 @click.option("--with", "brought", multiple=True, help="A kind of yours, ./FILE.py:NAME; needs SHELF; may be repeated.")
+@click.option("--config", type=click.Path(), help="A configuration, whose own kinds are listed too.")
 @json_option
-def command(shelf: str | None, brought: tuple[str, ...], as_json: bool) -> None:
+def command(shelf: str | None, brought: tuple[str, ...], config: str | None, as_json: bool) -> None:
     """List the kinds on a SHELF, or on all of them, with options, types and defaults.
 
-    Those of installed packages (entry points) are among them, and yours that --with names.
+    Those of installed packages (entry points) are among them, and yours that --with or a configuration names.
     """
     from polychromic.settings.catalog import SHELVES, kinds
 
     if brought and shelf is None:
         raise click.UsageError("--with needs a SHELF")
+    yours = _named_in(config) if config is not None else []
     found = {
-        each: {name: _described(each, name) for name in (*kinds(each), *brought)}
+        each: {
+            name: _described(each, name)
+            for name in dict.fromkeys([*kinds(each), *brought, *(kind for home, kind in yours if home == each)])
+        }
         for each in ([shelf] if shelf else SHELVES)
     }
     show({"shelves": found}, as_json, list(_lines(found)))
+
+
+def _named_in(config: str) -> list[tuple[str, str]]:
+    """The kinds from outside that a configuration names, each after its shelf."""
+    from polychromic.settings.load import load_settings, resolved
+    from polychromic.settings.names import SHELF_OF, entries
+
+    values = resolved(load_settings(config))
+    return [found for (section, key, *_), entry in entries(values) for found in _named(SHELF_OF[section, key], entry)]
+
+
+def _named(shelf: str, entry: Any) -> Iterator[tuple[str, str]]:
+    """The kinds from outside in an entry, and in its options: those of a mixture's parts, a task's post-processing."""
+    from polychromic.settings.catalog import SHELVES, split
+
+    if not isinstance(entry, str | dict):
+        return
+    kind, options = split(entry)
+    if ":" in kind:
+        yield shelf, kind
+    for key, option in options.items():
+        if key in SHELVES or key == "parts":
+            for item in option if isinstance(option, list) else [option]:
+                yield from _named(key if key in SHELVES else shelf, item)
 
 
 def _described(shelf: str, kind: str) -> dict[str, Any]:

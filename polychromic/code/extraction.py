@@ -13,7 +13,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from polychromic.code.python_ast import (
     MAX_CHARACTERS,
@@ -26,8 +26,6 @@ from polychromic.code.python_ast import (
     unresolved,
     without_showing,
 )
-
-PostProcessing = Literal["ast", "completion", "none"]
 
 THOUGHT_END = re.compile(r"^.*</(?:think|thinking|thought|reasoning|scratchpad)>", re.DOTALL | re.IGNORECASE)
 THOUGHT_START = re.compile(r"^\s*<(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE)
@@ -62,19 +60,14 @@ class Extraction(NamedTuple):
     attempts: int = 0
 
 
-def extract(text: str, entry_point: str, prompt: str = "", post_processing: PostProcessing = "ast") -> Extraction:
+def extract(text: str, entry_point: str, prompt: str = "") -> Extraction:
     """The program in ``text`` that should define ``entry_point``; with an empty one, the program that is run whole.
 
     ``prompt`` is the code the model was asked to complete (signature and docstring), "" if there was none; its imports
-    and helpers are put before the program. ``completion`` joins prompt and text unchanged, as HumanEval's own harness
-    does; ``none`` takes the text itself. Never raises on what a model wrote.
+    and helpers are put before the program. Never raises on what a model wrote.
     """
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _unreadable(text):
         return Extraction("", "bad_characters")
-    if post_processing == "none":
-        return _bounded(text, "as_given")
-    if post_processing == "completion":
-        return _bounded(prompt + text, "prompt_and_text")
     answer = answer_part(text)
     if not answer.strip():
         return Extraction("", "unfinished_thought" if THOUGHT_START.match(text) else "empty")
@@ -84,10 +77,17 @@ def extract(text: str, entry_point: str, prompt: str = "", post_processing: Post
     return reply.extraction() if entry_point else reply.whole()
 
 
-def _bounded(source: str, rule: str) -> Extraction:
+def as_written(source: str, rule: str) -> Extraction:
+    """The source as it stands under ``rule``, when a sandbox can be given it at all."""
+    if _unreadable(source):
+        return Extraction("", "bad_characters")
     if not source.strip():
         return Extraction("", "empty")
     return Extraction("", "too_long") if len(source) > MAX_CHARACTERS else Extraction(source, rule)
+
+
+def _unreadable(text: str) -> bool:
+    return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def answer_part(text: str) -> str:

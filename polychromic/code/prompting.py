@@ -6,17 +6,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import yaml
 
-from polychromic.code.extraction import PostProcessing
+from polychromic.code.extraction import Extraction, as_written
 from polychromic.code.problems import Problem
 from polychromic.core.errors import InputError, MissingResourceError, SettingsError
 from polychromic.core.inputs import read_input
 from polychromic.core.nouns import Message
+from polychromic.core.protocols import PostProcessing
+from polychromic.settings.catalog import Entry, build, check
 from polychromic.settings.code import STRATEGY_FILES
 from polychromic.settings.introspection import nearest
+from polychromic.settings.outside import anchored
 
 FOLDER = Path(__file__).parent / "strategies"
 Content = str | tuple[Message, ...]
@@ -49,7 +52,7 @@ class Strategy(NamedTuple):
     shot: str = ""
     until: str = ""
     stop: tuple[str, ...] = ()
-    post_processing: PostProcessing = "ast"
+    post_processing: str | Mapping[str, Any] = "ast"
     preamble: str = ""
     continues: bool = False
     gold: str = "```python\n{program}\n```"
@@ -106,12 +109,22 @@ def _checked(path: Path, values: dict[str, Any]) -> Strategy:
             values[key] = _exemplars(path, value)
         elif key == "stop":
             values[key] = tuple(_texts(path, key, value if isinstance(value, list) else [value]))
-        elif key == "post_processing" and value not in get_args(PostProcessing):
-            raise SettingsError(f"{path}: {key}: {value!r} is none; allowed: {', '.join(get_args(PostProcessing))}")
+        elif key == "post_processing":
+            values[key] = _post_processing(path, value)
         elif type(value) is not type(defaults[key]):
             wanted = "true or false" if isinstance(defaults[key], bool) else "a text"
             raise SettingsError(f"{path}: {key}: must be {wanted}")
     return Strategy(path.stem, **values)
+
+
+def _post_processing(path: Path, value: Any) -> Any:
+    """The entry of the shelf, its file found beside the strategy's own."""
+    entry = anchored(value, path.parent)
+    try:
+        check("post_processing", entry)
+    except InputError as error:
+        raise SettingsError(f"{path}: post_processing: {error}") from None
+    return entry
 
 
 def _texts(path: Path, key: str, values: Sequence[Any]) -> list[str]:
@@ -171,9 +184,28 @@ def answer_region(text: str, how: Strategy) -> str:
     return text.split(how.until, maxsplit=1)[0] if how.until else text
 
 
-def resolved(asked: Literal["auto", "ast", "completion", "none"], how: Strategy) -> PostProcessing:
+def resolved(asked: Entry, how: Strategy) -> PostProcessing:
     """The post-processing that is asked for; ``auto`` is the strategy's own."""
-    return how.post_processing if asked == "auto" else asked
+    entry = how.post_processing if asked == "auto" else asked
+    found: PostProcessing = entry if isinstance(entry, PostProcessing) else build("post_processing", entry)
+    return found
+
+
+def processed(how: PostProcessing, text: str, entry_point: str, prompt: str) -> Extraction:
+    """The program that a post-processing finds, ours or one from outside, whose rule is ``custom``.
+
+    Raises:
+        SettingsError: one from outside raises, or answers what is no source.
+    """
+    try:
+        found = how.program(text, entry_point, prompt)
+    except Exception as error:
+        raise SettingsError(f"{type(how).__name__}: raised {type(error).__name__} on an answer: {error}") from error
+    if isinstance(found, Extraction):
+        return found
+    if not isinstance(found, str):
+        raise SettingsError(f"{type(how).__name__}: a post-processing gives a program's source, not {found!r:.60}")
+    return as_written(found, "custom")
 
 
 def demonstration(problem: Problem, how: Strategy) -> str:

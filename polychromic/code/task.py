@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from polychromic.code.benchmarks import Reading
 from polychromic.code.problems import Problem, in_split
-from polychromic.code.prompting import Strategy, content, demonstration, strategy
-from polychromic.code.verifier import DistinctBy, Judging, PostProcessing, verify_completions
+from polychromic.code.prompting import Strategy, content, demonstration, resolved, strategy
+from polychromic.code.verifier import DistinctBy, Judging, verify_completions
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Example, Prompt, Status, Verdict
+from polychromic.core.protocols import PostProcessing
 from polychromic.sandbox.nouns import JudgeMode
 from polychromic.settings.catalog import kind_class, kinds
 from polychromic.settings.content import options, written
@@ -22,17 +23,17 @@ class CodeTask:
     """A task of programming problems; a task of the shelf adds its name and where the problems come from.
 
     ``strategy`` is how a model is asked, by name or file; ``system`` is said in the place of its own system message,
-    ``instruction`` besides. ``post_processing`` is how the program is found, ``distinct_by`` what makes two right
-    programs different. ``workers`` 0 means one for each core. ``modules`` are importable besides the standard library.
-    ``judge: inproc`` runs the tests beside the program, which can then forge its verdict. All problems are in the split
-    ``test`` unless shares of them are set apart for training and validation; ``only`` names the ones that are asked, by
-    id or function.
+    ``instruction`` besides. ``post_processing``, a kind of its shelf, finds the program (``auto``: as the strategy
+    says); ``distinct_by`` is what makes two right programs different. ``workers`` 0 means one for each core.
+    ``modules`` are importable besides the standard library. ``judge: inproc`` runs the tests beside the program, which
+    can then forge its verdict. All problems are in the split ``test`` unless shares of them are set apart for training
+    and validation; ``only`` names the ones that are asked, by id or function.
     """
 
     strategy: str = "minimal"
     system: str = ""
     instruction: str = ""
-    post_processing: PostProcessing = "auto"
+    post_processing: str | Mapping[str, Any] = "auto"
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
@@ -43,9 +44,13 @@ class CodeTask:
     train_share: float = 0.0
     validation_share: float = 0.0
     only: tuple[str, ...] = ()
+    _processing: PostProcessing = field(init=False, repr=False, compare=False)
 
     name: ClassVar[str]
     judges: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_processing", resolved(self.post_processing, strategy(self.strategy)))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -55,7 +60,8 @@ class CodeTask:
     @property
     def judging(self) -> Judging:
         """How completions become verdicts."""
-        return Judging(**{name: getattr(self, name) for name in Judging._fields})
+        own = {name: getattr(self, name) for name in Judging._fields}
+        return Judging(**own | {"post_processing": self._processing})
 
     @property
     def prompting(self) -> Strategy:

@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from polychromic.code.approach import UNREAD, approach
-from polychromic.code.extraction import Extraction, extract, prompt_preamble
+from polychromic.code.extraction import Extraction, prompt_preamble
 from polychromic.code.json_programs import extract_structured
 from polychromic.code.problems import MOST_INPUTS, Problem
-from polychromic.code.prompting import answer_region, resolved, strategy
+from polychromic.code.prompting import answer_region, processed, resolved, strategy
 from polychromic.code.python_ast import Parser, joined, normalised
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.core.thoughts import OPENING
 from polychromic.sandbox import Cases, Judgement, Limits, Outcome, Program, Sandbox
 from polychromic.sandbox.nouns import JudgeMode
+from polychromic.settings.catalog import Entry
 
 DistinctBy = Literal["approach", "program", "behaviour"]
 """What makes two right programs different solutions: how they solve it, how they are written, what they answer."""
-PostProcessing = Literal["auto", "ast", "completion", "none"]
 
 STATUS = {
     Outcome.PASSED: Status.PASSED,
@@ -52,7 +52,7 @@ class Judging(NamedTuple):
     """How completions become verdicts: what was asked of the model, and what its programs may use."""
 
     strategy: str = "minimal"
-    post_processing: PostProcessing = "auto"
+    post_processing: Entry = "auto"
     distinct_by: DistinctBy = "approach"
     cpu_seconds: float = 3.0
     workers: int = 0
@@ -108,7 +108,7 @@ def extraction(problem: Problem, completion: Completion, judging: Judging) -> Ex
         return extract_structured(completion.text, problem.prompt)
     bare = completion.thought and not completion.text.strip()
     text = answer_region(OPENING + completion.thought if bare else completion.text, how)
-    found = extract(text, problem.entry_point, problem.prompt, resolved(judging.post_processing, how))
+    found = processed(resolved(judging.post_processing, how), text, problem.entry_point, problem.prompt)
     return found._replace(source=joined([how.preamble, found.source])) if how.preamble and found.source else found
 
 

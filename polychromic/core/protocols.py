@@ -269,9 +269,10 @@ class DemonstrationLoss(Protocol):
 class PostProcessing(Protocol):
     """From what a model wrote to the program it meant."""
 
-    def program(self, text: str, entry_point: str, prompt: str) -> str:
+    def program(self, text: str, entry_point: str, prompt: str) -> Any:
         """The source that should define ``entry_point``; empty when there is none. Never raises on model output.
 
-        ``prompt`` is the code the model was asked to complete, empty if there was none.
+        ``prompt`` is the code the model was asked to complete, empty if there was none. An ``Extraction`` instead of a
+        source names the rule that found it.
         """
         ...

@@ -41,7 +41,7 @@ def after(folder: Path) -> Following:
     runs = {folder.name: settings} | _beside(folder, settings)
     plain = [name for name, own in runs.items() if own.polychromic.diversity_weight == 0 and own.data.harvest is None]
     places = {name: str(folder.parent / name) for name in sorted(runs)}
-    command = evaluate_command(str(run.resolved), settings, places, plain[0] if plain else None)
+    command = evaluate_command(str(run.resolved), settings, places, plain[0] if plain and len(runs) > 1 else None)
     lines = [f"next: {command}"]
     if not plain:
         lines.append("no run of lambda 0 is beside it: train one too, as what the verdict compares with")

@@ -41,6 +41,10 @@ _LATEX = {
     "≤": r"$\leq$",
     "→": r"$\to$",
 }
+LONGEST = 24
+"""Characters of a cell that is not broken into lines."""
+FIRST, OTHERS = 0.28, 0.56
+"""Of the line's width: the first column, and all others together, where they are broken."""
 _SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
 
 
@@ -109,25 +113,44 @@ def write_latex(folder: Folder) -> list[Path]:
 
 
 def _headline(comparison: Comparison) -> Table:
-    """Scores with their intervals, and a star for a difference from the baseline beyond doubt."""
+    """Scores over their intervals, and a star for a difference from the baseline beyond doubt."""
     shown = tables.headline(comparison)
-    rows = []
-    for model, cells in shown.rows:
-        texts = [
-            f"{tables.number(cell.value)} [{', '.join(map(tables.number, cell.interval))}]"
-            + ("*" if cell.mark in ("better", "worse") else "")
-            for cell in cells
-        ]
-        rows.append([model, *texts])
-    return ["model", *(name for name, _ in shown.columns)], rows
+    heading = ["model", *(each for name, _ in shown.columns for each in (name, Small("95% interval")))]
+    rows = [
+        [model, *(each for cell in cells for each in (_starred(cell), Small(tables.bounds(cell.interval))))]
+        for model, cells in shown.rows
+    ]
+    return heading, rows
+
+
+def _starred(cell: tables.ScoreCell) -> str:
+    return tables.number(cell.value) + ("*" if cell.mark in ("better", "worse") else "")
+
+
+class Small(str):
+    """A cell in small print."""
 
 
 def latex(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A ``tabular`` of booktabs, the first column to the left, the others to the right; every cell is escaped."""
-    lines = [" & ".join(map(escaped, row)) + r" \\" for row in (heading, *rows)]
-    inner = [lines[0], r"\midrule", *lines[1:]]
-    columns = "l" + "r" * (len(heading) - 1)
-    return "\n".join([f"\\begin{{tabular}}{{{columns}}}", r"\toprule", *inner, r"\bottomrule", r"\end{tabular}", ""])
+    r"""A ``tabular`` of booktabs, turned so that it fits a page: a column for each row, a line for each heading.
+
+    Every cell is escaped. What is long is broken into lines; of three or four columns with usual names no line is
+    wider than ``\linewidth``.
+    """
+    turned = list(zip(heading, *rows, strict=True))
+    long = [[len(str(cell)) > LONGEST for cell in line] for line in turned]
+    first, others = any(line[0] for line in long), any(any(line[1:]) for line in long)
+    share = rf"p{{{OTHERS / max(1, len(rows)):.2f}\linewidth}}" if others else "r"
+    columns = (rf"p{{{FIRST}\linewidth}}" if first else "l") + share * len(rows)
+    broken = [first, *[others] * len(rows)]
+    head, *lines = [" & ".join(map(_cell, line, broken)) + r" \tabularnewline" for line in turned]
+    opened = rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}"
+    return "\n".join([opened, r"\toprule", head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _cell(value: Any, broken: bool) -> str:
+    said = (r"\scriptsize " if isinstance(value, Small) else "") + escaped(value)
+    return rf"\raggedright {said}" if broken else said
 
 
 def escaped(value: Any) -> str:

@@ -40,6 +40,11 @@ def span(interval: Interval) -> str:
     return DASH if math.isnan(low + high) else f"{signed(low)} to {signed(high)}"
 
 
+def bounds(interval: Interval) -> str:
+    """An interval in brackets, as it stands beside a score."""
+    return f"[{', '.join(map(number, interval))}]"
+
+
 def detectable(comparison: Comparison) -> str:
     """What a minimum detectable effect is, in one line."""
     sizes = sorted({row.family for row in comparison.from_baseline()} - {0, 1})
@@ -161,7 +166,7 @@ def headline_markdown(table: Headline) -> markdown.Markdown:
 
 
 def _score_text(score: ScoreCell) -> markdown.Markdown:
-    text = f"{number(score.value)} [{', '.join(map(number, score.interval))}]"
+    text = f"{number(score.value)} {bounds(score.interval)}"
     if not math.isnan(score.change):
         star = "†" if score.mark == "odd" else r"\*" if score.mark else ""
         text += f", {signed(score.change)}{star} (detectable: {number(score.smallest)})"
@@ -213,7 +218,7 @@ def returns_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     return heading, [
         [
             model,
-            f"{number(curve.hypervolume)} [{', '.join(map(number, curve.hypervolume_interval))}]",
+            f"{number(curve.hypervolume)} {bounds(curve.hypervolume_interval)}",
             _matched(matched.get(model)),
             _efficiency(efficiency.get(model)),
             _collapse(collapse.get(model)),

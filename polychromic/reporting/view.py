@@ -9,7 +9,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,8 @@ class EvaluationLine:
     sampled: bool = False
     reported: bool = False
     trouble: str = ""
-    levels: Mapping[str, str] = field(default_factory=dict)
-    """By the digest of a model's adapter."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """The digest of each model's adapter, and the model's level."""
 
 
 class Site:
@@ -177,7 +177,7 @@ class Site:
                 return replace(line, models=tuple(weights))
             found = read_comparison(folder.comparison)
             levels = {verdict.model: verdict.level for verdict in found.verdicts} | {found.baseline: "baseline"}
-            digests = {weights[model]: level for model, level in levels.items() if weights.get(model)}
+            digests = tuple((weights[model], level) for model, level in levels.items() if weights.get(model))
             opening = " ".join(filter(None, verdicts.opening(found)))
             return replace(line, models=found.models, prompts=found.prompts, verdict=opening, levels=digests)
         except (PolychromicError, OSError) as error:
@@ -312,7 +312,7 @@ def _verdicts(folder: RunFolder, evaluations: Sequence[EvaluationLine]) -> tuple
     if not folder.adapter.exists():
         return ()
     digest = file_digest(folder.adapter)
-    return tuple((line.levels[digest], line.at) for line in evaluations if digest in line.levels)
+    return tuple((level, line.at) for line in evaluations for of, level in line.levels if of == digest)
 
 
 def _colour(place: int) -> str:

@@ -43,6 +43,9 @@ SHELVES = {
     "gates": Shelf("polychromic.gates", "validity", "gate", protocols.Gate),
     "tasks": Shelf("polychromic.tasks", "verify", "task", protocols.Task),
     "metrics": Shelf("polychromic.metrics", "measure", "metric", protocols.Metric),
+    "post_processing": Shelf(
+        "polychromic.code.post_processing", "program", "post-processing", protocols.PostProcessing
+    ),
     "scorers": Shelf("polychromic.code.scorers", "scores", "scorer", protocols.Scorer),
     "demonstration": Shelf(
         "polychromic.objective.demonstration", "loss", "demonstration loss", protocols.DemonstrationLoss
@@ -218,7 +221,8 @@ def _refuse_wrong_facts(name: str, built: Any) -> None:
     for need in getattr(built, "needs", ()):
         if need not in protocols.NEEDS:
             raise SettingsError(f"{name}: needs {need!r}{nearest(str(need), protocols.NEEDS)}")
-    form = getattr(built, "form", None)
+    an_option = "form" in {field.name for field in dataclasses.fields(built)}  # reasoning_gym has one of that name
+    form = None if an_option else getattr(built, "form", None)
     if form is not None and form not in get_args(protocols.Form):
         raise SettingsError(f"{name}: form is {form!r}{nearest(str(form), get_args(protocols.Form))}")
 

@@ -6,15 +6,16 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
 import polychromic
-from polychromic.core.errors import SettingsError
+from polychromic.core.errors import InputError, SettingsError
 from polychromic.settings import catalog
 from polychromic.settings.introspection import brief, nearest
 from polychromic.settings.load import refuse_secrets
+from polychromic.settings.outside import anchored
 from polychromic.settings.schema import Kind, Section
 from polychromic.settings.yaml_lines import Path_, Source, dotted, read_source
 
@@ -33,7 +34,7 @@ class CodeExperiment(Section):
     strategy: str = "minimal"
     system: str = ""
     instruction: str = ""
-    post_processing: Literal["auto", "ast", "completion", "none"] = "auto"
+    post_processing: Kind = "auto"
     temperature: float = Field(default=0.2, ge=0.0)
     n: int = Field(default=1, ge=1)
     max_samples: int | None = Field(default=None, ge=1)
@@ -89,13 +90,17 @@ def load_code(path: str | Path) -> CodeSettings:
         swept = [(place, one) for place, row in enumerate(rows) for one in _swept(source, place, row)]
         origins = [place for place, _ in swept]
         source.values["experiments"] = [_beside(Path(path), source, place, row) for place, row in swept]
+    if "task" in source.values:
+        source.values["task"] = anchored(source.values["task"], Path(path).parent)
     try:
         found = CodeSettings.model_validate_json(json.dumps(source.values), strict=True)
     except ValidationError as error:
         raise _first(source, error, defaults, origins) from None
-    for shelf, entries in (("tasks", [found.task]), ("samplers", [item.engine for item in found.experiments])):
-        for entry in entries:
-            _checked(source, shelf, entry)
+    _checked(source, "tasks", ("task",), found.task)
+    for place, experiment in zip(origins, found.experiments, strict=True):
+        _checked(source, "samplers", ("experiments", place, "engine"), experiment.engine)
+        if experiment.post_processing != "auto":
+            _checked(source, "post_processing", ("experiments", place, "post_processing"), experiment.post_processing)
     return found
 
 
@@ -126,12 +131,15 @@ def _label(value: Any, number: int) -> str:
 
 
 def _beside(path: Path, source: Source, place: int, row: Any) -> Any:
-    """The row with its strategy's file found beside the configuration.
+    """The row with the files that it names found beside the configuration.
 
     Raises:
         SettingsError: there is no such strategy or file.
     """
-    name = row.get("strategy") if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        return row
+    brought = {key: anchored(row[key], path.parent) for key in ("engine", "post_processing") if key in row}
+    row, name = row | brought, row.get("strategy")
     if not isinstance(name, str):
         return row
     known = sorted(file.stem for file in (Path(polychromic.__path__[0]) / "code" / "strategies").glob("*.yaml"))
@@ -145,12 +153,11 @@ def _beside(path: Path, source: Source, place: int, row: Any) -> Any:
     raise SettingsError(f"{where}: experiments[{place}].strategy: {name!r}{hint}")
 
 
-def _checked(source: Source, shelf: str, entry: Any) -> None:
+def _checked(source: Source, shelf: str, path: Path_, entry: Any) -> None:
     try:
         catalog.check(shelf, entry)
-    except SettingsError as error:
-        path: Path_ = ("task",) if shelf == "tasks" else ("experiments",)
-        raise SettingsError(f"{source.place(path)}: {'task' if shelf == 'tasks' else 'engine'}: {error}") from None
+    except InputError as error:
+        raise SettingsError(f"{source.place(path)}: {dotted(path)}: {error}") from None
 
 
 def _first(source: Source, error: ValidationError, defaults: dict[str, Any], origins: list[int]) -> SettingsError:

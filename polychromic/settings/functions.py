@@ -1,20 +1,25 @@
 """Plain functions as kinds: what a function asks for by its parameters' names, it gets.
 
 A reward is ``def mine(completions) -> list[str]`` (labels), ``-> Distances`` or ``-> SetFunction``; a gate gives a
-number in [0, 1] for each completion. Parameters: ``samples``, ``completions`` (their texts), ``prompt`` (its content),
-``verdicts`` (without a default: the kind needs a task that judges), ``embedder`` (likewise an encoder); parameters with
-a default are options. The other shelves' functions have the parameters of the method that they stand for.
+number in [0, 1] for each completion; a metric gives one number for the set. Parameters: ``samples``, ``completions``
+(their texts), ``prompt`` (its content), ``verdicts`` (without a default: the kind needs a task that judges),
+``embedder`` (likewise an encoder); parameters with a default are options. A metric's ``title``, ``role``, ``direction``
+and ``headline`` are the function's attributes (``mine.role = "diversity"``); without them it is a number that has no
+say in a verdict. The other shelves' functions have the parameters of the method that they stand for.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, get_args, get_origin
 
 from polychromic.core.errors import SettingsError
-from polychromic.core.nouns import Distances, Evidence, Labels, SampleSet, SetFunction, Verdict
+from polychromic.core.facts import Role, write_signature
+from polychromic.core.nouns import Distances, Evidence, Labels, Measurement, SampleSet, SetFunction, Verdict
+from polychromic.settings.introspection import nearest
 
 INPUTS = ("samples", "completions", "prompt", "verdicts")
 _SEQUENCES = (list, tuple, Sequence)
@@ -51,6 +56,34 @@ def _gate(name: str, function: Callable[..., Any], signature: inspect.Signature)
         return found
 
     return _of_samples(name, function, signature, {"validity": validity})
+
+
+def _metric(name: str, function: Callable[..., Any], signature: inspect.Signature) -> Any:
+    """One number for each set; None and NaN are a number that could not be computed."""
+    stated = {"title": function.__name__, "role": "other", "direction": 0, "headline": 0}
+    facts = {fact: getattr(function, fact, usual) for fact, usual in stated.items()}
+    if facts["role"] not in list(Role):
+        raise SettingsError(f"{name}: role is {facts['role']!r:.20}{nearest(str(facts['role']), Role)}")
+    if facts["role"] in (Role.QUALITY, Role.DIVERSITY) and facts["direction"] not in (1, -1):
+        raise SettingsError(f"{name}: a metric of {facts['role']} states its direction: 1, more is better, or -1")
+
+    def written(self: Any) -> str:
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return write_signature(function.__name__, **{key: getattr(one, "name", one) for key, one in given.items()})
+
+    def measure(self: Any, sets: Sequence[SampleSet], verdicts: Sequence[Sequence[Verdict]] | None) -> Any:
+        judged = verdicts if verdicts is not None else [None] * len(sets)
+        found = [_call(self, function, samples, of) for samples, of in zip(sets, judged, strict=True)]
+        return [_measurement(self.signature, samples, value) for samples, value in zip(sets, found, strict=True)]
+
+    own = {"measure": measure, "signature": property(written), "pinned": lambda self, sets: self}
+    return _of_samples(name, function, signature, facts | own | {"defaults": classmethod(lambda cls, n: ())})
+
+
+def _measurement(signature: str, samples: SampleSet, value: float | None) -> Measurement:
+    if value is None or math.isnan(value):
+        return Measurement(samples.prompt.id, signature, math.nan, math.nan, "the function gives no number")
+    return Measurement(samples.prompt.id, signature, float(value))
 
 
 def _of_samples(name: str, function: Callable[..., Any], signature: inspect.Signature, facts: dict[str, Any]) -> Any:
@@ -131,6 +164,7 @@ def _method(method: str) -> Callable[[str, Callable[..., Any], inspect.Signature
 _AS_KIND = {
     "rewards": _reward,
     "gates": _gate,
+    "metrics": _metric,
     "scorers": _method("scores"),
     "demonstration": _method("loss"),
     "post_processing": _method("program"),

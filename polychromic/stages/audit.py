@@ -78,7 +78,7 @@ def _rates(
         golds = _passed(sets, folder)
         notes.append("The task has no demonstrations: samples that passed stand in for right answers.")
     if golds:
-        made = controls.controls(golds[: auditing.prompts], auditing.seed)
+        made = controls.controls(controls.spread(golds, auditing.prompts), auditing.seed)
     else:
         notes.append("There is no right answer to spoil: only the empty answer and the prompt's echo were tried.")
         prompts = task.prompts(auditing.split)[: auditing.prompts]

@@ -30,7 +30,7 @@ def run(
     """The path of ``comparison.json``, written from the evaluation folder's measurements and verdicts.
 
     ``baseline`` is the model the others are compared with: by default the one called sft or baseline, else the first
-    that is not called base. ``settings`` gives the resampling plan, thresholds and temperature.
+    that is not called base (``likely_baseline``). ``settings`` gives the resampling plan, thresholds and temperature.
 
     Raises:
         InputError: a model is not there, or rows are wrong.
@@ -84,9 +84,14 @@ def merge(files: Mapping[str, str | Path], folder: str | Path) -> Path:
 
 
 def likely_baseline(models: Sequence[str], bases: Collection[str] = (BASE,)) -> str:
-    """The model to compare with when nobody said which: sft, baseline, or the first that is no base."""
+    """The model to compare with when nobody said which: sft, baseline, or the first that is no base.
+
+    A trained model that stands alone is compared with its base, or nothing would be compared.
+    """
+    others = [name for name in models if name not in bases]
+    if len(others) == 1 and len(models) > 1:
+        return next(name for name in models if name in bases)
     for name in LIKELY_BASELINES:
         if found := next((model for model in models if family(model) == name), None):
             return found
-    others = [name for name in models if name not in bases]
     return others[0] if others else (models[0] if models else "")

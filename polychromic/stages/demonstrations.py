@@ -112,7 +112,8 @@ def prove_judge(task: Task, examples: Sequence[Example], trust: controls.Trust) 
     Raises:
         InputError: the judge is at fault (``controls.faults``); the first cases are named.
     """
-    made = controls.controls([(example.prompt, example.demonstration) for example in examples[: trust.tried]])
+    tried = controls.spread(examples, trust.tried)
+    made = controls.controls([(example.prompt, example.demonstration) for example in tried])
     kept = [one for one in made if one.kind in (controls.GOLD, controls.EMPTY, controls.ECHO, controls.OTHER)]
     verdicts = verdicts_on(task, [one.prompt for one in kept], [one.completion for one in kept])
     said = controls.faults(controls.rates(kept, verdicts), trust)

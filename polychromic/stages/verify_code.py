@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from polychromic.code.extraction import Extraction, PostProcessing, extract
+from polychromic.code.extraction import Extraction
 from polychromic.code.gold import check_golds
 from polychromic.code.problems import Problem
+from polychromic.code.prompting import processed, resolved
 from polychromic.code.results import KS, cost_per_pass, summary
 from polychromic.code.task import CodeTask
 from polychromic.code.verifier import sandbox_facts, verify_completions
@@ -41,12 +42,13 @@ class Sample(NamedTuple):
     form: Literal["completion", "text", "unusable"]
     temperature: float
 
-    def extraction(self) -> Extraction:
-        """The program: prompt and completion as they stand, or what the answer holds."""
+    def extraction(self, task: CodeTask) -> Extraction:
+        """The program: prompt and completion as they stand, or what the task finds in the answer."""
         if self.form == "unusable":
             return Extraction("", "bad_row")
-        how: PostProcessing = "completion" if self.form == "completion" else "ast"
-        return extract(self.text, self.problem.entry_point, self.problem.prompt, how)
+        asked = "ast" if task.post_processing == "auto" else task.judging.post_processing
+        how = resolved("completion" if self.form == "completion" else asked, task.prompting)
+        return processed(how, self.text, self.problem.entry_point, self.problem.prompt)
 
 
 class Reading(NamedTuple):
@@ -75,7 +77,7 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
     sets = _store(folder, reading.samples, model)
 
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
-        items = [(reading.samples[place].problem, reading.samples[place].extraction()) for place in places]
+        items = [(reading.samples[place].problem, reading.samples[place].extraction(task)) for place in places]
         return ((places[index], verdict) for index, verdict in verify_completions(items, task.judging))
 
     by = checkers(task, [stored.samples.prompt for stored in sets])

@@ -44,6 +44,7 @@ class Benchmark(CodeTask):
             raise InputError(f"fields: {unknown[0]!r} is no part of a problem; allowed: {', '.join(FIELDS)}")
         if not self.file:
             raise InputError("file: is missing; give the benchmark's JSONL")
+        super().__post_init__()
 
     @property
     def problems(self) -> tuple[Problem, ...]:

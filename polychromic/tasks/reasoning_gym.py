@@ -63,8 +63,9 @@ class ReasoningGym:
     """Problems of one ``family`` of reasoning-gym with the family's own ``config``, judged by the family's checker.
 
     Right is an answer with a score of at least ``threshold``. With ``form: chat`` a system message asks for the answer
-    between <answer> tags, of which the last count; with ``plain`` the whole completion is the answer. The splits have
-    seeds of their own and share no question. ``cpu_seconds`` bound a checker that runs in the sandbox.
+    between <answer> tags, of which the last count; with ``plain`` the whole completion is the answer. ``words`` put a
+    plain question shorter, as a format of the problem's metadata such as ``{letters}:`` (lists are joined by nothing).
+    The splits have seeds of their own and share no question. ``cpu_seconds`` bound a checker that runs in the sandbox.
     """
 
     family: str = ""
@@ -74,6 +75,7 @@ class ReasoningGym:
     validation_size: int = 100
     test_size: int = 200
     form: Literal["chat", "plain"] = "chat"
+    words: str = ""
     threshold: float = 1.0
     cpu_seconds: float = 10.0
 
@@ -85,7 +87,11 @@ class ReasoningGym:
             raise InputError(f"reasoning_gym: threshold must lie in (0, 1], not {self.threshold}")
         if min(self.train_size, self.validation_size, self.test_size) < 0:
             raise InputError("reasoning_gym: a split's size cannot be negative")
-        _dataset(self.family, self._config)
+        dataset = _dataset(self.family, self._config)
+        if self.words and self.form != "plain":
+            raise InputError("reasoning_gym: words put a plain question; set form: plain")
+        if self.words:
+            self._asking(dataset[0])
 
     @property
     def name(self) -> str:
@@ -134,13 +140,13 @@ class ReasoningGym:
     def _problems(self, split: str) -> list[tuple[Prompt, Entry]]:
         if split not in SPLITS:
             raise InputError(f"{self.name}: there is no split {split!r}{nearest(split, SPLITS)}")
-        earlier = {entry["question"] for other in SPLITS[: SPLITS.index(split)] for entry in self._entries(other)}
-        fresh: dict[str, tuple[Prompt, Entry]] = {}
+        earlier = {self._asking(entry) for other in SPLITS[: SPLITS.index(split)] for entry in self._entries(other)}
+        fresh: dict[str | tuple[Message, ...], tuple[Prompt, Entry]] = {}
         for index, entry in enumerate(self._entries(split)):
-            question = entry["question"]
-            if question not in earlier and question not in fresh:
-                payload = {"split": split, "index": index}
-                fresh[question] = Prompt(text_digest(self.family, question), self._asking(question), payload), entry
+            asked = self._asking(entry)
+            if asked not in earlier and asked not in fresh:
+                digest = text_digest(self.family, entry["question"])
+                fresh[asked] = Prompt(digest, asked, {"split": split, "index": index}), entry
         return list(fresh.values())
 
     def _entries(self, split: str) -> tuple[Entry, ...]:
@@ -148,10 +154,18 @@ class ReasoningGym:
         seed = child_seed(self.seed, "reasoning_gym", split) % 2**31
         return entries(self.family, self._config, seed, size)
 
-    def _asking(self, question: str) -> str | tuple[Message, ...]:
-        if self.form == "plain":
+    def _asking(self, entry: Entry) -> str | tuple[Message, ...]:
+        question = entry["question"]
+        if self.form != "plain":
+            return Message("system", SYSTEM), Message("user", question)
+        if not self.words:
             return f"{question.strip()}\nAnswer:\n"
-        return Message("system", SYSTEM), Message("user", question)
+        facts = {name: "".join(map(str, v)) if isinstance(v, list) else v for name, v in entry["metadata"].items()}
+        try:
+            return self.words.format_map(facts)
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            known = ", ".join(sorted(facts))
+            raise InputError(f"reasoning_gym: words: {self.words!r}: {error}; the metadata have {known}") from None
 
     def _shown(self, answer: str) -> str:
         return answer if self.form == "plain" else f"{OPEN}{answer}{CLOSE}"
@@ -162,7 +176,7 @@ class ReasoningGym:
         known = self._entries(split) if split in SPLITS else ()
         if not isinstance(index, int) or not 0 <= index < len(known):
             return Verdict(Status.ABSENT, f"is no problem of {self.name} with these options")
-        if prompt.content != self._asking(known[index]["question"]):
+        if prompt.content != self._asking(known[index]):
             return Verdict(Status.ABSENT, f"{self.name} with these options has another problem in this place")
         if not completion.finished:
             return Verdict(Status.FAILED, "the answer was cut off")

@@ -23,7 +23,7 @@ def test_what_the_controls_are():
     assert made["empty"] == ""
     assert made["prompt echo"] == "What is 0 plus one?"
     assert made["first half"] == "the ans"
-    assert made["another prompt's answer"] == "the answer is 2"
+    assert made["another prompt's answer"] == "the answer is 26"
     assert sorted(made["shuffled words"].split()) == ["1", "answer", "is", "the"]
     assert made["shuffled words"] != made["right answer"]
 
@@ -66,3 +66,20 @@ def test_conversations_echo_their_last_message():
 def test_identical_candidates():
     assert controls.identical_share({"a": ["x", "x"], "b": ["x", "y"], "c": ["z"]}) == 0.5
     assert math.isnan(controls.identical_share({"a": ["x"]}))
+
+
+def test_another_prompts_answer_is_of_a_row_with_other_columns():
+    """Tickets sorted by team: most other tickets' answers are right for a ticket, and those are no controls."""
+    teams = ["billing", "billing", "billing", "login", "login", "login"]
+    golds = [(Prompt(f"t{at}", f"ticket {at}", {"team": team}), f"the {team} desk") for at, team in enumerate(teams)]
+    golds.append((golds[0][0], "ask billing"))
+    made = {each.prompt.id: each.text for each in controls.controls(golds) if each.kind == controls.OTHER}
+    assert made == {
+        f"t{at}": "the login desk" if team == "billing" else made[f"t{at}"] for at, team in enumerate(teams)
+    }
+    assert {made[name] for name in ("t3", "t4", "t5")} <= {"the billing desk", "ask billing"}
+
+
+def test_rows_that_are_tried_are_spread_over_the_file():
+    assert controls.spread(range(100), 4) == [0, 25, 50, 75]
+    assert controls.spread([1, 2], 4) == [1, 2]

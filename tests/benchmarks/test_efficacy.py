@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks.efficacy import grid, inference, methods, summary, threshold
 from benchmarks.efficacy.cells import Cell, forward_tokens, run
@@ -43,19 +44,38 @@ def test_every_option_of_every_method_is_a_configuration(task, tmp_path):
 
 
 def test_methods_of_a_family_may_be_tuned_over_equally_many_options():
-    counts = {len(method.options) for method in methods.METHODS if method.name not in ("sft", "naive")}
-    assert counts == {3}
+    tuned = [method for method in methods.METHODS if method.name not in ("sft", "naive")]
+    counts = {method.family: len(method.options) for method in tuned}
+    assert counts == {"demonstrations": 3, "samples": 5, "harvest": 3}
+    assert all(len(method.options) == counts[method.family] for method in tuned)
 
 
 def test_cells_have_folders_of_their_own():
     best = {method.name: method.options[0] for method in methods.METHODS}
-    steps = {"same steps": 150, "same time": 600, "same tokens": 720}
+    both = {"same time": 600, "same tokens": 720}
+    steps = dict.fromkeys(("sft", "harvest", "rft_by_frequency", *methods.COMPOSED), both)
     plan = grid.Grid(seeds=(0, 1))
     cells = [*grid.main_cells("countdown", plan, best, steps), *grid.dose_cells("countdown", plan)]
     folders = [cell.folder(grid.Path("out")) for cell in cells]
     assert len(set(folders)) == len(folders)
     tokens = {cell.method for cell in cells if cell.label == "same tokens"}
-    assert tokens == {method.name for method in methods.METHODS if method.family == "demonstrations"}
+    assert tokens == {method.name for method in methods.METHODS if method.family != "samples"}
+    assert {cell.method for cell in cells} >= set(methods.BY_NAME) | set(methods.COMPOSED)
+    for cell in cells:
+        assert cell.settings(grid.Path("out"))
+    (joined, *_) = [cell for cell in cells if cell.method == "harvest_rounds"]
+    assert joined.settings(grid.Path("out")).data.harvest.rounds == 2
+
+
+def test_methods_are_run_for_as_long_as_ours_costs():
+    cost = {"ours": 60.0, "sft": 15.0, "harvest": 25.0}  # of which the drawing is 10
+    share = grid.affordable(cost)
+    after = {name: value * cost["sft"] for name, value in share.items()}
+    assert after["sft"] == 60.0
+    assert 10 + after["harvest"] == 10 + after["rft_by_frequency"] == 60.0
+    assert (10 + 15) + 10 + after["harvest_rounds"] == 60.0
+    assert 10 + share["harvest_and_ours"] * 60 == 25 + share["harvest_then_ours"] * 60 == pytest.approx(60.0)
+    assert set(grid.affordable(cost | {"harvest": 50.0})) == {"sft", "rft_by_frequency", "harvest", "harvest_and_ours"}
 
 
 def test_resamples_carry_the_spread_of_prompts_and_of_seeds():
@@ -83,6 +103,22 @@ def test_a_real_gain_is_found_and_none_is_not():
     assert found["better"].holds == "no: less diverse"
     assert found["dear"].holds == "no: pass@1 may be lower"
     assert all(one.holm >= one.p for one in found.values())
+
+
+def test_few_seeds_carry_no_more_than_their_spread():
+    """Where prompts do not matter the test is Welch's on the seeds; where seeds do not, the paired one on prompts."""
+    draw = np.random.default_rng(2)
+    seeds = draw.normal(0, 0.3, (2, 5, 1)) + np.array([3.0, 2.5]).reshape(2, 1, 1) + np.zeros((2, 5, 40))
+    ours, other = (row(name, values, values) for name, values in zip("ab", seeds, strict=True))
+    welch = stats.ttest_ind(seeds[0, :, 0], seeds[1, :, 0], equal_var=False)
+    assert inference.difference(ours, other, "distinct").p == pytest.approx(welch.pvalue)
+    assert inference.difference(ours, other, "distinct").span[1:] == pytest.approx(
+        welch.confidence_interval(), rel=1e-6
+    )
+    prompts = draw.normal(0, 0.3, (2, 1, 40)) + np.zeros((2, 5, 40))
+    ours, other = (row(name, values, values) for name, values in zip("ab", prompts, strict=True))
+    paired = stats.ttest_rel(prompts[0, 0], prompts[1, 0])
+    assert inference.difference(ours, other, "distinct").p == pytest.approx(paired.pvalue)
 
 
 def test_rows_gather_the_seeds_and_scales_of_a_method():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from polychromic.code.extraction import extract, segments
 from polychromic.code.python_ast import MAX_CHARACTERS, Parser, definition
+from polychromic.settings.catalog import build
 
 PROMPT = '''from typing import List
 
@@ -405,8 +406,8 @@ def test_what_is_no_solution_is_handed_on_under_its_own_rule(text, rule):
 
 def test_completion_and_none_change_nothing():
     text = "    return sum(numbers)\nprint(total([1]))\n"
-    assert extract(text, "total", PROMPT, "completion").source == PROMPT + text
-    assert extract(text, "total", PROMPT, "none").source == text
+    assert build("post_processing", "completion").program(text, "total", PROMPT).source == PROMPT + text
+    assert build("post_processing", "none").program(text, "total", PROMPT).source == text
 
 
 def test_parsing_attempts_are_linear_in_the_lines():

@@ -87,7 +87,7 @@ def test_a_role_and_an_instruction_are_rows_of_an_experiment():
         ("chat: 1", "chat: must be true or false"),
         ("user: [x]", "user: must be a text"),
         ("stop: [1]", "stop: must be texts"),
-        ("post_processing: magic", "'magic' is none; allowed: ast, completion, none"),
+        ("post_processing: magic", "unknown post-processing 'magic'; allowed: ast, completion, none"),
         ("exemplars: none.yaml", "none.yaml: there is no such file"),
         ("exemplars: [{cod: x}]", "must be a list"),
         ("exemplars: [{code: x, bdy: y}]", "bdy: unknown key; did you mean body"),

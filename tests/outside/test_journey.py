@@ -44,7 +44,7 @@ evaluation:
   max_new_tokens: 6
   encoder: hashing
   bootstrap_resamples: 100
-  metrics: [pass_at_k, {{kind: "./starts.py:Starts", characters: 1}}]
+  metrics: [pass_at_k, {{kind: "./starts.py:Starts", characters: 1}}, "./spaces.py:spaces"]
 tracking: {{wandb: disabled}}
 """
 
@@ -61,6 +61,7 @@ def room(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mine")
     for what, name in (("reward", "beginnings"), ("gate", "lengths"), ("metric", "starts"), ("task", "sums")):
         says("new", what, name, "--to", folder)
+    (folder / "spaces.py").write_text("def spaces(completions):\n    return sum(' ' in text for text in completions)\n")
     for name, weight in (("sft", 0.0), ("wide", 2.0)):
         text = CONFIG.format(name=name, weight=weight, root=folder / "runs")
         (folder / f"{name}.yaml").write_text(text)
@@ -104,7 +105,8 @@ def test_from_training_to_the_report_and_a_changed_file_is_noticed(room, tmp_pat
     rows = read_json(out / "comparison.json")["differences"]
     assert any(row["metric"] == "starts|characters:1" and row["difference"] is not None for row in rows)
     manifest = read_json(out / "evaluation.json")
-    assert list(manifest["metric_files"]) == [str(room / "starts.py")]
+    assert list(manifest["metric_files"]) == [str(room / "spaces.py"), str(room / "starts.py")]
+    assert any(row["metric"] == "spaces" for row in rows)
     said = says("compare", out, "--metric", "starts")
     assert "sft in diversity of the texts: different first 1 characters" in said, "another metric decided"
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -13,16 +12,10 @@ from polychromic.analysis.resampling import Plan
 from polychromic.reporting import view
 from polychromic.reporting.page import write_report
 from polychromic.stages import compare
+from tests.browser import ABSENT, CHROMIUM, browse
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason=ABSENT)]
 
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-    *("--enable-logging=stderr", "--virtual-time-budget=3000"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">${alert(1)}"
 
 
@@ -35,16 +28,6 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.seen[tag] += 1
-
-
-def browse(page, profile, *more):
-    """The finished page's HTML and what the console said; ``page`` is a file or an address."""
-    address = page if isinstance(page, str) else f"file://{page}"
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *more, address]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, console
 
 
 @pytest.fixture(scope="module")

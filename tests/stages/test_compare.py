@@ -128,5 +128,6 @@ def test_one_model_in_two_files_is_refused(tmp_path):
 
 def test_likely_baseline():
     assert compare.likely_baseline(["base", "poly", "sft"]) == "sft"
-    assert compare.likely_baseline(["base", "poly"]) == "poly"
+    assert compare.likely_baseline(["base", "poly"]) == compare.likely_baseline(["base", "sft"]) == "base"
+    assert compare.likely_baseline(["base", "one", "two"]) == "one"
     assert compare.likely_baseline(["base"]) == "base"

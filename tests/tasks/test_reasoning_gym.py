@@ -12,7 +12,7 @@ import pytest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Prompt, Status
 from polychromic.core.protocols import verdicts_on
-from polychromic.settings.catalog import build
+from polychromic.settings.catalog import build, outline
 from polychromic.tasks._gym_answers import FORMS, expression
 from polychromic.tasks._gym_entries import entries
 from polychromic.tasks.countdown import base_path
@@ -184,6 +184,21 @@ def test_a_family_without_answers_and_a_wrong_split_say_so():
         gym("boxnet", test_size=1, validation_size=0, train_size=0).examples("test")
     with pytest.raises(InputError, match="no split 'dev'"):
         gym("jugs").prompts("dev")
+
+
+def test_a_question_can_be_put_in_shorter_words_in_a_configuration():
+    config = {"min_length": 9, "max_length": 9}
+    words = {"form": "plain", "words": "{letters}:"}
+    outline("tasks", {"kind": "reasoning_gym", "family": "palindrome_generation", "config": config, **words})
+    task = gym("palindrome_generation", config, **words)
+    (example, *_) = task.examples("test")
+    assert sorted(example.prompt.content) == sorted(f"{example.demonstration}:")
+    assert task.verify(example.prompt, Completion(example.demonstration)).passed
+    assert not task.verify(example.prompt, Completion(example.demonstration[1:])).passed
+    with pytest.raises(InputError, match="'length'; the metadata have"):
+        gym("jugs", form="plain", words="{length}")
+    with pytest.raises(InputError, match="set form: plain"):
+        gym("jugs", words="{target}")
 
 
 def test_six_families_at_two_levels_are_sampled_judged_and_accounted_with_the_embedded_base(tmp_path):

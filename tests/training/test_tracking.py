@@ -1,16 +1,15 @@
 """The metrics file is the record; wandb never stands in the way."""
 
 import json
-import struct
 from types import SimpleNamespace
 
 import pytest
-from wandb.proto import wandb_internal_pb2
 
 from polychromic.records.artefacts import RunFolder, open_run
 from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import TrackingSection
 from polychromic.training.tracking import MetricsFile, WandbRun
+from tests.wandb_file import decoded, facts, of_kind
 
 
 def at(step, logs=None):
@@ -144,28 +143,6 @@ def test_disabled_is_never_started(monkeypatch, folder):
     assert calls == []
 
 
-def decoded(folder):
-    """The records of the one offline file below ``folder``: LevelDB's log, blocks of 32 KiB of checked pieces."""
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    data, place, whole, found = path.read_bytes(), 7, b"", []
-    while place < len(data):
-        if (left := 32768 - place % 32768) < 7:
-            place += left
-            continue
-        _, size, kind = struct.unpack("<IHB", data[place : place + 7])
-        whole += data[place + 7 : place + 7 + size]
-        place += 7 + size
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            found.append(wandb_internal_pb2.Record.FromString(whole))
-            whole = b""
-    return found
-
-
-def facts(items):
-    """Names and values of a record's items."""
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
-
-
 @pytest.mark.long
 def test_the_offline_file_of_a_run_has_sections_group_and_a_table_that_grows(folder):
     section = TrackingSection(wandb="offline", project="mine", tags=("x",))
@@ -177,10 +154,10 @@ def test_the_offline_file_of_a_run_has_sections_group_and_a_table_that_grows(fol
         run.table("eval/samples", ("step", "completion"), [[step, f"text {step}"]])
     run.close()
     records = decoded(folder.path)
-    about = next(record.run for record in records if record.WhichOneof("record_type") == "run")
+    (about, *_) = of_kind(records, "run")
     assert (about.project, about.display_name, about.run_group, about.job_type) == ("mine", "diverse", "sweep", "train")
     assert facts(about.config.update)["polychromic"] == {"lambda": 2.0}
-    rows = [facts(record.history.item) for record in records if record.WhichOneof("record_type") == "history"]
+    rows = [facts(history.item) for history in of_kind(records, "history")]
     first = {key: value for key, value in rows[0].items() if not key.startswith("_")}
     assert first == {
         "train/loss": 1.5,
