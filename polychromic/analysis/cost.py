@@ -17,10 +17,11 @@ TOKENS_PRICED = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Dollars of a device's hour, and of a million tokens that a server draws; None where nobody knows."""
+    """Dollars of a device's hour, and of a million tokens that a server draws and reads; None where nobody knows."""
 
     per_hour: float | None = None
     per_million_tokens: float | None = None
+    per_million_prompt_tokens: float | None = None
 
 
 UNKNOWN = Prices()
@@ -28,17 +29,17 @@ UNKNOWN = Prices()
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Tokens read and written, seconds of ``devices`` devices, and dollars (NaN without a price).
+    """Tokens, seconds of ``devices`` devices, and dollars (NaN without a price).
 
-    ``tokens`` and ``seconds`` are NaN where they are not known.
+    ``tokens``, ``seconds`` and ``tokens_read`` (of prompts, by a server) are NaN where they are not known.
     """
 
     stage: str
     tokens: float
     seconds: float
     devices: int = 1
-    price_per_hour: float | None = None
-    price_per_million_tokens: float | None = None
+    prices: Prices = UNKNOWN
+    tokens_read: float = 0.0
 
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.seconds < 0 or self.devices < 0:
@@ -51,12 +52,13 @@ class Cost:
 
     @property
     def dollars(self) -> float:
-        """Tokens times their price where they have one, else device hours times that of one; NaN without a price."""
-        if self.price_per_million_tokens is not None:
-            return self.tokens / TOKENS_PRICED * self.price_per_million_tokens
-        if self.price_per_hour is None:
+        """Tokens times their prices where they have some, else device hours times that of one; NaN without a price."""
+        drawn, read = self.prices.per_million_tokens, self.prices.per_million_prompt_tokens
+        if drawn is not None:
+            return (self.tokens * drawn + (self.tokens_read * read if read is not None else 0.0)) / TOKENS_PRICED
+        if self.prices.per_hour is None:
             return math.nan
-        return self.device_seconds / SECONDS_PER_HOUR * self.price_per_hour
+        return self.device_seconds / SECONDS_PER_HOUR * self.prices.per_hour
 
     @property
     def tokens_per_second(self) -> float:

@@ -75,7 +75,6 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
     temperatures or more models extend it. On several GPUs: torchrun --nproc_per_node 2 -m polychromic evaluate ...
     """
     from polychromic.analysis.controls import Trust
-    from polychromic.analysis.spending import refuse_overspent
     from polychromic.records.evaluation import EvaluationFolder
     from polychromic.stages import pipeline, report
     from polychromic.stages.models import in_form, parse_models, with_bases
@@ -86,7 +85,8 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
         budget, config = _tracking(options).budget, options["config"]
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
-        evaluation = pipeline.Evaluation(named, section_of(options), seed, baseline, prices, Trust(trust_judge), crew)
+        section, trust = section_of(options), Trust(trust_judge)
+        evaluation = pipeline.Evaluation(named, section, seed, baseline, prices, budget, trust, crew)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -97,8 +97,6 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
             sys.exit(1)
         forecast = pipeline.forecast(evaluation, folder)
         say(planned(forecast, prices.per_hour), err=True)
-        if forecast.missing:
-            refuse_overspent(folder.path.parent, prices.per_hour, budget)
         with progress_bars() as progress:
             page = pipeline.run(evaluation, folder, progress)
         runs = {model.name: model.adapter for model in named if model.adapter is not None}
@@ -141,12 +139,9 @@ def _tracking(options: Mapping[str, Any]) -> TrackingSection:
 
 def _prices(options: dict[str, Any]) -> Prices:
     """The hour's price: that of the command line, else of ``--config``, else of the environment; and the tokens'."""
-    from polychromic.analysis.cost import Prices
-    from polychromic.settings.prices import price_per_hour
+    from polychromic.analysis.spending import prices_of
 
-    given, tracking = options.pop("price_per_hour"), _tracking(options)
-    hourly = price_per_hour(tracking.price_per_hour if given is None else given)
-    return Prices(hourly, tracking.price_per_million_tokens)
+    return prices_of(_tracking(options), options.pop("price_per_hour"))
 
 
 def planned(forecast: Forecast, price: float | None) -> str:

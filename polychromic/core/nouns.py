@@ -55,7 +55,8 @@ class Completion:
     ``token_ids`` includes the end-of-sequence token when one was drawn, and no padding; it is empty for foreign
     samples. ``finished`` is False when the answer was cut off at the token limit. ``logprob`` is the summed natural
     log-probability of ``token_ids`` under the distribution that drew them (``<= 0``), if the engine gave it.
-    ``counted`` is how many tokens were drawn, where an engine says that without giving them.
+    ``counted`` is how many tokens were drawn, where an engine says that without giving them, and ``read`` how many of
+    the prompt it read for this completion (0 where it read them for another one of the same request).
     """
 
     text: str
@@ -64,6 +65,7 @@ class Completion:
     logprob: float | None = None
     thought: str = ""
     counted: int | None = field(default=None, compare=False)
+    read: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,15 @@ class BilledTask(Task, Protocol):
 
 
 @runtime_checkable
+class ForeseenTask(BilledTask, Protocol):
+    """A paid judge that can say beforehand what it will take."""
+
+    def foreseen(self, prompts: Sequence[Prompt], longest: int, count: Callable[[str], float]) -> Bill:
+        """At most what one completion of ``longest`` tokens a prompt takes; ``count`` guesses the tokens of a text."""
+        ...
+
+
+@runtime_checkable
 class Grounded(Protocol):
     """A task that says what its verdicts rest on; of any other, every option counts."""
 

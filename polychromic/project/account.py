@@ -12,7 +12,7 @@ from polychromic.analysis.cost import Cost, Prices
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.project import plan
 from polychromic.records.artefacts import RunFolder
-from polychromic.records.costs import TimingRow, read_costs
+from polychromic.records.costs import read_costs
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.logs import read_logs
 from polychromic.records.rows import FloatOrNaN
@@ -22,7 +22,6 @@ from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 
 JUDGING = ("verify", "judge")
-TRAINING = ("train", "load")
 NO_PRICE = "no price: give --price-per-hour, tracking.price_per_hour or POLYCHROMIC_PRICE_PER_HOUR"
 NEVER_TIMED = "its time was not written down"
 
@@ -64,7 +63,10 @@ class ModelAccount:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """All of a project folder, in dollars; ``budget`` is the smallest that one of its runs has."""
+    """All of a project folder, in dollars; ``budget`` is the smallest that one of its runs has.
+
+    ``elsewhere`` is what belongs to no run and no evaluation, such as a pool that was drawn by itself.
+    """
 
     folder: str
     runs: tuple[RunAccount, ...]
@@ -72,12 +74,13 @@ class Account:
     training: FloatOrNaN
     evaluation: FloatOrNaN
     left: FloatOrNaN
+    elsewhere: FloatOrNaN = 0.0
     budget: float | None = None
 
     @property
     def spent(self) -> float:
-        """Dollars of training and evaluation."""
-        return self.training + self.evaluation
+        """Dollars of training, evaluation and the rest."""
+        return self.training + self.evaluation + self.elsewhere
 
 
 def of_folder(
@@ -102,7 +105,8 @@ def of_folder(
         raise MissingResourceError(f"{place}: holds neither a run nor an evaluation")
     trained = {run.name: run.spent for run in runs}
     models = [row for folder in folders for row in _models(folder, trained, known)]
-    evaluated = [spending.dollars(read_costs(folder), spending.prices_in(folder, Prices(known))) for folder in folders]
+    evaluated = [spending.dollars(spending.rows_of(path), spending.prices_in(path, Prices(known))) for path in folders]
+    owners = {str(path) for path in folders} | begun
     return Account(
         str(place),
         tuple(runs),
@@ -110,6 +114,7 @@ def of_folder(
         math.fsum(run.spent for run in runs),
         math.fsum(evaluated),
         math.fsum(run.left for run in runs),
+        0.0 if str(place) in owners else spending.dollars(spending.rows_of(place), Prices(known)),
         min((budget for path in begun if (budget := _budget(RunFolder(Path(path)))) is not None), default=None),
     )
 
@@ -131,14 +136,12 @@ def _run(folder: RunFolder, price: float | None, device: str) -> RunAccount:
     record, settings = folder.record(), _settings(folder)
     own = record.number("tracking", "price_per_hour")
     prices = Prices(price if own is None else own)
-    rows = [row for row in read_costs(folder.path) if row.stage in TRAINING]
-    if not rows and record.seconds is not None:
-        rows = [TimingRow("train", record.seconds, 0.0)]
+    rows = spending.rows_of(folder.path)
     seconds = math.fsum(spending.cost_of(row, prices).device_seconds for row in rows)
     spent = spending.dollars(rows, prices) if rows else math.nan if record.finished else 0.0
     steps = max((log.step for log in read_logs(folder.metrics)), default=0)
     forecast = None if settings is None else plan.forecast(settings, _device(settings, device))
-    planned = math.nan if forecast is None else Cost("plan", 0, forecast.total, 1, prices.per_hour).dollars
+    planned = math.nan if forecast is None else Cost("plan", 0, forecast.total, 1, prices).dollars
     total = max(steps, forecast.steps if forecast else 0)
     ahead = spent / steps * (total - steps) if steps and rows else planned
     left = 0.0 if record.finished else ahead
@@ -153,11 +156,13 @@ def _device(settings: Settings, device: str) -> str:
 def _ahead(settings: Settings, price: float | None, device: str) -> RunAccount:
     """A run that has not begun: all of its plan is still to be spent."""
     name = settings.experiment.name
-    own = price_per_hour(settings.tracking.price_per_hour if settings.tracking.price_per_hour is not None else price)
+    own = Prices(price if settings.tracking.price_per_hour is None else settings.tracking.price_per_hour)
     forecast = plan.forecast(settings, _device(settings, device))
     planned = Cost("plan", 0, forecast.total, 1, own).dollars
     folder = str(Path(settings.experiment.output_root) / name)
-    return RunAccount(name, folder, 0, forecast.steps, 0.0, planned, 0.0, planned, "" if own is not None else NO_PRICE)
+    return RunAccount(
+        name, folder, 0, forecast.steps, 0.0, planned, 0.0, planned, "" if own.per_hour is not None else NO_PRICE
+    )
 
 
 def _models(folder: Path, trained: dict[str, float], price: float | None) -> Iterator[ModelAccount]:
@@ -192,9 +197,10 @@ def _models(folder: Path, trained: dict[str, float], price: float | None) -> Ite
 
 def lines(account: Account) -> list[str]:
     """The account's sums and reasons as a person reads them; the tables are the verb's."""
+    elsewhere = f", elsewhere {_dollars(account.elsewhere)}" if account.elsewhere else ""
     said = [
         f"spent: {_dollars(account.spent)} (training {_dollars(account.training)}, evaluation "
-        f"{_dollars(account.evaluation)}); still to spend on training: {_dollars(account.left)}"
+        f"{_dollars(account.evaluation)}{elsewhere}); still to spend on training: {_dollars(account.left)}"
     ]
     if account.budget is not None:
         said.append(f"budget: {account.budget:.2f}; of it left: {_dollars(account.budget - account.spent)}")

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polychromic
-from polychromic.analysis.cost import Prices
+from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.protocols import Progress, silent
 from polychromic.settings.load import load_settings
-from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages import pipeline
 from polychromic.stages.models import NamedModel
@@ -53,8 +52,8 @@ def run(
         )
     base = NamedModel("base", every[0].model)
     models = [base, *(_trained(settings, progress) for settings in every)]
-    first, prices = every[0], Prices(price_per_hour(every[0].tracking.price_per_hour))
-    evaluation = pipeline.Evaluation(models, first.evaluation, seed, first.experiment.name, prices)
+    first, money = every[0], (prices_of(every[0].tracking), every[0].tracking.budget)
+    evaluation = pipeline.Evaluation(models, first.evaluation, seed, first.experiment.name, *money)
     return pipeline.run(evaluation, Path(out) / "evaluation", progress)
 
 

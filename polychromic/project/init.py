@@ -16,6 +16,7 @@ import yaml
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.project import plan
+from polychromic.project.plan_rows import text_of
 from polychromic.records.conversations import conversation, read_examples
 from polychromic.records.jsonl import Row, write_rows
 from polychromic.records.sources import scan, source_of
@@ -178,7 +179,7 @@ def _facts(answers: Answers, judge: dict[str, Any] | None, material: _Material, 
     """What the templates are filled with, but for what the device decides."""
     own = material.source.get("task")
     longest = max((_tokens(example.demonstration) for example in material.examples), default=256.0)
-    whole = max((_tokens(_text(example.prompt)) for example in material.examples), default=256.0) + longest
+    whole = max((_tokens(text_of(example.prompt)) for example in material.examples), default=256.0) + longest
     note = f"; {material.held_out} prompts are held out for the evaluation" if material.held_out else ""
     return {
         "folder": place,
@@ -198,11 +199,6 @@ def _facts(answers: Answers, judge: dict[str, Any] | None, material: _Material, 
         "rate": "2e-3" if answers.model.startswith("embedded:") else "1e-4",
         "strength": answers.strength,
     }
-
-
-def _text(prompt: Prompt) -> str:
-    content = prompt.content
-    return content if isinstance(content, str) else " ".join(turn.content for turn in content)
 
 
 def _tokens(text: str) -> float:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.cost import Cost
+from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError
+from polychromic.core.nouns import Bill
+from polychromic.project import plan_judging
 from polychromic.project.plan_rows import rows_of
 from polychromic.records.jsonl import read_json
 from polychromic.settings.introspection import nearest
-from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 from polychromic.stages import held_out
 from polychromic.stages.models import resolve
@@ -69,7 +71,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The forecast: counts of tokens, memory in GiB by part, seconds by part, and price in the price's currency."""
+    """The forecast: counts of tokens, memory in GiB by part, seconds by part, and dollars of it all.
+
+    ``judging`` is what a judge that is paid takes at most; it is in the price.
+    """
 
     name: str
     device: str
@@ -81,6 +86,7 @@ class Plan:
     memory: dict[str, float]
     seconds: dict[str, float]
     price: float | None
+    judging: Bill | None
     notes: tuple[str, ...]
 
     @property
@@ -120,8 +126,10 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
     if looks:
         asked = settings.evaluation.during_training
         notes.append(f"{looks} evaluations while training, {asked.prompts} prompts x {asked.n} samples each")
+        samples += looks * asked.prompts * asked.n
         seconds["held-out prompts"] = looks * _look_seconds(settings, shape, DEVICES[device])
-    price = price_per_hour(settings.tracking.price_per_hour)
+    judging = plan_judging.judged(settings.data.task, settings.data.split, samples, settings.polychromic.max_new_tokens)
+    price = priced(Cost("plan", 0, math.fsum(seconds.values()), 1, prices_of(settings.tracking)).dollars, judging)
     return Plan(
         name=settings.experiment.name,
         device=device,
@@ -132,9 +140,23 @@ def forecast(settings: Settings, device: str = "h100") -> Plan:
         sampled_tokens=work.sampled,
         memory=_memory(settings, shape, batch, length),
         seconds=seconds,
-        price=None if price is None else Cost("plan", 0, math.fsum(seconds.values()), 1, price).dollars,
+        price=price,
+        judging=judging,
         notes=tuple(notes),
     )
+
+
+def priced(dollars: float, judging: Bill | None) -> float | None:
+    """Dollars with those of judging; None where one of them is not known."""
+    whole = dollars if judging is None else math.nan if judging.dollars is None else dollars + judging.dollars
+    return None if math.isnan(whole) else whole
+
+
+def judging_lines(judging: Bill | None) -> list[str]:
+    """What judging takes, as a person reads it; nothing where nobody is paid."""
+    if judging is None:
+        return []
+    return [f"judging: at most {judging.sentence}", *([] if judging.dollars is not None else [plan_judging.UNPRICED])]
 
 
 def memory_of(settings: Settings) -> dict[str, float]:
@@ -300,6 +322,7 @@ def lines(plan: Plan) -> list[str]:
         f"tokens: {_big(plan.demonstration_tokens)} of demonstrations, at most {_big(plan.sampled_tokens)} sampled",
         f"memory: {sum(plan.memory.values()):.1f} GiB ({parts}): {room} in {DEVICES[plan.device].memory:.0f} GiB",
         f"time: about {duration(total)} ({shares}){price}",
+        *judging_lines(plan.judging),
         *(f"note: {note}" for note in plan.notes),
     ]
 

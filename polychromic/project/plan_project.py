@@ -6,21 +6,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from polychromic.analysis.cost import Cost
+from polychromic.analysis.cost import Cost, Prices
 from polychromic.analysis.record import read_comparison
 from polychromic.analysis.significance import foreseen_effect, minimum_detectable_effect
+from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError, PolychromicError
-from polychromic.project import plan
+from polychromic.core.nouns import Bill, Prompt
+from polychromic.project import plan, plan_judging
+from polychromic.project.plan_rows import guessed_tokens, text_of
 from polychromic.records.rows import FloatOrNaN
 from polychromic.settings import catalog
-from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import Settings
 
 VLLM_DECODE = 1.5
 """A vLLM's decode step against the time to read the weights once."""
 VLLM_AT_ONCE = 256
-ASSUMED_PROMPTS = 200
+ASSUMED_PROMPTS, ASSUMED_TOKENS = 200, 512
 VARIED = 0.3
 """A standard deviation, between prompts, of how much two models differ: the larger of the two cases shown."""
 
@@ -29,7 +32,8 @@ VARIED = 0.3
 class EvaluationPlan:
     """The evaluation of ``models`` (the base and every run): samples, tokens at most, seconds and dollars.
 
-    ``effect`` says in one sentence what differences it could show.
+    ``tokens_read`` are those of the prompts where a server is paid for them, ``judging`` what a paid judge takes at
+    most; both are in the price. ``effect`` says in one sentence what differences it could show.
     """
 
     models: int
@@ -39,6 +43,8 @@ class EvaluationPlan:
     seconds: FloatOrNaN
     price: float | None
     effect: str
+    tokens_read: int = 0
+    judging: Bill | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -69,30 +75,26 @@ def forecast(every: Sequence[Settings], device: str = "h100") -> ProjectPlan:
 
 def evaluation_of(settings: Settings, models: int, device: str) -> EvaluationPlan:
     """The plan of evaluating ``models`` models by the section evaluation of ``settings``."""
-    section, notes = settings.evaluation, []
-    prompts = _prompts(settings)
-    if prompts is None:
-        prompts = min(ASSUMED_PROMPTS, section.max_prompts or ASSUMED_PROMPTS)
+    section, notes, asked = settings.evaluation, [], _prompts(settings)
+    prompts = min(ASSUMED_PROMPTS, section.max_prompts or ASSUMED_PROMPTS) if asked is None else len(asked)
+    if asked is None:
         notes.append(f"the evaluation's prompts are not here: assumed {prompts}")
     samples = models * len(section.temperatures) * prompts * section.n
     tokens = samples * section.max_new_tokens
     engine = catalog.split(section.engine)[0]
-    seconds, hourly = _seconds(settings, samples, device), price_per_hour(settings.tracking.price_per_hour)
-    per_token = settings.tracking.price_per_million_tokens if engine == "server" else None
+    seconds, prices, read = _seconds(settings, samples, device), prices_of(settings.tracking), 0
+    if engine != "server" or prices.per_million_tokens is None:
+        prices = Prices(prices.per_hour)
+    elif prices.per_million_prompt_tokens is None:
+        notes.append("prompts are not priced: tracking.price_per_million_prompt_tokens")
+    else:
+        read = round(samples * (_prompt_tokens(asked) if asked else ASSUMED_TOKENS))
     if math.isnan(seconds):
         notes.append(f"how fast the {engine} answers is not known")
-    price = Cost("evaluation", tokens, 0.0 if math.isnan(seconds) else seconds, 1, hourly, per_token).dollars
-    unknown = math.isnan(price) or (math.isnan(seconds) and per_token is None)
-    return EvaluationPlan(
-        models,
-        prompts,
-        samples,
-        tokens,
-        seconds,
-        None if unknown else price,
-        _effect(settings, prompts),
-        tuple(notes),
-    )
+    judging = plan_judging.judged(_task(settings), section.split, samples, section.max_new_tokens)
+    price = plan.priced(Cost("evaluation", tokens, seconds, 1, prices, read).dollars, judging)
+    effect = _effect(settings, prompts)
+    return EvaluationPlan(models, prompts, samples, tokens, seconds, price, effect, read, judging, tuple(notes))
 
 
 def _seconds(settings: Settings, samples: int, device: str) -> float:
@@ -107,14 +109,22 @@ def _seconds(settings: Settings, samples: int, device: str) -> float:
     return math.ceil(samples / at_once) * section.max_new_tokens * each
 
 
-def _prompts(settings: Settings) -> int | None:
-    """How many prompts the evaluation has; None where they are not here."""
-    section = settings.evaluation
-    task = section.task if section.task is not None else settings.data.task
+def _task(settings: Settings) -> Any:
+    return settings.data.task if settings.evaluation.task is None else settings.evaluation.task
+
+
+def _prompts(settings: Settings) -> Sequence[Prompt] | None:
+    """The evaluation's prompts; None where they are not here."""
+    section, task = settings.evaluation, _task(settings)
     try:
-        return None if task is None else len(catalog.build("tasks", task).prompts(section.split)[: section.max_prompts])
+        return None if task is None else catalog.build("tasks", task).prompts(section.split)[: section.max_prompts]
     except PolychromicError:
         return None
+
+
+def _prompt_tokens(prompts: Sequence[Prompt]) -> float:
+    """Mean tokens of a prompt, guessed from its words."""
+    return math.fsum(guessed_tokens(text_of(prompt)) for prompt in prompts) / len(prompts)
 
 
 def _effect(settings: Settings, prompts: int) -> str:
@@ -163,6 +173,9 @@ def lines(found: ProjectPlan) -> list[str]:
         f"evaluation of {own.models} models: {own.samples:,} samples of {own.prompts} prompts, at most {own.tokens:,} "
         f"tokens; {took}{_price(own.price)}"
     )
+    if own.tokens_read:
+        said.append(f"prompts: about {own.tokens_read:,} tokens read")
+    said += plan.judging_lines(own.judging)
     said += [f"note: {note}" for note in own.notes] + [f"what it could show: {own.effect}"]
     total = "not known" if math.isnan(found.seconds) else f"about {plan.duration(found.seconds)} on one device"
     return [

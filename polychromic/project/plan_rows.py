@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from polychromic.core.errors import MissingResourceError
-from polychromic.core.nouns import Example
+from polychromic.core.nouns import Example, Prompt
 from polychromic.settings import catalog
 from polychromic.settings.schema import Settings
 from polychromic.stages.models import resolve
@@ -37,9 +37,7 @@ def _length(settings: Settings, examples: Sequence[Example]) -> float:
     """Tokens of a demonstration: counted by the model's tokenizer where it is here, else guessed from words."""
     texts = []
     for example in examples[:COUNTED]:
-        content = example.prompt.content
-        turns = [content] if isinstance(content, str) else [turn.content for turn in content]
-        texts.append(" ".join((*turns, example.demonstration)))
+        texts.append(f"{text_of(example.prompt)} {example.demonstration}")
     if not texts:
         return 8.0
     file = Path(resolve(settings.model).name_or_path).expanduser() / "tokenizer.json"
@@ -48,4 +46,14 @@ def _length(settings: Settings, examples: Sequence[Example]) -> float:
 
         found = Tokenizer.from_file(str(file)).encode_batch(texts, add_special_tokens=False)
         return max(8.0, sum(len(one.ids) for one in found) / len(texts))
-    return max(8.0, TOKENS_PER_WORD * sum(len(text.split()) for text in texts) / len(texts))
+    return max(8.0, sum(map(guessed_tokens, texts)) / len(texts))
+
+
+def text_of(prompt: Prompt) -> str:
+    """All that a prompt says, whoever says it."""
+    return prompt.content if isinstance(prompt.content, str) else " ".join(turn.content for turn in prompt.content)
+
+
+def guessed_tokens(text: str) -> float:
+    """Tokens of a text, guessed from its words."""
+    return TOKENS_PER_WORD * len(text.split())

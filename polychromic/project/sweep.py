@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.cost import Prices
 from polychromic.analysis.headlines import primary_diversity, primary_quality
 from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.analysis.seeds import SEED_MARK, family
+from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError, NumericalError, SettingsError
 from polychromic.core.facts import MetricFacts
 from polychromic.core.protocols import Progress, silent
@@ -24,7 +24,6 @@ from polychromic.records.artefacts import refuse_other_run
 from polychromic.records.jsonl import write_json
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, load_settings, resolved_yaml
-from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import EvaluationSection, Settings
 from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
 from polychromic.stages import pipeline
@@ -253,8 +252,8 @@ def _evaluated(trained: Sequence[SweepRun], section: EvaluationSection, out: Pat
         for each in trained
     ]
     first = trained[0].settings
-    prices = Prices(price_per_hour(first.tracking.price_per_hour), first.tracking.price_per_million_tokens)
-    evaluation = pipeline.Evaluation(with_bases(models), section, first.experiment.seed, baseline_of(trained), prices)
+    money = (prices_of(first.tracking), first.tracking.budget)
+    evaluation = pipeline.Evaluation(with_bases(models), section, first.experiment.seed, baseline_of(trained), *money)
     return pipeline.run(evaluation, out, lambda work, done, total: progress(f"{out.name}: {work}", done, total))
 
 

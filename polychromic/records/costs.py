@@ -27,8 +27,9 @@ COSTS = "costs.jsonl"
 class TimingRow:
     """Wall-clock and processor seconds of one piece of work; ``device`` is what did it ("cpu", "cuda", an engine).
 
-    A row of sampling is about one set: ``tokens`` holds how many each of its samples ``indices`` has, None from an
-    engine that does not give its tokens. Rows of other stages are about a model, or about all (``model`` empty).
+    A row of sampling is about one set: ``tokens`` holds how many each of its samples ``indices`` has, ``tokens_read``
+    how many of its prompt a server read for them; None from an engine that does not say it. Rows of other stages are
+    about a model, or about all (``model`` empty).
     ``devices`` did the work at the same time; ``price_per_hour`` is what one of them cost then, in dollars, where it
     was known.
     ``bill`` is what a served model took for it, in a row without seconds: they are those of the stage that waited.
@@ -46,6 +47,7 @@ class TimingRow:
     devices: int = 1
     price_per_hour: float | None = None
     bill: Bill | None = None
+    tokens_read: int | None = None
 
 
 class Meter:
@@ -76,6 +78,7 @@ def drawn(sets: Sequence[StoredSet], elapsed: tuple[float, float], device: str) 
             stored.samples.prompt.id,
             stored.indices,
             tuple(size) if any(size) else None,
+            tokens_read=_sum(one.read for one in stored.samples.completions),
         )
         for stored, size, weight in zip(sets, sizes, weights, strict=True)
     ]
@@ -112,9 +115,14 @@ def billed(folder: str | Path, task: Task | None) -> Iterator[None]:
     try:
         yield
     finally:
-        bill = task.bill() if isinstance(task, BilledTask) else None
-        if task is not None and bill is not None:
-            append(folder, [TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
+        charge(folder, task)
+
+
+def charge(folder: str | Path, task: Task | None) -> None:
+    """Writes what the task's judge took since this was last done, where it is paid and took something."""
+    bill = task.bill() if isinstance(task, BilledTask) else None
+    if task is not None and bill is not None:
+        append(folder, [TimingRow("judge", 0.0, 0.0, task.name, bill=bill)])
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class EvaluationRecord:
     git_revision: str | None = None
     price_per_hour: float | None = None
     price_per_million_tokens: float | None = None
+    price_per_million_prompt_tokens: float | None = None
     trusted: str = ""
 
 

@@ -28,7 +28,7 @@ COST = "cost.json"
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """One sample's part of the row that says what its set took; ``tokens`` is None when the engine gave none.
+    """One sample's part of the row that says what its set took; ``tokens`` and ``read`` are None when none are known.
 
     ``device_seconds`` are the processor's own for a model on it, which other work on the machine does not change, else
     the clock's.
@@ -37,6 +37,7 @@ class _Share:
     device_seconds: float
     wall_seconds: float
     tokens: int | None
+    read: float | None
 
 
 def evaluation_cost(folder: Folder, baseline: str, prices: Prices = UNKNOWN) -> EvaluationCost | None:
@@ -80,14 +81,18 @@ def _models(folder: EvaluationFolder, rows: Sequence[TimingRow], baseline: str, 
         whole = len(known) == len(keys)
         seconds = math.fsum(share.device_seconds for share in known) if whole else math.nan
         wall = math.fsum(share.wall_seconds for share in known) if whole else math.nan
-        paid = prices.per_million_tokens if devices.get(model) == {BY_TOKENS} else None
-        costs[model] = Cost("sample", _tokens(known) if whole else math.nan, seconds, 1, prices.per_hour, paid)
+        paid = prices if devices.get(model) == {BY_TOKENS} else Prices(prices.per_hour)
+        tokens, read = (
+            _sum(values) if whole else math.nan
+            for values in ([share.tokens for share in known], [share.read for share in known])
+        )
+        costs[model] = Cost("sample", tokens, seconds, 1, paid, read)
         counts[model] = SampleCounts(len(keys), judged, statuses[Status.PASSED], len(known), wall)
     return sampling_account(costs, counts, baseline)
 
 
-def _tokens(shares: Sequence[_Share]) -> float:
-    return math.nan if any(share.tokens is None for share in shares) else sum(share.tokens or 0 for share in shares)
+def _sum(counts: Sequence[float | None]) -> float:
+    return math.fsum(math.nan if count is None else count for count in counts)
 
 
 def _shares(rows: Sequence[TimingRow]) -> dict[VerdictKey, _Share]:
@@ -100,5 +105,6 @@ def _shares(rows: Sequence[TimingRow]) -> dict[VerdictKey, _Share]:
         tokens: Sequence[int | None] = row.tokens if row.tokens is not None else [None] * n
         for index, count in zip(row.indices, tokens, strict=False):
             key = (row.model, row.prompt_id, row.temperature, index)
-            found[key] = _Share(own / n, row.seconds / n, count)
+            read = None if row.tokens_read is None else row.tokens_read / n
+            found[key] = _Share(own / n, row.seconds / n, count, read)
     return found

@@ -41,8 +41,8 @@ _LATEX = {
     "≤": r"$\leq$",
     "→": r"$\to$",
 }
-LONGEST = 24
-"""Characters of a cell that is not broken into lines."""
+LONGEST, LABEL = 16, 26
+"""Characters of a cell that is not broken into lines, and of one of the first column."""
 FIRST, OTHERS = 0.28, 0.56
 """Of the line's width: the first column, and all others together, where they are broken."""
 _SPECIAL = re.compile("|".join(map(re.escape, _LATEX)))
@@ -138,8 +138,8 @@ def latex(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     wider than ``\linewidth``.
     """
     turned = list(zip(heading, *rows, strict=True))
-    long = [[len(str(cell)) > LONGEST for cell in line] for line in turned]
-    first, others = any(line[0] for line in long), any(any(line[1:]) for line in long)
+    first = any(len(str(line[0])) > LABEL for line in turned)
+    others = any(len(str(cell)) > LONGEST for line in turned for cell in line[1:])
     share = rf"p{{{OTHERS / max(1, len(rows)):.2f}\linewidth}}" if others else "r"
     columns = (rf"p{{{FIRST}\linewidth}}" if first else "l") + share * len(rows)
     broken = [first, *[others] * len(rows)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from polychromic.analysis.cost import AccountRow, Cost, account
+from polychromic.analysis import spending
+from polychromic.analysis.cost import AccountRow, Cost, Prices, account
 from polychromic.analysis.nouns import Flag
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.logs import read_logs
@@ -84,12 +87,14 @@ def lines(folders: Mapping[str, Path]) -> dict[str, list[str]]:
 def costs(runs: Mapping[str, Path], baseline: str) -> list[AccountRow]:
     """The account of training: one row for each run that says how long it took; the multiplier is the baseline's."""
     found: dict[str, Cost] = {}
+    dollars: dict[str, float] = {}
     for model, run in runs.items():
-        record = RunFolder(run).record()
-        if record.seconds is not None:
-            price = record.number("tracking", "price_per_hour")
-            found[model] = Cost("training", _tokens(run), record.seconds, price_per_hour=price)
-    return account(found, baseline) if found else []
+        prices = Prices(RunFolder(run).record().number("tracking", "price_per_hour"))
+        if rows := spending.rows_of(run):
+            seconds = math.fsum(spending.cost_of(row, prices).device_seconds for row in rows)
+            found[model] = Cost("training", _tokens(run), seconds)
+            dollars[model] = spending.dollars(rows, prices)
+    return [replace(row, dollars=dollars[row.model]) for row in account(found, baseline)]
 
 
 def health_flags(runs: Mapping[str, Path], weights: Mapping[str, str]) -> list[Flag]:

@@ -22,7 +22,6 @@ from polychromic.core.digests import file_digest, text_digest
 from polychromic.core.errors import InputError, MissingResourceError, PolychromicError, RecordError
 from polychromic.core.secrets import redacted
 from polychromic.records.artefacts import RunFolder, differences
-from polychromic.records.costs import read_costs
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import scan_rows
 from polychromic.records.logs import read_logs
@@ -152,7 +151,7 @@ class Site:
         folder = RunFolder(self.root / at)
         try:
             record = folder.record()
-            rows = read_costs(folder.path)
+            rows = spending.rows_of(folder.path)
             price = Prices(price_per_hour(record.number("tracking", "price_per_hour")))
             harvest = record.setting("data", "harvest") or {}
             return RunLine(

@@ -253,8 +253,10 @@ class _Session:
             few = f"{len(found)} where {drawn} were asked for"
             raise GarbageAnswerError(f"{options.connection.where}: an answer that is no completion ({few})")
         if drawn == 1 and not found[0].token_ids:
-            found = [replace(found[0], counted=_counted(answer))]
-        return found * (asked.n // drawn)
+            found = [replace(found[0], counted=_usage(answer, "completion_tokens"))]
+        read = _usage(answer, "prompt_tokens")
+        every = found * (asked.n // drawn)
+        return [replace(one, read=read if place == 0 or read is None else 0) for place, one in enumerate(every)]
 
     def _extra(self, decoding: Decoding) -> dict[str, Any]:
         """What is no part of OpenAI's interface; vLLM takes what is left out from the model's own defaults."""
@@ -277,9 +279,9 @@ class _Session:
         return Completion(text, tokens, choice.finish_reason != "length", _logprob(choice, decoding), thought)
 
 
-def _counted(answer: Any) -> int | None:
-    """How many tokens the server says that it drew for a request of one completion."""
-    count = getattr(getattr(answer, "usage", None), "completion_tokens", None)
+def _usage(answer: Any, name: str) -> int | None:
+    """How many tokens the server says that it read or drew for a request."""
+    count = getattr(getattr(answer, "usage", None), name, None)
     return count if type(count) is int and count > 0 else None
 
 

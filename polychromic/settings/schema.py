@@ -295,10 +295,13 @@ class TrackingSection(Section):
     price_per_million_tokens: float | None = Field(
         default=None, ge=0.0, description="dollars for a million tokens drawn by evaluation.engine: server"
     )
+    price_per_million_prompt_tokens: float | None = Field(
+        default=None, ge=0.0, description="dollars for a million tokens of prompts that it reads"
+    )
     budget: float | None = Field(
         default=None,
         gt=0.0,
-        description="dollars for all of output_root: warns at 80 %; at 100 % training stops, nothing new is sampled",
+        description="dollars for all of output_root: warns at 80 %; at 100 % training and evaluation stop",
     )
     alerts: bool = False
     """a W&B alert for each finding on the run's health"""

@@ -6,21 +6,22 @@ what it reads has changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polychromic.analysis import controls
 from polychromic.analysis.cost import UNKNOWN, Prices
+from polychromic.analysis.spending import Budget
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.core.protocols import Crew, Progress, Task, silent
-from polychromic.records.artefacts import RunFolder, differences, git_revision, signature, versions
-from polychromic.records.costs import timed
+from polychromic.core.protocols import BilledTask, Crew, Progress, Task, silent
+from polychromic.records.artefacts import RunFolder, git_revision, signature, versions
+from polychromic.records.costs import billed, timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
-from polychromic.records.jsonl import to_jsonable, write_json
+from polychromic.records.jsonl import write_json
 from polychromic.records.measurements import facts_path
 from polychromic.records.rows import read_noun
 from polychromic.settings import catalog
@@ -28,6 +29,7 @@ from polychromic.settings.content import code_digest
 from polychromic.settings.outside import digests
 from polychromic.settings.schema import EvaluationSection
 from polychromic.stages.identity import adapter_digest, checkers
+from polychromic.stages.manifest import PRICES, Manifest
 from polychromic.stages.models import NamedModel, bases_of, by_base, one_base, one_precision
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ AUDITED_PROMPTS = 50
 class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
-    ``prices`` are for the account; None leaves the one that the folder knows. ``trust`` says how far the task's checker
-    is believed. A ``crew`` draws and judges, where there is one.
+    ``prices`` are for the account; None leaves the one that the folder knows. ``budget`` is in dollars, for all below
+    the folder around the evaluation's. ``trust`` says how far the task's checker is believed. A ``crew`` draws
+    and judges, where there is one.
     """
 
     models: Sequence[NamedModel]
@@ -53,6 +56,7 @@ class Evaluation:
     seed: int = 0
     baseline: str | None = None
     prices: Prices = UNKNOWN
+    budget: float | None = None
     trust: controls.Trust = controls.USUAL
     crew: Crew | None = None
 
@@ -63,6 +67,7 @@ def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pat
     Raises:
         InputError: no task is given, or the folder holds an evaluation of other settings or other weights.
         MissingResourceError: a model, or the encoder, is not to be had.
+        BudgetError: the budget is spent before all is drawn and judged; what was done is kept.
     """
     folder = opened(out)
     task = _task(evaluation)
@@ -120,7 +125,7 @@ def _task(evaluation: Evaluation) -> Task:
     return task
 
 
-def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Manifest:
+def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> Manifest:
     _refuse_vanished(evaluation, task, folder)
     metrics = [catalog.outline("metrics", metric) for metric in evaluation.section.metrics or ()]
     present = EvaluationRecord(
@@ -131,8 +136,9 @@ def _open(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> _Mani
         git_revision=git_revision(),
         price_per_hour=evaluation.prices.per_hour,
         price_per_million_tokens=evaluation.prices.per_million_tokens,
+        price_per_million_prompt_tokens=evaluation.prices.per_million_prompt_tokens,
     )
-    manifest = _Manifest(folder, present)
+    manifest = Manifest(folder, present)
     manifest.open()
     return manifest
 
@@ -158,71 +164,12 @@ def _pins(evaluation: Evaluation) -> dict[str, Any]:
     )
 
 
-@dataclass(slots=True)
-class _Manifest:
-    """``evaluation.json``: what the folder is an evaluation of, and the signatures its later stages were made from."""
-
-    folder: EvaluationFolder
-    present: EvaluationRecord
-
-    def open(self) -> None:
-        stored, place = self.folder.record(), self.folder.path
-        if self.folder.record_file.exists():
-            self._same(stored)
-        elif place.is_file() or (place.is_dir() and any(place.iterdir())):
-            raise InputError(f"{place}: is not empty and holds no evaluation of ours; choose another --out")
-        self._write(
-            replace(
-                self.present,
-                weights={**stored.weights, **self.present.weights},
-                stages=stored.stages,
-                trusted=stored.trusted,
-                metric_files=self.present.metric_files or stored.metric_files,
-                **{
-                    name: getattr(stored if getattr(self.present, name) is None else self.present, name)
-                    for name in ("price_per_hour", "price_per_million_tokens")
-                },
-            )
-        )
-
-    def _write(self, record: EvaluationRecord) -> None:
-        write_json(self.folder.record_file, record)
-
-    def _same(self, stored: EvaluationRecord) -> None:
-        place = self.folder.path
-        pinned = {name: value for name, value in stored.pins.items() if name != "files"}  # verdicts know their code
-        changed = differences(pinned, to_jsonable(self.present.pins))
-        if changed:
-            named = ", ".join(changed)
-            raise InputError(f"{place}: holds an evaluation of other settings ({named}); choose another --out")
-        for name, digest in self.present.weights.items():
-            if stored.weights.get(name, digest) != digest:
-                raise InputError(f"{place}: {name} was sampled with other weights; choose another --out or name")
-
-    def note(self, **facts: Any) -> None:
-        """Writes facts about the evaluation that its settings do not say."""
-        self._write(replace(self.folder.record(), **facts))
-
-    def once(self, stage: str, inputs: Mapping[str, Any], outputs: Sequence[Path], work: Callable[[], object]) -> None:
-        """Does the work unless its outputs were made from the same inputs, and are as they were made."""
-        wanted, present = signature(inputs), all(path.exists() for path in outputs)
-        if present and self.folder.record().stages.get(stage) == _made(wanted, outputs):
-            return
-        work()
-        stored = self.folder.record()
-        self._write(replace(stored, stages={**stored.stages, stage: _made(wanted, outputs)}))
-
-
-def _made(inputs: str, outputs: Sequence[Path]) -> str:
-    return f"{inputs}-{signature([file_digest(path) for path in outputs])}"
-
-
 def _digest_of(path: Path) -> str:
     """The digest of a file that may not be there, empty then."""
     return file_digest(path) if path.exists() else ""
 
 
-def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
+def _audit(evaluation: Evaluation, task: Task, manifest: Manifest) -> None:
     """The audit of the task's checker, which proves itself by it.
 
     Raises:
@@ -239,7 +186,8 @@ def _audit(evaluation: Evaluation, task: Task, manifest: _Manifest) -> None:
     inputs = {"judge": judge, "split": section.split, "k": section.n, "versions": versions(), "format": form}
     if path.exists() and controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust):
         path.unlink()  # what was at fault may have been put right
-    manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
+    with billed(manifest.folder.path, task):
+        manifest.once("audit", inputs, [path], lambda: write_json(path, auditor.run(task, None, auditing)))
     said = controls.faults(read_noun(path, controls.Audit).rates, evaluation.trust)
     if said and not evaluation.trust.anyway:
         raise InputError(f"evaluation.task: {task.name} {said}; put it right, or go on with --trust-judge")
@@ -250,7 +198,19 @@ def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import sample
 
     plan = sample.SamplePlan(evaluation.section, evaluation.seed, evaluation.crew)
-    sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, progress)
+    sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, _paid(evaluation, folder, progress))
+
+
+def _paid(evaluation: Evaluation, folder: EvaluationFolder, progress: Progress) -> Progress:
+    """The progress of work that costs money: what it is told of is kept, so there it may end for the budget's sake."""
+    budget = Budget(evaluation.budget, folder.path.parent, evaluation.prices)
+
+    def told(work: str, done: int, total: int) -> None:
+        progress(work, done, total)
+        if done < total:
+            budget.refuse_overspent(f"{work}: {done} of {total} are done and kept; ")
+
+    return told
 
 
 def _refuse_vanished(evaluation: Evaluation, task: Task, folder: EvaluationFolder) -> None:
@@ -267,8 +227,9 @@ def _refuse_vanished(evaluation: Evaluation, task: Task, folder: EvaluationFolde
 def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import verify
 
+    paid = _paid(evaluation, folder, progress) if isinstance(task, BilledTask) else progress
     judges = verify.elsewhere(evaluation.crew, evaluation.section.task, task)
-    verify.run(folder, task, progress, evaluation.section.split, judges)
+    verify.run(folder, task, paid, evaluation.section.split, judges)
 
 
 def _refuse_missing_encoder(evaluation: Evaluation) -> None:
@@ -295,7 +256,7 @@ def _demonstrations(task: Task, split: str) -> Sequence[Example]:
         return ()
 
 
-def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> None:
+def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: Manifest, progress: Progress) -> None:
     from polychromic.analysis.record import CompareSettings
     from polychromic.analysis.resampling import Plan
     from polychromic.stages import compare
@@ -325,7 +286,7 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manife
     manifest.once("compare", inputs, [folder.comparison], work)
 
 
-def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifest, progress: Progress) -> Path:
+def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: Manifest, progress: Progress) -> Path:
     from polychromic.stages import report
 
     page = folder.path / "report.html"
@@ -336,8 +297,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: _Manifes
         "runs": {name: [run, _digest_of(RunFolder(Path(run)).metrics)] for name, run in runs.items()},
         "code": code_digest(report.run),
         "routing": _digest_of(folder.path / "routing.json"),
-        "price_per_hour": folder.record().price_per_hour,
-        "price_per_million_tokens": folder.record().price_per_million_tokens,
+        **{name: getattr(folder.record(), name) for name in PRICES},
         "versions": versions(),
     }
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.analysis.spending import refuse_overspent
+from polychromic.analysis.spending import Budget, prices_of
 from polychromic.core import stopping
 from polychromic.core.errors import InputError, at_fault
 from polychromic.core.nouns import Example
@@ -39,7 +39,6 @@ from polychromic.records.locks import only_process
 from polychromic.records.rows import to_row
 from polychromic.settings import catalog
 from polychromic.settings.load import identity, resolved
-from polychromic.settings.prices import price_per_hour
 from polychromic.settings.schema import DataSection, Settings
 from polychromic.stages import held_out, row_lengths
 from polychromic.stages.arguments import lora_config, save_minutes, sft_arguments
@@ -68,6 +67,7 @@ class _Run:
     data: Data
     embedder: Embedder | None
     ranks: Ranks
+    budget: Budget
 
 
 def run(
@@ -101,7 +101,8 @@ def run(
             refuse_edited(run_folder, settings)
             return run_folder
         refuse_drawing(settings.data.harvest, ranks)
-        refuse_overspent(path.parent, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget)
+        budget = Budget(settings.tracking.budget, path.parent, prices_of(settings.tracking))
+        budget.refuse_overspent()
         data = held_out.with_demonstrations(settings, load_data(settings.data, settings.model))
         for warning in _warnings(settings, term, data):
             warnings.warn(warning, stacklevel=2)
@@ -116,7 +117,7 @@ def run(
             if ranks.first:
                 update_run(run_folder, harvest=facts)
         with billed(run_folder.path, data.task):
-            _train(_Run(settings, run_folder, term, data, embedder, ranks), progress)
+            _train(_Run(settings, run_folder, term, data, embedder, ranks, budget), progress)
         ranks.wait()
     return run_folder
 
@@ -317,7 +318,7 @@ def _watchers(run: _Run, progress: Progress, trainer: Any) -> list[Any]:
         Watchdog(trainer.health),
         wandb,
         ProgressReport(progress, f"train {name}"),
-        Spending(folder, price_per_hour(settings.tracking.price_per_hour), settings.tracking.budget, trainer.metrics),
+        Spending(folder, run.budget, trainer.metrics, run.data.task),
     ]
     if table is not None and trainer.term is not None:
         found.append(SampleLog(folder.training_samples, settings.tracking.log_samples, trainer.term, table))

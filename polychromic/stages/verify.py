@@ -70,15 +70,18 @@ def run(
         due += [Due(key, digest, by[name]) for key, digest in zip(verdict_keys(stored), stored.digests, strict=True)]
         asked += [(prompts[name], completion) for completion in stored.samples.completions]
 
+    def here(batch: Asked) -> list[Verdict]:
+        with costs.billed(folder.path, task):
+            return _verdicts(task, batch)
+
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
         batches = [places[start : start + ROWS_PER_WRITE] for start in range(0, len(places), ROWS_PER_WRITE)]
         shown = [[asked[place] for place in batch] for batch in batches]
-        found = judges(shown) if judges is not None else (_verdicts(task, batch) for batch in shown)
+        found = judges(shown) if judges is not None else map(here, shown)
         for batch, verdicts in zip(batches, found, strict=True):
             yield from zip(batch, verdicts, strict=True)
 
-    with costs.billed(folder.path, task):
-        complete(folder, due, verified, progress)
+    complete(folder, due, verified, progress)
     if isinstance(task, ClusteringTask):
         _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
@@ -153,6 +156,8 @@ def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: P
         known = {one.key: held[one.key].verdict for one in due if one.met_by(held.get(one.key))}
         missing = [place for place, one in enumerate(due) if one.key not in known]
         _say_stale(folder.verdicts, sum(due[place].key in held for place in missing))
+        if missing:
+            progress("verify", 0, len(missing))
         waiting: list[Due] = []
         done = 0
         try:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeGuard
@@ -110,13 +111,20 @@ class Judge(Rows):
     def bill(self) -> Bill | None:
         """What the server took since this was last asked; None when it was not asked for anything."""
         fresh, self.state.fresh = self.state.fresh, []
-        return total(self._bill(one) for one in fresh)
+        return total(self._bill(1, one.read, one.written) for one in fresh)
 
-    def _bill(self, one: Judgement) -> Bill:
+    def foreseen(self, prompts: Sequence[Prompt], longest: int, count: Callable[[str], float]) -> Bill:
+        """At most what judging one completion of ``longest`` tokens for each prompt takes."""
+        asked = [one for prompt in prompts if isinstance(one := self._question(prompt, Completion("")), _Question)]
+        texts = [turn["content"] for one in asked for turn in one.messages]
+        read = math.ceil(math.fsum(map(count, texts))) + longest * len(asked)
+        return self._bill(len(asked), read, self.max_new_tokens * len(asked))
+
+    def _bill(self, requests: int, read: int | None, written: int | None) -> Bill:
         dollars = None
-        if None not in (one.read, one.written, self.price_read, self.price_written):
-            dollars = (one.read * self.price_read + one.written * self.price_written) / 1e6  # type: ignore[operator]
-        return Bill(1, one.read, one.written, dollars)
+        if None not in (read, written, self.price_read, self.price_written):
+            dollars = (read * self.price_read + written * self.price_written) / 1e6  # type: ignore[operator]
+        return Bill(requests, read, written, dollars)
 
     def _question(self, prompt: Prompt, completion: Completion) -> _Question | Verdict:
         if not completion.finished:

@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import replace
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from polychromic.analysis.cost import Cost, Prices
-from polychromic.analysis.spending import dollars, dollars_below
+from polychromic.analysis.spending import Budget, dollars
 from polychromic.core.errors import BudgetError
+from polychromic.core.protocols import Task
 from polychromic.records.artefacts import RunFolder
-from polychromic.records.costs import Meter, TimingRow, append, read_costs
+from polychromic.records.costs import Meter, TimingRow, append, charge, read_costs
 from polychromic.training.logged_metrics import Last, LoggedMetrics
 
 DOLLARS = "polychromic/dollars"
 EVERY_SECONDS = 60.0
 """A killed run loses at most so much of its account."""
-WARNED_AT = 0.8
-"""Of the budget."""
 
 
 class Spending(TrainerCallback):  # type: ignore[misc]
     """Adds to the run's ``costs.jsonl`` now and then, and asks for a checkpoint and a stop when the budget is spent.
 
-    The budget, in dollars, is for all trainings and evaluations in the folder around the run's; without a price nothing
-    is stopped. ``price_per_hour`` is that of one device.
+    The budget is for all trainings and evaluations in the folder around the run's; without a price nothing is stopped.
     """
 
-    def __init__(
-        self, folder: RunFolder, price_per_hour: float | None, budget: float | None, numbers: LoggedMetrics
-    ) -> None:
-        self.folder, self.price, self.budget, self.numbers = folder, price_per_hour, budget, numbers
+    def __init__(self, folder: RunFolder, budget: Budget, numbers: LoggedMetrics, judge: Task | None = None) -> None:
+        self.folder, self.price, self.budget, self.numbers = folder, budget.prices.per_hour, budget, numbers
+        self._judge = judge
         self._meter = Meter()
-        self._row = TimingRow("train", 0.0, 0.0, price_per_hour=price_per_hour)
+        self._row = TimingRow("train", 0.0, 0.0, price_per_hour=self.price)
         self._written = time.monotonic()
         self._before = self._own = 0.0
         self._spent_at: int | None = None
-        self._warned = False
         self._first = False
 
     def on_train_begin(
@@ -48,7 +43,7 @@ class Spending(TrainerCallback):  # type: ignore[misc]
         """Finds out what does the work, and what was spent before."""
         self._first = state.is_world_process_zero
         self._row = TimingRow("train", 0.0, 0.0, args.device.type, devices=args.world_size, price_per_hour=self.price)
-        self._before = self._around()
+        self._before = self.budget.spent()
         self._own = dollars(read_costs(self.folder.path), Prices(self.price))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -60,17 +55,16 @@ class Spending(TrainerCallback):  # type: ignore[misc]
             self.numbers.update({DOLLARS: Last(self._own + self._worth(now))})
         if now >= EVERY_SECONDS:
             self._write()
-            self._before, now = self._around(), 0.0
-        if self.budget is None or self.price is None:
+            self._before, now = self.budget.spent(), 0.0
+        if self.budget.limit is None:
             return
-        spent = self._before + self._worth(now)
-        if spent >= self.budget and state.global_step < state.max_steps:
+        spent = self._before + (0.0 if self.price is None else self._worth(now))
+        if spent >= self.budget.limit and state.global_step < state.max_steps:
             self._spent_at = state.global_step
             control.should_save = True
             control.should_training_stop = True
-        elif spent >= WARNED_AT * self.budget and not self._warned:
-            self._warned = True
-            warnings.warn(f"tracking.budget: {spent:.2f} of {self.budget:g} dollars are spent", stacklevel=2)
+        else:
+            self.budget.warn(spent)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -82,9 +76,9 @@ class Spending(TrainerCallback):  # type: ignore[misc]
         """
         self.close()
         if self._spent_at is not None:
-            spent, place = self._around(), self.folder.path
+            spent, limit, root = self.budget.spent(), self.budget.limit, self.budget.root
             raise BudgetError(
-                f"{place}: tracking.budget of {self.budget:g} dollars is spent ({spent:.2f} in {place.parent}); "
+                f"{self.folder.path}: tracking.budget of {limit:g} dollars is spent ({spent:.2f} in {root}); "
                 f"stopped at step {self._spent_at} with a checkpoint; a larger budget continues"
             )
 
@@ -95,13 +89,11 @@ class Spending(TrainerCallback):  # type: ignore[misc]
             self._first = False
 
     def _worth(self, seconds: float) -> float:
-        return Cost("train", 0, seconds, self._row.devices, self.price).dollars
-
-    def _around(self) -> float:
-        return dollars_below(self.folder.path.parent, Prices(self.price)) if self.budget is not None else 0.0
+        return Cost("train", 0, seconds, self._row.devices, Prices(self.price)).dollars
 
     def _write(self) -> None:
         seconds, processor = self._meter.elapsed()
         self._written = time.monotonic()
         self._own += self._worth(seconds)
         append(self.folder.path, [replace(self._row, seconds=seconds, processor_seconds=processor)])
+        charge(self.folder.path, self._judge)

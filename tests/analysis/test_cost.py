@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from polychromic.analysis.cost import Cost, SampleCounts, account, per_passing_answer, sampling_account
+from polychromic.analysis.cost import Cost, Prices, SampleCounts, account, per_passing_answer, sampling_account
 from polychromic.core.errors import InputError
 
 
 def test_dollars_are_device_hours_times_price():
-    cost = Cost("train", 1_000_000, 1800.0, devices=4, price_per_hour=2.5)
+    cost = Cost("train", 1_000_000, 1800.0, devices=4, prices=Prices(2.5))
     assert cost.device_seconds == 7200.0
     assert cost.dollars == 5.0
     assert cost.tokens_per_second == pytest.approx(138.89, abs=0.01)
@@ -21,7 +21,7 @@ def test_no_price_no_dollars():
 
 
 def test_price_of_a_passing_answer():
-    cost = Cost("sample", 6000, 60.0, price_per_hour=60.0)
+    cost = Cost("sample", 6000, 60.0, prices=Prices(60.0))
     assert per_passing_answer(cost, 30) == {"device_seconds": 2.0, "tokens": 200.0, "dollars": pytest.approx(1 / 30)}
     assert math.isnan(per_passing_answer(cost, 0)["dollars"])
 

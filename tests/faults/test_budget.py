@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from polychromic.__main__ import run
+from polychromic.analysis import spending as ours
 from polychromic.analysis.cost import Prices
-from polychromic.analysis.spending import dollars_below, refuse_overspent
+from polychromic.analysis.spending import Budget
 from polychromic.core.errors import BudgetError, InputError
+from polychromic.core.nouns import Bill, Completion, Decoding, SampleSet
+from polychromic.core.protocols import silent
+from polychromic.project import account
 from polychromic.records.costs import TimingRow, append, read_costs
-from polychromic.records.jsonl import read_json
+from polychromic.records.evaluation import EvaluationFolder
+from polychromic.records.jsonl import read_json, write_rows
+from polychromic.records.samples import sample_rows, store
 from polychromic.settings.load import resolved_yaml
 from polychromic.settings.prices import PRICE, price_per_hour
-from polychromic.stages import train
+from polychromic.settings.schema import EvaluationSection
+from polychromic.stages import pipeline, train, verify
+from polychromic.tasks.countdown.task import Countdown
 from polychromic.training import spending
 
 
@@ -51,7 +61,7 @@ def test_a_spent_budget_stops_with_a_checkpoint_and_a_larger_one_continues(paid,
         train.run(paid(6000))
     done = train.run(paid(60_000))
     assert read_json(done.run_json)["resumed_from"] == "checkpoint-3"
-    assert 7000 < dollars_below(root, Prices(3600.0)) < 7200
+    assert 7000 < Budget(1.0, root, Prices(3600.0)).spent() < 7200
     assert BudgetError.exit_code == 3
 
 
@@ -64,13 +74,78 @@ def test_an_evaluation_samples_nothing_that_the_budget_does_not_cover(paid, tmp_
     out = tmp_path / "runs" / "evaluation"
     assert run(["evaluate", *map(str, given), "--out", str(out)], debug=False) == 3
     assert "tracking.budget: 11.00 of 10 dollars are spent" in capsys.readouterr().err
-    assert not (out / "samples.jsonl").exists()
+    assert not (out / "samples.jsonl").read_bytes()
+
+
+def test_an_evaluation_stops_midway_with_what_it_has_and_a_larger_budget_continues_it(
+    paid, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(ours, "READING", math.inf)  # looks after every part
+    out = tmp_path / "runs" / "evaluation"
+
+    def evaluate(budget, *more):
+        config = tmp_path / "c.yaml"
+        config.write_text(resolved_yaml(paid(budget)))
+        given = (
+            f"--models base=embedded:countdown --task countdown --max-prompts 3 --n 4 --batch-size 4 --config {config}"
+        )
+        own = "--max-new-tokens 4 --encoder hashing"
+        return run(["evaluate", *given.split(), *own.split(), "--out", str(out), *more], debug=False)
+
+    assert evaluate(0.01) == 3
+    (said,) = [
+        line for line in capsys.readouterr().err.splitlines() if "tracking.budget" in line and "warn" not in line
+    ]
+    assert "of 0.01 dollars are spent in" in said
+    assert said.endswith("sample: 4 of 12 are done and kept; raise it to go on")
+    first = (out / "samples.jsonl").read_bytes()
+    assert first.count(b"\n") == 4
+    found = account.of_folder(tmp_path / "runs")
+    assert found.spent == pytest.approx(sum(row.seconds for row in read_costs(out)))  # at a dollar a second
+    assert [(row.model, row.samples, row.passed) for row in found.models] == [("base", 4, 0)]
+    assert evaluate(0.01) == 3
+    assert (out / "samples.jsonl").read_bytes() == first
+    assert evaluate(1e6) == 0
+    assert (out / "samples.jsonl").read_bytes().startswith(first)
+    assert (out / "report.html").exists()
+
+
+class Paid(Countdown):
+    """A judge that takes a dollar for every verdict."""
+
+    asked = 0
+
+    def verify(self, prompt, completion):
+        Paid.asked += 1
+        return super().verify(prompt, completion)
+
+    def bill(self):
+        taken, Paid.asked = Paid.asked, 0
+        return Bill(taken, 0, 0, float(taken)) if taken else None
+
+
+def test_a_judge_that_is_paid_stops_between_its_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(ours, "READING", math.inf)
+    monkeypatch.setattr(verify, "ROWS_PER_WRITE", 2)
+    task, place = Paid(), EvaluationFolder(tmp_path / "runs" / "evaluation")
+    drawn = SampleSet(task.prompts("test")[0], tuple(map(Completion, "abcdef")), Decoding(), "m")
+    write_rows(place.samples, (row for stored in store([drawn], "", 0) for row in sample_rows(stored)))
+
+    def judged(budget):
+        asked = pipeline.Evaluation([], EvaluationSection(), prices=Prices(0.0), budget=budget)
+        pipeline._verify(asked, task, place, silent)
+
+    with pytest.raises(BudgetError, match=r"4\.00 of 3\.5 dollars .* verify: 4 of 6 are done and kept"):
+        judged(3.5)
+    judged(100.0)
+    assert len(place.judged()) == 6
+    assert [row.bill.dollars for row in read_costs(place.path) if row.bill] == [2.0, 2.0, 2.0]
 
 
 def test_without_a_price_a_budget_says_that_it_stops_nothing(tmp_path):
     with pytest.warns(UserWarning, match="no price is known"):
-        refuse_overspent(tmp_path, None, 5.0)
-    refuse_overspent(tmp_path, None, None)
+        Budget(5.0, tmp_path, Prices()).refuse_overspent()
+    Budget(None, tmp_path, Prices()).refuse_overspent()
 
 
 def test_the_price_of_a_machine_comes_from_its_environment(monkeypatch):

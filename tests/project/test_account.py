@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from polychromic.__main__ import run
 from polychromic.analysis.cost import Prices
 from polychromic.analysis.significance import foreseen_effect, minimum_detectable_effect
-from polychromic.analysis.spending import dollars
+from polychromic.analysis.spending import Budget, dollars
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.nouns import Bill, Completion, Decoding, Prompt, SampleSet, Status, Verdict
-from polychromic.project import account, plan_project
+from polychromic.project import account, plan, plan_judging, plan_project
 from polychromic.records.artefacts import finish_run, open_run
 from polychromic.records.costs import TimingRow, append, drawn
 from polychromic.records.evaluation import EvaluationRecord
 from polychromic.records.jsonl import write_json, write_rows
 from polychromic.records.samples import StoredSet, sample_rows
 from polychromic.records.verdicts import verdict_row
+from polychromic.reporting import runs
 from polychromic.settings.load import identity, resolved_yaml, settings_from
 from polychromic.settings.prices import PRICE
 
@@ -134,6 +136,46 @@ def test_an_api_is_paid_by_its_tokens(tmp_path):
     assert dollars([*rows, billed[0]], prices) == 2.25
     assert math.isnan(dollars(billed, prices))
     assert math.isnan(dollars([TimingRow("sample", 5.0, 0.0, "server", "m", 1.0, "p", (0,))], prices))
+
+
+def test_the_prompts_an_api_reads_are_paid_where_they_have_a_price():
+    row = TimingRow("sample", 5.0, 0.0, "server", "m", 1.0, "p", (0, 1), (400_000, 100_000), tokens_read=3_000_000)
+    assert dollars([row], Prices(3600.0, 2.0, 0.5)) == 1.0 + 1.5
+    assert dollars([row], Prices(3600.0, 2.0)) == 1.0
+    assert math.isnan(dollars([replace(row, tokens_read=None)], Prices(3600.0, 2.0, 0.5)))
+
+
+def test_what_a_run_paid_its_judge_and_drew_before_it_is_in_its_account(project):
+    append(project / "sft", [TimingRow("judge", 0.0, 0.0, "judge", bill=Bill(3, 10, 10, 0.25))])
+    append(project / "sft" / "pool", [TimingRow("sample", HOUR, 0.0, "cuda")])
+    append(project / "a pool", [TimingRow("sample", 2 * HOUR, 0.0, "cuda")])
+    found = account.of_folder(project, 2.0)
+    assert found.runs[1].spent == 2.0 + 0.25 + 2.0
+    assert (found.elsewhere, found.spent) == (4.0, 5.0 + 2.25 + 4.0)
+    assert found.spent == Budget(1.0, project, Prices(2.0)).spent()
+    assert "elsewhere 4.00" in account.lines(found)[0]
+    assert [row.dollars for row in runs.costs({"sft": project / "sft"}, "sft")] == pytest.approx(
+        [math.nan], nan_ok=True
+    )
+
+
+def test_the_plan_prices_prompts_and_judges(settings, tmp_path):
+    rows = [{"prompt": "one two three four five", "completion": "six"}] * 10
+    write_rows(tmp_path / "rows.jsonl", [row | {"prompt": f"{row['prompt']} {i}"} for i, row in enumerate(rows)])
+    task = {"kind": "judge", "path": str(tmp_path / "rows.jsonl"), "rubric": "Fine.", "served_model": "m"}
+    paid = task | {"price_read": 1.0, "price_written": 2.0, "max_new_tokens": 50}
+    own = settings("api", price_per_million_tokens=10.0, price_per_million_prompt_tokens=1.0)
+    served = own.evaluation.model_copy(update={"engine": "server", "task": paid, "n": 4, "max_new_tokens": 100})
+    found = plan_project.evaluation_of(own.model_copy(update={"evaluation": served}), 2, "cpu")
+    assert (found.samples, found.tokens, found.tokens_read) == (80, 8000, round(80 * 6 * 1.4))
+    assert (found.judging.requests, found.judging.tokens_written) == (80, 80 * 50)
+    assert found.judging.tokens_read > 80 * 100
+    sampling = (8000 * 10.0 + found.tokens_read * 1.0) / 1e6
+    assert found.price == pytest.approx(sampling + (found.judging.tokens_read + 2.0 * 80 * 50) / 1e6)
+    unpriced = served.model_copy(update={"task": task})
+    found = plan_project.evaluation_of(own.model_copy(update={"evaluation": unpriced}), 2, "cpu")
+    assert found.price is None
+    assert plan.judging_lines(found.judging)[1] == plan_judging.UNPRICED
 
 
 def test_the_plan_adds_variants_and_their_evaluation_and_says_what_it_could_show(settings, capsys):

@@ -87,6 +87,19 @@ def test_nothing_passed_nothing_judged_and_no_tokens(evaluation):
     assert ours.multiplier == 2.0
 
 
+def test_a_passing_answer_of_an_api_is_paid_with_its_prompt(evaluation):
+    """10 tokens drawn and 1,000 read for each set; 1 dollar a token drawn, 0.01 a token read."""
+    record = {"price_per_hour": 1.0, "price_per_million_tokens": 1e6, "price_per_million_prompt_tokens": 1e4}
+    (evaluation / "evaluation.json").write_text(json.dumps(record))
+    served = [replace(sampled("ours", prompt, (0, 1), 4.0), device="server", tokens_read=1000) for prompt in "pq"]
+    append(evaluation, served)
+    sft, ours = evaluation_cost(evaluation, "sft").models
+    assert (ours.dollars, ours.dollars_per_pass) == (20.0 + 20.0, pytest.approx(40 / 3))
+    assert sft.dollars == pytest.approx(4.0 / 3600)  # of a machine
+    append(evaluation, [replace(served[0], tokens_read=None)])
+    assert math.isnan(evaluation_cost(evaluation, "sft").models[1].dollars)
+
+
 def test_the_report_shows_it_and_a_folder_without_rows_has_none(folder, evaluation, tmp_path):
     assert evaluation_cost(tmp_path / "nowhere", "sft") is None
     append(evaluation, [sampled("ours", prompt, (0, 1), 4.0) for prompt in "pq"])

@@ -83,7 +83,9 @@ def test_a_paper_takes_the_tables_over(make_folder, tmp_path):
         pytest.skip("no pdflatex with booktabs on this machine")
     usual, hostile = tmp_path / "usual", tmp_path / "hostile"
     for folder, name in ((usual, "moderate"), (hostile, HOSTILE)):
-        make_folder(folder, {"base": (-1.2, 6), "sft": (0.3, 2), name: (0.25, 4)}, (0.7, 1.0), prompts=8)
+        make_folder(
+            folder, {"base": (-1.2, 6), "sft": (0.3, 2), name: (0.25, 4), "high": (0, 5)}, (0.7, 1.0), prompts=8
+        )
         compare.run(folder, "sft", "base", CompareSettings("sft", plan=Plan(resamples=100)))
         costs.append(folder, [costs.TimingRow("sample", 2.0, 2.0, "cuda", "sft", 1.0, "test-0000", (0,), (5,))])
         assert len(exports.write_latex(folder)) == 3

@@ -298,8 +298,23 @@ def test_a_schema_is_asked_of_the_server(scripted_server):
 
 def test_tokens_that_are_counted_but_not_given_reach_the_account(scripted_server):
     url, script = scripted_server
-    script.answers = [(200, json.dumps(json.loads(chat("ok")) | {"usage": {"completion_tokens": 7}}).encode())]
+    usage = {"completion_tokens": 7, "prompt_tokens": 30}
+    script.answers = [(200, json.dumps(json.loads(chat("ok")) | {"usage": usage}).encode())]
     (found,) = Server(url, "m", dialect="openai", parallel=1).sample([CHAT], 2, Decoding(), 0)
     assert [completion.counted for completion in found.completions] == [7, 7]
     (row,) = drawn([StoredSet(found, "", 0, (0, 1))], (2.0, 0.0), "server")
     assert row.tokens == (7, 7)
+    assert row.tokens_read == 60  # each completion is a request of its own here
+    script.answers = [(200, chat("ok"))]
+    (found,) = Server(url, "m", dialect="openai", parallel=1).sample([CHAT], 2, Decoding(), 0)
+    (row,) = drawn([StoredSet(found, "", 0, (0, 1))], (2.0, 0.0), "server")
+    assert row.tokens_read is None
+
+
+def test_the_prompt_of_several_completions_in_one_request_is_read_once(scripted_server):
+    url, script = scripted_server
+    usage = {"completion_tokens": 7, "prompt_tokens": 30}
+    script.answers = [(200, json.dumps(json.loads(chat("ok")) | {"usage": usage}).encode())]
+    greedy = Decoding(temperature=0.0)
+    (found,) = Server(url, "m", dialect="vllm", parallel=1).sample([CHAT], 3, greedy, 0)
+    assert [completion.read for completion in found.completions] == [30, 0, 0]
