@@ -18,6 +18,7 @@ from torch import nn
 from polychromic.core.errors import InputError, MissingResourceError, at_fault
 from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
+from polychromic.policy.sharded import loaded
 from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 
@@ -94,7 +95,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     if quantization:
         _keep_layout(model)
-    else:
+    elif loaded(model):
         model.to(_device())
     _suit_threads(model)
     return Policy(model.eval(), load_tokenizer(section))

@@ -50,6 +50,11 @@ class ClusterRun:
         """What its ranks say."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
+    def last_words(self) -> str:
+        """The last line that the program itself wrote to the log, such as why it ended; empty without one."""
+        said = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return next((line for line in reversed(said) if line.startswith("polychromic: ")), "")
+
     @property
     def newest(self) -> str:
         """What tells its newest checkpoint from the one before; empty before the first."""
@@ -141,7 +146,7 @@ def _trained(run: ClusterRun, kind: str, environment: dict[str, str], folder: st
                 partial(_rank, run, environment, folder),
                 torch_config=TorchConfig("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout_s=int(run.seconds)),
                 scaling_config=ScalingConfig(num_workers=run.ranks, use_gpu=gpu),
-                run_config=RunConfig(storage_path=own, logging_config=LoggingConfig("ERROR")),
+                run_config=RunConfig(storage_path=own, logging_config=LoggingConfig("CRITICAL")),
             )
             try:
                 trainer.fit()
@@ -151,7 +156,7 @@ def _trained(run: ClusterRun, kind: str, environment: dict[str, str], folder: st
                 return ""
         reason = "; ".join(f"rank {rank}: {one_line(str(why))}" for rank, why in sorted(failures.items()))
         if _ended(failures):
-            return reason
+            return run.last_words() or reason
         newest, losses = run.newest, losses + 1 if run.newest == newest else 1
         if losses == PATIENCE:
             return f"lost a machine {PATIENCE} times without a new checkpoint in between: {reason}"

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
-from polychromic.core.protocols import Crew, Progress, drawn, silent
+from polychromic.core.protocols import Crew, Progress, drawn, no_progress
 from polychromic.core.seeds import child_seed
 from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
@@ -52,7 +52,7 @@ def run(
     prompts: Sequence[Prompt],
     plan: SamplePlan,
     folder: Folder,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Path:
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import BilledTask, ClusteringTask, Crew, Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import BilledTask, ClusteringTask, Crew, Progress, Task, no_progress, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
@@ -46,7 +46,7 @@ Judges = Callable[[Sequence[Asked]], Iterable[list[Verdict]]]
 
 
 def run(
-    folder: Folder, task: Task, progress: Progress = silent, split: str = "test", judges: Judges | None = None
+    folder: Folder, task: Task, progress: Progress = no_progress, split: str = "test", judges: Judges | None = None
 ) -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
 
@@ -145,7 +145,7 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
     return found
 
 
-def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = no_progress) -> list[Verdict]:
     """A verdict for each sample, in order: those of the folder's file, and those found now, written as they are found.
 
     Verdicts that were made of something else are made anew, with a warning that counts them.
