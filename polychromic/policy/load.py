@@ -18,7 +18,6 @@ from torch import nn
 from polychromic.core.errors import InputError, MissingResourceError, at_fault
 from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import pin
-from polychromic.policy.sharded import loaded
 from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 
@@ -77,6 +76,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         MissingResourceError: there is no such folder, or the hub cannot give it.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.integrations import is_fsdp_enabled
 
     name = section.name_or_path
     _refuse_missing(name)
@@ -95,7 +95,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     if quantization:
         _keep_layout(model)
-    elif loaded(model):
+    elif not is_fsdp_enabled():  # which takes the weights to their devices in parts
         model.to(_device())
     _suit_threads(model)
     return Policy(model.eval(), load_tokenizer(section))

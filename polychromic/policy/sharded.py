@@ -29,7 +29,7 @@ def units(model: nn.Module) -> list[Any]:
 
 
 def loaded(model: nn.Module) -> bool:
-    """Whether this process has the weights; under FSDP2 one a machine loads them, and they are shared out from rank 0."""
+    """Whether this process has the weights; before FSDP2 shares them out from rank 0, one process a machine has."""
     return not any(weight.is_meta for weight in model.parameters())
 
 

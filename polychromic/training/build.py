@@ -269,8 +269,10 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
 
 
 def _threshold(model: Any, trainer: Any, index: PromptIndex, quantile: float) -> float:
-    ranks, threshold = present(), 0.0
-    if ranks.first:  # which has the base's weights, whoever else has
+    ranks, threshold, place = present(), 0.0, next(model.parameters()).device
+    if ranks.first:  # which has the base's weights, whoever else has; where they will be shared out, beside the GPU
         rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS), index)
+        model.to(trainer.accelerator.device)
         threshold = threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)
+        model.to(place)
     return float(ranks.told(threshold))

@@ -123,7 +123,7 @@ def test_progress_reaches_its_total(tmp_path, monkeypatch):
     put(tmp_path, "a", "bb", "ccc")
     told = []
     verify.run(tmp_path, Long(), lambda *facts: told.append(facts))
-    assert told == [("verify", 2, 3), ("verify", 3, 3)]
+    assert told == [("verify", 0, 3), ("verify", 2, 3), ("verify", 3, 3)]
 
 
 def test_a_folder_without_samples_is_said_to_have_none(tmp_path):
