@@ -76,6 +76,7 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         MissingResourceError: there is no such folder, or the hub cannot give it.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.distributed.utils import is_local_dist_rank_0
     from transformers.integrations import is_fsdp_enabled
 
     name = section.name_or_path
@@ -91,6 +92,8 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         options["attn_implementation"] = section.attn_implementation
     if quantization:
         options |= {"quantization_config": _quantization(quantization), "device_map": {"": _device()}}
+    elif is_fsdp_enabled() and not is_local_dist_rank_0():
+        options["device_map"] = {"": "meta"}  # its shards are filled by rank 0
     with at_fault(f"model {name}: cannot be loaded", MissingResourceError):
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     if quantization:
