@@ -11,20 +11,14 @@ from torch import Tensor
 
 from polychromic.core.errors import InputError
 from polychromic.policy.sampling_mode import sampling_mode
-from polychromic.policy.sharded import loaded
 
 TOKENS = 8
 ROUNDING = 4.0
 """Spacings between numbers at the largest logit, in the model's precision, by which two readings may differ."""
 
 
-def base_logits(model: Any) -> Float[Tensor, "t v"] | None:
-    """The logits of ``TOKENS`` tokens spread over the vocabulary, adapters off; in the model's precision.
-
-    None on a rank that waits for another to share out the weights (FSDP2).
-    """
-    if not loaded(model):
-        return None
+def base_logits(model: Any) -> Float[Tensor, "t v"]:
+    """The logits of ``TOKENS`` tokens spread over the vocabulary, adapters off; in the model's precision."""
     off = model.disable_adapter() if hasattr(model, "peft_config") else nullcontext()
     embedding = model.get_input_embeddings().weight
     tokens = torch.linspace(0, model.config.get_text_config().vocab_size - 1, TOKENS).long().to(embedding.device)
@@ -33,18 +27,14 @@ def base_logits(model: Any) -> Float[Tensor, "t v"] | None:
     return logits
 
 
-def refuse_moved_base(model: Any, before: Float[Tensor, "t v"] | None, where: str) -> None:
+def refuse_moved_base(model: Any, before: Float[Tensor, "t v"], where: str) -> None:
     """Nothing when ``model`` without its adapters gives the plain base's logits ``before``, but for rounding.
-
-    Nothing where ``before`` is None, as another rank then looks.
 
     Raises:
         InputError: it does not, so neither the likelihood gate nor any row of an evaluation could be trusted.
     """
-    if before is None or (after := base_logits(model)) is None:
-        return
     allowed = ROUNDING * torch.finfo(before.dtype).eps * max(1.0, float(before.abs().max()))
-    difference = float((after - before).abs().max())
+    difference = float((base_logits(model) - before).abs().max())
     if difference > allowed:
         raise InputError(
             f"{where}: the adapter moves the base's own weights: without it the logits differ by {difference:.2g} from "

@@ -76,8 +76,6 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         MissingResourceError: there is no such folder, or the hub cannot give it.
     """
     from transformers import AutoModelForCausalLM
-    from transformers.distributed.utils import is_local_dist_rank_0
-    from transformers.integrations import is_fsdp_enabled
 
     name = section.name_or_path
     _refuse_missing(name)
@@ -92,13 +90,11 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
         options["attn_implementation"] = section.attn_implementation
     if quantization:
         options |= {"quantization_config": _quantization(quantization), "device_map": {"": _device()}}
-    elif is_fsdp_enabled() and not is_local_dist_rank_0():
-        options["device_map"] = {"": "meta"}  # its shards are filled by rank 0
     with at_fault(f"model {name}: cannot be loaded", MissingResourceError):
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     if quantization:
         _keep_layout(model)
-    elif not is_fsdp_enabled():  # which takes the weights to their devices in parts
+    else:
         model.to(_device())
     _suit_threads(model)
     return Policy(model.eval(), load_tokenizer(section))

@@ -28,11 +28,6 @@ def units(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, FSDPModule)]
 
 
-def loaded(model: nn.Module) -> bool:
-    """Whether this process has the weights; before FSDP2 shares them out from rank 0, one process a machine has."""
-    return not any(weight.is_meta for weight in model.parameters())
-
-
 def is_sharded(model: nn.Module) -> bool:
     """Whether weights of ``model`` lie on other ranks now."""
     return model not in _whole and bool(units(model))

@@ -39,7 +39,6 @@ from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
 from polychromic.training.held_out import HeldOut
 from polychromic.training.judges import FunctionTask
-from polychromic.training.ranks import present
 from polychromic.training.term import DiversityTerm
 
 THRESHOLD_ROWS = 256
@@ -269,10 +268,5 @@ def _base_scores(model: Any, prompt: Sequence[int], tokens: Sequence[Sequence[in
 
 
 def _threshold(model: Any, trainer: Any, index: PromptIndex, quantile: float) -> float:
-    ranks, threshold, place = present(), 0.0, next(model.parameters()).device
-    if ranks.first:  # which has the base's weights, whoever else has; where they will be shared out, beside the GPU
-        rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS), index)
-        model.to(trainer.accelerator.device)
-        threshold = threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)
-        model.to(place)
-    return float(ranks.told(threshold))
+    rows = demonstrations_of(islice(trainer.train_dataset, THRESHOLD_ROWS), index)
+    return threshold_of([_base_scores(model, prompt, [target])[0] for prompt, target in rows], quantile)

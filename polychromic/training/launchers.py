@@ -24,7 +24,7 @@ STRATEGIES = {
 }
 """accelerate's switches for ways to share a model that were never tried with the diversity term."""
 SHARDING = {
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": ("true", "so that one process a machine loads the base, not all"),
+    "FSDP_CPU_RAM_EFFICIENT_LOADING": ("false", "as the likelihood gate asks the whole base before it is shared out"),
     "FSDP_OFFLOAD_PARAMS": ("false", "as weights on the CPU were never tried"),
     "FSDP_ACTIVATION_CHECKPOINTING": ("false", "as training.gradient_checkpointing does it"),
     "FSDP_STATE_DICT_TYPE": ("FULL_STATE_DICT", "so that a checkpoint fits any number of ranks"),

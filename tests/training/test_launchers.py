@@ -35,7 +35,7 @@ PLAIN = {
         ({"ACCELERATE_USE_FSDP": "true"}, {}, None, "FSDP1, which was never tried"),
         (FSDP2, {}, FOUR_BITS, "FSDP2 under the section quantization"),
         (FSDP2 | {"FSDP_OFFLOAD_PARAMS": "true"}, {}, None, "fsdp_offload_params true; allowed: false"),
-        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "false"}, {}, None, "fsdp_cpu_ram_efficient_loading false"),
+        (FSDP2 | {"FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}, {}, None, "fsdp_cpu_ram_efficient_loading true"),
         (FSDP2 | {"FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT"}, {}, None, "allowed: full_state_dict"),
         ({"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}, {}, None, "gradient_accumulation_steps 4"),
     ],
