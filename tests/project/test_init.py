@@ -65,7 +65,9 @@ def test_own_rows_become_two_configurations_that_a_dry_run_takes(rows, tmp_path,
     ],
 )
 def test_the_judge_is_read_off_the_demonstrations(completion, wanted, tmp_path):
-    rows = [{"prompt": f"{n} + {n}?", "completion": completion.format(2 * n), "answer": str(2 * n)} for n in range(1, 10)]
+    rows = [
+        {"prompt": f"{n} + {n}?", "completion": completion.format(2 * n), "answer": str(2 * n)} for n in range(1, 10)
+    ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert init.suggested_judge(str(path)) == wanted
