@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.core.errors import InputError
+
+if TYPE_CHECKING:
+    from polychromic.code.nouns import BestOfN, Choice
 
 
 @click.command("best-of-n")
@@ -20,7 +22,8 @@ from polychromic.core.errors import InputError
 @json_option
 def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | None, as_json: bool) -> None:
     """Compare N candidates and a scorer's choice with a single sample, on FOLDER's samples and verdicts."""
-    from polychromic.records.jsonl import read_json
+    from polychromic.code.nouns import BestOfNResult
+    from polychromic.records.rows import read_noun
     from polychromic.settings.catalog import build
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value
     from polychromic.stages import best_of_n
@@ -34,25 +37,25 @@ def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | Non
     entries = [read_value(scorer, COMMAND_LINE) for scorer in scorers]
     with progress_bars() as progress:
         path = best_of_n.run(folder, ns, entries, checker, progress)
-    result = read_json(path)
-    lines = [line for entry in result["entries"] for line in _lines(entry)]
+    result = read_noun(path, BestOfNResult)
+    lines = [line for entry in result.entries for line in _lines(entry)]
     show(result, as_json, [*lines, str(path)])
 
 
-def _lines(entry: Mapping[str, Any]) -> list[str]:
+def _lines(entry: BestOfN) -> list[str]:
     """One model, temperature and N as a person reads it."""
     said = [
-        f"{entry['model']}  temperature {entry['temperature']:g}  N={entry['n']}  {entry['prompts']} prompts"
-        + (f"  ({entry['reason']})" if entry["reason"] else ""),
+        f"{entry.model}  temperature {entry.temperature:g}  N={entry.n}  {entry.prompts} prompts"
+        + (f"  ({entry.reason})" if entry.reason else ""),
     ]
-    if not entry["prompts"]:
+    if not entry.prompts:
         return [*said, ""]
     said += [
-        f"  all N identical: {_share(entry['all_identical'])} of the prompts; repeated candidates: "
-        f"{_share(entry['identical'])}; cost: {_number(entry['cost_multiplier'])}x",
-        f"  single sample {_share(entry['single'])}, perfect choice {_share(entry['oracle'])}",
+        f"  all N identical: {_share(entry.all_identical)} of the prompts; repeated candidates: "
+        f"{_share(entry.identical)}; cost: {_number(entry.cost_multiplier)}x",
+        f"  single sample {_share(entry.single)}, perfect choice {_share(entry.oracle)}",
     ]
-    rows = [_row(item) for item in entry["choices"]]
+    rows = [_row(item) for item in entry.choices]
     if rows:
         header = [
             "  scorer",
@@ -65,24 +68,24 @@ def _lines(entry: Mapping[str, Any]) -> list[str]:
             "",
         ]
         said += table(header, rows)
-    return [*said, f"  {entry['advice']}", ""]
+    return [*said, f"  {entry.advice}", ""]
 
 
-def _row(item: Mapping[str, Any]) -> list[str]:
-    shown = [_share(item["selected"]), _gain(item)]
-    shown += [_number(item[name]) for name in ("efficiency", "auc", "spread", "cost_per_pass")]
-    return [f"  {item['scorer']}", *shown, item["reason"] or ""]
+def _row(item: Choice) -> list[str]:
+    shown = [_share(item.selected), _gain(item)]
+    shown += [_number(value) for value in (item.efficiency, item.auc, item.spread, item.cost_per_pass)]
+    return [f"  {item.scorer}", *shown, item.reason]
 
 
-def _gain(item: Mapping[str, Any]) -> str:
-    if item["gain"] is None:
+def _gain(item: Choice) -> str:
+    if math.isnan(item.gain):
         return "-"
-    return f"{item['gain']:+.1%} [{_share(item['low'])}, {_share(item['high'])}]"
+    return f"{item.gain:+.1%} [{_share(item.low)}, {_share(item.high)}]"
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.1%}"
+def _share(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.3g}"
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, say, show, table
 from polychromic.cli.verify import failing_lines, gold_lines
+
+if TYPE_CHECKING:
+    from polychromic.code.nouns import CodeResult, CodeRun, PassRate, Regression
 
 
 class ConfigOrVerb(click.Group):
@@ -33,98 +36,93 @@ def command() -> None:
 @json_option
 def run(config: str, only: tuple[str, ...], as_json: bool) -> None:
     """Run the enabled experiments of CONFIG and print one table; the same as `polychromic code CONFIG`."""
-    from polychromic.records.jsonl import read_json
+    from polychromic.code.nouns import CodeResult
+    from polychromic.records.rows import read_noun
     from polychromic.settings.code import load_code
     from polychromic.stages import code
 
     settings = load_code(config)
     with progress_bars() as progress:
         path = code.run(settings, only, progress)
-    result = read_json(path)
+    result = read_noun(path, CodeResult)
     show(result, as_json, [*_lines(result), str(path)])
-    if any("failed" in item for item in result["experiments"]):
+    if result.failed:
         sys.exit(1)
 
 
-def _lines(result: Mapping[str, Any]) -> list[str]:
+def _lines(result: CodeResult) -> list[str]:
     """The table of experiments, then what went wrong, the rules, and what changed against the baseline."""
-    done = [item for item in result["experiments"] if "failed" not in item]
-    said = _tables(done) if done else []
+    said = _tables(result.done) if result.done else []
     said += [
-        f"{item['name']}: {item['holes']['candidates']} structured candidates with {item['holes']['holes']} holes"
-        for item in done
-        if "holes" in item
+        f"{item.name}: {item.holes.candidates} structured candidates with {item.holes.holes} holes"
+        for item in result.done
+        if item.holes is not None
     ]
-    said += [line for item in done for line in [*_cost(item), *failing_lines(item)]]
-    for item in result["regressions"]:
+    said += [line for item in result.done for line in [*_cost(item), *failing_lines(item)]]
+    for item in result.regressions:
         said += ["", *_regression(item)]
     said += ["", *gold_lines(result)]
-    said += [f"{item['name']}: failed: {item['failed']}" for item in result["experiments"] if "failed" in item]
-    return [*said, "", f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+    said += [f"{item.name}: failed: {item.failed}" for item in result.failed]
+    return [*said, "", f"sandbox: {result.sandbox.get('level', 'unknown')}"]
 
 
-def _tables(done: list[Mapping[str, Any]]) -> list[str]:
+def _tables(done: list[CodeRun]) -> list[str]:
     """Scores, outcomes and extraction rules of the experiments that ran."""
-    ks = sorted({int(k) for item in done for k in item["pass_at_k"]})
+    from polychromic.reporting.code_page import column_names
+
+    ks = sorted({int(k) for item in done for k in item.pass_at_k})
     header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total", "absent"]
     said = table(header, [_row(item, ks) for item in done])
-    names = list(dict.fromkeys(name for item in done for name in item["categories"]))
+    names = column_names(done, "categories")
     if names:
-        rows = [[item["name"], *(_rate(item["categories"].get(name)) for name in names)] for item in done]
+        rows = [[item.name, *(_rate(item.categories.get(name)) for name in names)] for item in done]
         said += ["", *table(["pass@1 by category", *names], rows)]
     for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
-        names = list(dict.fromkeys(name for item in done for name in item[field]))
-        said += ["", *table([title, *names], [[i["name"], *(str(i[field].get(n, 0)) for n in names)] for i in done])]
+        names = column_names(done, field)
+        rows = [[item.name, *(str(getattr(item, field).get(name, 0)) for name in names)] for item in done]
+        said += ["", *table([title, *names], rows)]
     return said
 
 
-def _cost(item: Mapping[str, Any]) -> list[str]:
+def _cost(item: CodeRun) -> list[str]:
     """What one passing sample took, as far as it is known."""
-    forms = (("seconds", "{:.2f} s"), ("tokens", "{:.0f} tokens"), ("dollars", "${:.5f}"))
-    single = item["cost"]["per_pass"]
-    known = [form.format(single[name]) for name, form in forms if single[name] is not None]
-    return [f"{item['name']}: a passing sample took {', '.join(known)}"] if known else []
+    if item.cost is None:
+        return []
+    single = item.cost.per_pass
+    forms = ((single.seconds, "{:.2f} s"), (single.tokens, "{:.0f} tokens"), (single.dollars, "${:.5f}"))
+    known = [form.format(value) for value, form in forms if value is not None]
+    return [f"{item.name}: a passing sample took {', '.join(known)}"] if known else []
 
 
-def _row(item: Mapping[str, Any], ks: list[int]) -> list[str]:
-    settings, rates = item["settings"], item["pass_at_k"]
-    scores = [_rate(rates.get(str(k))) for k in ks]
-    total = f"{item['passed']}/{item['samples']}"
-    return [
-        item["name"],
-        settings["strategy"],
-        f"{settings['temperature']:g}",
-        str(settings["n"]),
-        *scores,
-        total,
-        str(item["absent"]),
-    ]
+def _row(item: CodeRun, ks: list[int]) -> list[str]:
+    how = item.settings
+    scores = [_rate(item.pass_at_k.get(str(k))) for k in ks]
+    total = f"{item.passed}/{item.samples}"
+    return [item.name, how.strategy, f"{how.temperature:g}", str(how.n), *scores, total, str(item.absent)]
 
 
-def _rate(rate: Mapping[str, Any] | None) -> str:
-    if rate is None or rate["score"] is None:
+def _rate(rate: PassRate | None) -> str:
+    if rate is None or math.isnan(rate.score):
         return "-"
-    return f"{rate['score']:.3f}" + (f" [{rate['low']:.3f}, {rate['high']:.3f}]" if rate["low"] is not None else "")
+    return f"{rate.score:.3f}" + ("" if math.isnan(rate.low) else f" [{rate.low:.3f}, {rate.high:.3f}]")
 
 
-def _regression(item: Mapping[str, Any]) -> list[str]:
+def _regression(item: Regression) -> list[str]:
     said = [
-        f"{item['b']} against {item['a']}: {item['solved_b']} instead of {item['solved_a']} of {item['tasks']} "
-        f"problems by their first sample; gained {item['gained']}, lost {item['lost']}, "
-        f"exact McNemar p = {item['p']:.3g}"
+        f"{item.b} against {item.a}: {item.solved_b} instead of {item.solved_a} of {item.tasks} "
+        f"problems by their first sample; gained {item.gained}, lost {item.lost}, "
+        f"exact McNemar p = {item.p:.3g}"
     ]
     rows = [
         [
-            change["task"],
-            "gained" if change["gained"] else "lost",
-            change["group"],
-            f"{change['outcome']} {change['detail']}"[:70],
+            f"  {change.task}",
+            "gained" if change.gained else "lost",
+            change.group,
+            f"{change.outcome} {change.detail}"[:70],
         ]
-        for change in item["changes"]
+        for change in item.changes
     ]
-    return said + (
-        table(["  problem", "", "failing by", "how"], [[f"  {row[0]}", *row[1:]] for row in rows]) if rows else []
-    )
+    return said + (table(["  problem", "", "failing by", "how"], rows) if rows else [])
 
 
 @command.command("report")
@@ -145,8 +143,9 @@ def compare(a: str, b: str, as_json: bool) -> None:
     from polychromic.stages import code
 
     result = code.compare(a, b)
-    groups = list(dict.fromkeys([*result["failures_a"], *result["failures_b"]]))
-    rows = [[result[x], *(str(result[f"failures_{x}"].get(group, 0)) for group in groups)] for x in ("a", "b")]
+    groups = list(dict.fromkeys([*result.failures_a, *result.failures_b]))
+    sides = ((result.a, result.failures_a), (result.b, result.failures_b))
+    rows = [[name, *(str(failures.get(group, 0)) for group in groups)] for name, failures in sides]
     show(result, as_json, [*_regression(result), "", *table(["first samples", *groups], rows)])
 
 

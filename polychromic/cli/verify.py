@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polychromic.cli.console import json_option, progress_bars, show, table
+
+if TYPE_CHECKING:
+    from polychromic.code.nouns import CodeRun, Footing, ForeignResult, PassRate
 
 TASK_HELP = "A kind of the tasks shelf, or {kind: NAME, option: value}."
 
@@ -50,66 +53,64 @@ def _foreign(samples: str, task: Any, out: str | None, as_json: bool) -> None:
     Raises:
         InputError: the task judges no programs, or no row of the file can be used.
     """
+    from polychromic.code.nouns import ForeignResult
     from polychromic.code.task import judging_programs
-    from polychromic.records.jsonl import read_json
+    from polychromic.records.rows import read_noun
     from polychromic.stages import verify_code
 
     task = judging_programs(task, "--samples")
     folder = Path(out) if out else Path(samples).with_name(f"{Path(samples).stem}_verified")
     with progress_bars() as progress:
         path = verify_code.run(samples, task, folder, progress=progress)
-    result = read_json(path)
+    result = read_noun(path, ForeignResult)
     show(result, as_json, [*_lines(result), str(path)])
 
 
-def _lines(result: Mapping[str, Any]) -> list[str]:
+def _lines(result: ForeignResult) -> list[str]:
     """The result as a person reads it."""
-    absent = f", {result['absent']} not judged" if result.get("absent") else ""
-    said = [f"{result['samples']} samples of {result['tasks']} problems, {result['passed']} passed{absent}"]
-    if result.get("not_attempted"):
-        said.append(f"{result['not_attempted']} problems of the task were not attempted; pass@k is over the others")
+    absent = f", {result.absent} not judged" if result.absent else ""
+    said = [f"{result.samples} samples of {result.tasks} problems, {result.passed} passed{absent}"]
+    if result.not_attempted:
+        said.append(f"{result.not_attempted} problems of the task were not attempted; pass@k is over the others")
     said += gold_lines(result)
-    said += table(["", "score", "95 % interval", "passed/total"], [_rate(k, r) for k, r in result["pass_at_k"].items()])
-    for name in ("outcomes", "rules", "refused"):
-        if result.get(name):
-            said.append(f"{name}: " + ", ".join(f"{key} {count}" for key, count in result[name].items()))
-    said += [f"  {place}" for place in result.get("refused_places", ())]
+    said += table(["", "score", "95 % interval", "passed/total"], [_rate(k, r) for k, r in result.pass_at_k.items()])
+    for name, counts in (("outcomes", result.outcomes), ("rules", result.rules), ("refused", result.refused)):
+        if counts:
+            said.append(f"{name}: " + ", ".join(f"{key} {count}" for key, count in counts.items()))
+    said += [f"  {place}" for place in result.refused_places]
     said += failing_lines(result)
-    return [*said, f"sandbox: {result['sandbox'].get('level', 'unknown')}"]
+    return [*said, f"sandbox: {result.sandbox.get('level', 'unknown')}"]
 
 
 MOST_NAMED = 10
 
 
-def failing_lines(item: Mapping[str, Any]) -> list[str]:
+def failing_lines(item: CodeRun | ForeignResult) -> list[str]:
     """The first problems that were not always solved, a line each."""
-    rows = item.get("failing") or []
-    said = [
-        f"  {row['task']}: {row['passed']}/{row['judged']}  {row['outcome']} {row['detail']}"[:150]
-        for row in rows[:MOST_NAMED]
-    ]
+    rows = item.failing
+    said = [f"  {row.task}: {row.passed}/{row.judged}  {row.outcome} {row.detail}"[:150] for row in rows[:MOST_NAMED]]
     more = [f"  and {len(rows) - MOST_NAMED} more in report.html"] if len(rows) > MOST_NAMED else []
-    name = item.get("name") or item.get("model") or "samples"
-    return ["", f"{name}: {len(rows)} of {item['tasks']} problems were not always solved", *said, *more] if rows else []
+    name = item.name or "samples"
+    return ["", f"{name}: {len(rows)} of {item.tasks} problems were not always solved", *said, *more] if rows else []
 
 
-def gold_lines(result: Mapping[str, Any]) -> list[str]:
+def gold_lines(result: Footing) -> list[str]:
     """What the benchmark's own self-check and file said, where there is something to say."""
-    gold, said = result.get("gold") or {"failed": {}, "checked": 0}, []
-    if gold["failed"]:
+    gold, said = result.gold, []
+    if gold.failed:
         said.append(
-            f"{len(gold['failed'])} of {gold['checked']} gold programs fail their own tests here; "
+            f"{len(gold.failed)} of {gold.checked} gold programs fail their own tests here; "
             "these problems are left out:"
         )
-        said += [f"  {name}: {why}" for name, why in gold["failed"].items()]
-    if result.get("bad_rows"):
-        said.append(f"{result['bad_rows']} rows of the benchmark's file are no problems:")
-        said += [f"  {place}" for place in result["bad_places"]]
+        said += [f"  {name}: {why}" for name, why in gold.failed.items()]
+    if result.bad_rows:
+        said.append(f"{result.bad_rows} rows of the benchmark's file are no problems:")
+        said += [f"  {place}" for place in result.bad_places]
     return said
 
 
-def _rate(k: str, rate: Mapping[str, Any]) -> list[str]:
-    if rate["score"] is None:
-        return [f"pass@{k}", "-", rate["reason"], "-"]
-    interval = "-" if rate["low"] is None else f"{rate['low']:.3f} to {rate['high']:.3f}"
-    return [f"pass@{k}", f"{rate['score']:.3f}", interval, f"{rate['passed']}/{rate['total']}"]
+def _rate(k: str, rate: PassRate) -> list[str]:
+    if math.isnan(rate.score):
+        return [f"pass@{k}", "-", rate.reason, "-"]
+    interval = "-" if math.isnan(rate.low) else f"{rate.low:.3f} to {rate.high:.3f}"
+    return [f"pass@{k}", f"{rate.score:.3f}", interval, f"{rate.passed}/{rate.total}"]

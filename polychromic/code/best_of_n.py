@@ -9,62 +9,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, jackknife
-from polychromic.code.candidates import Candidates, Scorer
+from polychromic.code.candidates import Candidates
+from polychromic.code.nouns import Choice, Ground
 from polychromic.core.nouns import Status
+from polychromic.core.protocols import Scorer
 from polychromic.diversity.subsets import best_of_k, expected_distinct, pass_at_k, pass_hat_k
 
 DIFFER = 0.5
 """Candidates differ at a temperature when this share of the prompts has two that are not identical."""
 ROUNDING = 1e-9
 """Smaller differences between shares are rounding: a scorer that cannot tell candidates apart gains exactly nothing."""
-
-
-class Ground(NamedTuple):
-    """What N candidates of one model at one temperature hold, whatever the scorer.
-
-    ``single`` and ``oracle`` are pass@1 and pass@N; ``all_identical`` is the share of prompts whose N candidates are
-    one and the same, ``identical`` the share of the N that repeat another one. NaN where it cannot be known.
-    """
-
-    model: str
-    temperature: float
-    n: int
-    prompts: int
-    single: float
-    oracle: float
-    all_identical: float
-    identical: float
-    cost_multiplier: float
-    reason: str = ""
-
-
-class Choice(NamedTuple):
-    """What one scorer makes of them.
-
-    ``selected`` is the success rate of its choices, ``gain`` that minus a single sample's with its 95 % interval,
-    ``oracle_gap`` what a perfect scorer would add, ``efficiency`` the part of the possible gain that it takes.
-    ``auc`` is the mean over prompts with right and wrong candidates of P(right scored above wrong), ties one half.
-    ``spread`` is the mean standard deviation of the scores within a prompt. Costs are in samples a passing answer.
-    """
-
-    scorer: str
-    selected: float
-    gain: float
-    low: float
-    high: float
-    oracle_gap: float
-    efficiency: float
-    auc: float
-    auc_prompts: int
-    spread: float
-    cost_per_pass: float
-    single_cost_per_pass: float
-    reason: str = ""
 
 
 def ground(candidates: Sequence[Candidates], n: int) -> Ground:

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from polychromic.code.benchmarks import Reading
 from polychromic.code.extraction import Extraction
+from polychromic.code.nouns import Footing, Gold
 from polychromic.code.problems import Problem
-from polychromic.code.verifier import Judging, verify_completions
+from polychromic.code.task import CodeTask
+from polychromic.code.verifier import Judging, sandbox_facts, verify_completions
 from polychromic.core.errors import InputError
 
 
-class GoldCheck(NamedTuple):
-    """How many gold programs were judged, which failed and why, and how many problems have none to be judged.
+def check_golds(problems: Sequence[Problem], judging: Judging) -> Gold:
+    """The self-check of ``problems``, made before anything is judged.
 
     Problems whose gold program fails are left out of every result; tests without a gold program are trusted.
-    """
-
-    checked: int
-    failed: dict[str, str]
-    without: int
-
-    def facts(self, reading: Reading) -> dict[str, Any]:
-        """The same for a results file, with the rows of the benchmark's file that are no problems."""
-        return {"gold": self._asdict(), "bad_rows": reading.bad, "bad_places": list(reading.places)}
-
-
-def check_golds(problems: Sequence[Problem], judging: Judging) -> GoldCheck:
-    """The self-check of ``problems``, made before anything is judged.
 
     Raises:
         InputError: no gold program passes, so the tests, their form or the limits are wrong.
@@ -44,4 +32,11 @@ def check_golds(problems: Sequence[Problem], judging: Judging) -> GoldCheck:
     if solved and len(failed) == len(solved):
         name, why = next(iter(failed.items()))
         raise InputError(f"no gold program passes its own tests, so nothing can be judged; the first, {name}: {why}")
-    return GoldCheck(len(solved), failed, len(problems) - len(solved))
+    return Gold(len(solved), failed, len(problems) - len(solved))
+
+
+def footing(task: CodeTask, gold: Gold) -> dict[str, Any]:
+    """The fields of a ``Footing``: what results on the task rest on."""
+    places = tuple(task.reading.places)
+    facts = sandbox_facts(task.judging)
+    return vars(Footing(task=task.name, sandbox=facts, gold=gold, bad_rows=task.reading.bad, bad_places=places))

@@ -150,7 +150,7 @@ def is_main_guard(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and "__name__" in _names(statement.test)
 
 
-class Showing:
+class DemoCode:
     """Tells statements that only show a program off (calls of the entry point, prints, asserts) from the program."""
 
     def __init__(self, tree: ast.Module, entry_point: str) -> None:
@@ -201,12 +201,12 @@ class Showing:
 
 def without_showing(source: str, tree: ast.Module, entry_point: str) -> str:
     """``source`` with the statements that only show the program off replaced by ``pass``; the rest is untouched."""
-    showing = Showing(tree, entry_point)
-    dropped = [statement for statement in tree.body if showing.is_showing(statement)]
+    demo = DemoCode(tree, entry_point)
+    dropped = [statement for statement in tree.body if demo.is_showing(statement)]
     dropped += _stub_repeats(tree, entry_point)
     kept = [statement for statement in tree.body if statement not in dropped]
     for statement in reversed(list(kept)):
-        names = showing.assigns_a_result(statement)
+        names = demo.assigns_a_result(statement)
         if names and not any(names & _reads(other) for other in kept if other is not statement):
             kept.remove(statement)
             dropped.append(statement)

@@ -6,13 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import binomtest
 
 from polychromic.analysis.resampling import Plan, bootstrap, intervals, jackknife
 from polychromic.analysis.significance import mcnemar_p
+from polychromic.code.nouns import Amounts, Change, Failing, PassRate, Regression, RunCost, Summary
 from polychromic.code.verifier import finding
 from polychromic.core.nouns import Status, Verdict
 from polychromic.diversity.subsets import pass_at_k
@@ -22,21 +23,6 @@ KS = (1, 5, 10, 100)
 
 ByTask = Mapping[str, Sequence[Verdict]]
 """Each problem's verdicts, in sample order."""
-
-
-class PassRate(NamedTuple):
-    """pass@k over problems, in [0, 1], with its 95 % bootstrap interval; NaN with a reason when it has no value.
-
-    ``passed`` of ``total`` samples passed (k = 1) or problems were solved at least once (k > 1).
-    """
-
-    k: int
-    score: float
-    low: float
-    high: float
-    passed: int
-    total: int
-    reason: str = ""
 
 
 def pass_rates(verdicts: ByTask, ks: Sequence[int] = KS, plan: Plan | None = None) -> list[PassRate]:
@@ -80,17 +66,6 @@ def taxonomy(verdicts: Sequence[Verdict]) -> Taxonomy:
     return Taxonomy(*(dict(counter.most_common()) for counter in (outcomes, groups, rules)))
 
 
-class Failing(NamedTuple):
-    """One problem that not every judged sample solved, with the most frequent way it failed, in one line."""
-
-    task: str
-    passed: int
-    judged: int
-    absent: int
-    outcome: str
-    detail: str
-
-
 def failing(verdicts: ByTask) -> list[Failing]:
     """The problems that were not always solved, those solved least often first, then in reading order."""
     found = []
@@ -116,55 +91,21 @@ def by_category(verdicts: ByTask, categories: Mapping[str, str]) -> dict[str, Pa
     return {name: pass_rates(own, (1,))[0] for name, own in groups.items()}
 
 
-def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float | None = None) -> dict[str, Any]:
-    """What sampling and verifying took: seconds, tokens, dollars, in all and for one passing sample.
-
-    None for tokens that an engine did not give, for dollars without a price, and for one pass where there is none.
-    """
+def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float | None = None) -> RunCost:
+    """What sampling and verifying took, in all and for one passing sample."""
     seconds = math.fsum(row.seconds for row in rows)
     drawn = [row.tokens for row in rows if row.stage == "sample"]
     known = [sum(tokens) for tokens in drawn if tokens is not None]
     tokens = sum(known) if drawn and len(known) == len(drawn) else None
     dollars = None if price_per_hour is None else seconds / 3600 * price_per_hour
-    whole = {"seconds": seconds, "tokens": tokens, "dollars": dollars}
-    single = {name: None if value is None or not passed else value / passed for name, value in whole.items()}
-    return {**whole, "per_pass": single}
+    whole = (seconds, tokens, dollars)
+    return RunCost(
+        *whole, per_pass=Amounts(*(None if value is None or not passed else value / passed for value in whole))
+    )
 
 
-class Change(NamedTuple):
-    """One problem that one model solves and the other does not: first samples compared, and why it fails."""
-
-    task: str
-    gained: bool
-    group: str
-    outcome: str
-    detail: str
-
-
-class Regression(NamedTuple):
-    """Model b against model a on the problems both answered: solved counts, the changes, exact McNemar p-value."""
-
-    tasks: int
-    solved_a: int
-    solved_b: int
-    changes: tuple[Change, ...]
-    p: float
-    failures_a: dict[str, int]
-    failures_b: dict[str, int]
-
-    @property
-    def gained(self) -> int:
-        """Problems that only b solves."""
-        return sum(change.gained for change in self.changes)
-
-    @property
-    def lost(self) -> int:
-        """Problems that only a solves."""
-        return len(self.changes) - self.gained
-
-
-def regression(a: ByTask, b: ByTask) -> Regression:
-    """Which problems changed sides between two models, by each problem's first judged sample.
+def regression(a: ByTask, b: ByTask, names: tuple[str, str] = ("a", "b")) -> Regression:
+    """Which problems changed sides between two models of these names, by each problem's first judged sample.
 
     The p-value is McNemar's exact two-sided one: under the null each changed problem is equally likely gained or lost.
     """
@@ -179,9 +120,10 @@ def regression(a: ByTask, b: ByTask) -> Regression:
             changes.append(Change(task, after.passed, group, outcome, text))
     passes = [np.array([first[task].passed for task in shared], dtype=int) for first in (first_a, first_b)]
     groups = [dict(taxonomy([first[task] for task in shared]).groups) for first in (first_a, first_b)]
-    return Regression(
-        len(shared), int(passes[0].sum()), int(passes[1].sum()), tuple(changes), mcnemar_p(*passes), *groups
-    )
+    gained = sum(change.gained for change in changes)
+    solved = (int(passes[0].sum()), int(passes[1].sum()))
+    counts = (len(shared), gained, len(changes) - gained, mcnemar_p(*passes))
+    return Regression(*names, *counts, *solved, tuple(changes), *groups)
 
 
 def _in_reading_order(name: str) -> list[str]:
@@ -195,17 +137,16 @@ def _first(verdicts: ByTask) -> dict[str, Verdict]:
     return {task: given[0] for task, given in judged.items() if given}
 
 
-def summary(verdicts: ByTask, ks: Sequence[int] = KS, categories: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The same as plain data for JSON: samples, tasks, pass_at_k, categories, failing, outcomes, groups and rules."""
+def summary(verdicts: ByTask, ks: Sequence[int] = KS, categories: Mapping[str, str] | None = None) -> Summary:
+    """All of it: samples, problems, pass@k, categories, what failed, outcomes, groups and rules."""
     every = [verdict for given in verdicts.values() for verdict in given]
-    counted = taxonomy(every)
-    return {
-        "tasks": len(verdicts),
-        "samples": len(every),
-        "passed": sum(verdict.passed for verdict in every),
-        "absent": sum(verdict.status is Status.ABSENT for verdict in every),
-        "pass_at_k": {str(rate.k): rate._asdict() for rate in pass_rates(verdicts, ks)},
-        "categories": {name: rate._asdict() for name, rate in by_category(verdicts, categories or {}).items()},
-        "failing": [item._asdict() for item in failing(verdicts)],
-        **counted._asdict(),
-    }
+    return Summary(
+        tasks=len(verdicts),
+        samples=len(every),
+        passed=sum(verdict.passed for verdict in every),
+        absent=sum(verdict.status is Status.ABSENT for verdict in every),
+        pass_at_k={str(rate.k): rate for rate in pass_rates(verdicts, ks)},
+        categories=by_category(verdicts, categories or {}),
+        failing=tuple(failing(verdicts)),
+        **taxonomy(every)._asdict(),
+    )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.records.jsonl import read_json, read_rows, to_jsonable, write_json, write_rows
+from polychromic.records.jsonl import write_json, write_rows
+from polychromic.records.rows import read_noun, read_nouns
 from polychromic.records.samples import content_in, content_out
 
 POOL, ABOUT = "harvest.jsonl", "harvest.json"
@@ -74,7 +74,7 @@ def write_pool(folder: Path, rows: Iterable[Harvested], account: HarvestAccount)
     """The path of ``harvest.jsonl``, written with its account, whole or not at all."""
     path = folder / POOL
     write_rows(path, map(_row, rows))
-    write_json(folder / ABOUT, asdict(replace(account, digest=file_digest(path))))
+    write_json(folder / ABOUT, replace(account, digest=file_digest(path)))
     return path
 
 
@@ -91,12 +91,7 @@ def read_account(folder: Path) -> HarvestAccount | None:
         RecordError: it is damaged.
     """
     path = folder / ABOUT
-    if not path.exists():
-        return None
-    try:
-        return HarvestAccount(**read_json(path))
-    except TypeError as error:
-        raise RecordError(f"{path}: not the account of a harvest: {error}") from None
+    return read_noun(path, HarvestAccount) if path.exists() else None
 
 
 def read_pool(where: str | Path) -> Pool:
@@ -110,7 +105,7 @@ def read_pool(where: str | Path) -> Pool:
     path, account = folder / POOL, read_account(folder)
     if account is None or not path.exists():
         raise MissingResourceError(f"{folder}: holds no harvest; `polychromic harvest CONFIG --out {folder}` makes one")
-    rows = tuple(_checked(path, line, row) for line, row in read_rows(path))
+    rows = tuple(_checked(f"{path}:{line}", row) for line, row in read_nouns(path, _PoolRow))
     if not unchanged(folder, account):
         raise RecordError(f"{path}: is not the file that {ABOUT} gives account of; put it back, or harvest it anew")
     return Pool(rows, account, file_digest(path))
@@ -147,40 +142,37 @@ def write_merged(pools: Sequence[Pool], folder: Path) -> Path:
     return folder
 
 
-def _row(kept: Harvested) -> dict[str, Any]:
-    prompt = kept.example.prompt
-    return {
-        "prompt_id": prompt.id,
-        "prompt": content_out(prompt),
-        "payload": to_jsonable(prompt.payload),
-        "completion": kept.example.demonstration,
-        "answer": kept.answer,
-        "credit": kept.credit,
-        "copies": kept.copies,
-        "n": kept.n,
-        "model": kept.model,
-        "adapter": kept.adapter,
-        "temperature": kept.temperature,
-    }
+@dataclass(frozen=True, slots=True)
+class _PoolRow:
+    """A ``Harvested`` as it stands in the file."""
+
+    prompt_id: str
+    prompt: Any
+    completion: str
+    credit: float
+    copies: int
+    n: int
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    answer: str | None = None
+    model: str = ""
+    adapter: str = ""
+    temperature: float = 1.0
 
 
-def _checked(path: Path, line: int, row: dict[str, Any]) -> Harvested:
+_SHARED = ("credit", "copies", "n", "answer", "model", "adapter", "temperature")
+
+
+def _row(kept: Harvested) -> _PoolRow:
+    prompt, shared = kept.example.prompt, {name: getattr(kept, name) for name in _SHARED}
+    completion = kept.example.demonstration
+    return _PoolRow(prompt.id, content_out(prompt), completion, payload=prompt.payload, **shared)
+
+
+def _checked(place: str, row: _PoolRow) -> Harvested:
+    if not row.completion or not row.credit > 0.0:
+        raise RecordError(f"{place}: not a row of a harvest: a row needs a completion and a credit above 0")
     try:
-        prompt = Prompt(str(row["prompt_id"]), content_in(row["prompt"]), row.get("payload") or {})
-        credit, text = float(row["credit"]), row["completion"]
-        if not isinstance(text, str) or not text or not 0.0 < credit < math.inf:
-            raise ValueError("a row needs a completion and a credit above 0")
-        return Harvested(
-            Example(prompt, text),
-            credit,
-            int(row["copies"]),
-            int(row["n"]),
-            row.get("answer"),
-            str(row.get("model", "")),
-            str(row.get("adapter", "")),
-            float(row.get("temperature", 1.0)),
-        )
-    except KeyError as error:
-        raise RecordError(f"{path}:{line}: the row has no {error.args[0]!r}") from None
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"{path}:{line}: not a row of a harvest: {error}") from None
+        prompt = Prompt(row.prompt_id, content_in(row.prompt), row.payload)
+    except (TypeError, ValueError, KeyError) as error:
+        raise RecordError(f"{place}: not a row of a harvest: {error}") from None
+    return Harvested(Example(prompt, row.completion), **{name: getattr(row, name) for name in _SHARED})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polychromic.records.jsonl import read_json, write_bytes
+from polychromic.code.nouns import BestOfN, BestOfNResult, CodeResult, Summary, read_result
+from polychromic.records.jsonl import write_bytes
+from polychromic.records.rows import read_noun
 from polychromic.reporting.page import environment, shown, style
 
-SHOWN: Mapping[str, Any] = {"categories": {}, "failing": [], "absent": 0, "cost": None}
-"""What a run of before had no account of."""
+COUNTS = (("Outcomes", "outcomes"), ("Extraction", "rules"))
 MOST_FAILING = 500
 """Failing problems of one run that the page names; all are in ``code.json``."""
 
@@ -22,27 +23,21 @@ def write_code_report(folder: str | Path) -> Path:
         MissingResourceError: the folder has no ``code.json``.
     """
     folder = Path(folder)
-    result = read_json(folder / "code.json")
-    runs = [{**SHOWN, **item} for item in result.get("experiments", [_foreign(result)]) if "failed" not in item]
-    best = {item["name"]: _best_of_n(folder, item["name"]) for item in runs}
+    result = read_result(folder)
+    table = result if isinstance(result, CodeResult) else CodeResult(task=result.task, experiments=())
+    runs: list[Any] = [*table.done, *([result] if table is not result else [])]
+    best = {item.name: _best_of_n(folder, item.name) for item in runs}
     page = (
         environment(shown, autoescape=True)
         .get_template("code.html.jinja")
         .render(
-            task=result["task"],
-            sandbox={"level": "unknown", "judge": "split"} | result.get("sandbox", {}),
-            gold=result.get("gold") or {"checked": 0, "failed": {}},
-            bad_rows=result.get("bad_rows", 0),
-            bad_places=result.get("bad_places", ()),
-            pairs=result.get("pairs", ()),
-            regressions=result.get("regressions", ()),
+            result=result,
+            table=table,
+            sandbox={"level": "unknown", "judge": "split", **result.sandbox},
             runs=runs,
-            failed=[item for item in result.get("experiments", ()) if "failed" in item],
-            ks=sorted({int(k) for item in runs for k in item["pass_at_k"]}),
-            categories=_names(runs, "categories"),
-            counts=[
-                (title, key, _names(runs, key)) for title, key in (("Outcomes", "outcomes"), ("Extraction", "rules"))
-            ],
+            ks=sorted({int(k) for item in runs for k in item.pass_at_k}),
+            categories=column_names(runs, "categories"),
+            counts=[(title, key, column_names(runs, key)) for title, key in COUNTS],
             best={name: entries for name, entries in best.items() if entries},
             most=MOST_FAILING,
             style=style(),
@@ -52,18 +47,14 @@ def write_code_report(folder: str | Path) -> Path:
     return folder / "report.html"
 
 
-def _foreign(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result on a file of programs as a run of its own."""
-    return {"name": result.get("model", ""), "settings": {}, **result}
+def column_names(runs: Sequence[Summary], key: str) -> list[str]:
+    """The names that the runs' tables ``key`` (such as ``outcomes``) have, in order of first appearance."""
+    return list(dict.fromkeys(name for item in runs for name in getattr(item, key)))
 
 
-def _names(runs: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    return list(dict.fromkeys(name for item in runs for name in item.get(key) or ()))
-
-
-def _best_of_n(folder: Path, name: str) -> list[dict[str, Any]]:
+def _best_of_n(folder: Path, name: str) -> tuple[BestOfN, ...]:
     """What best-of-N found on the run, where it was asked."""
     for path in (folder / name / "best_of_n.json", folder / "best_of_n.json"):
         if path.exists():
-            return list(read_json(path)["entries"])
-    return []
+            return read_noun(path, BestOfNResult).entries
+    return ()

@@ -9,11 +9,13 @@ from typing import Any
 from polychromic.analysis.resampling import Plan
 from polychromic.code.best_of_n import advice, choice, differing_temperature, ground
 from polychromic.code.candidates import Candidates
+from polychromic.code.nouns import BestOfN, BestOfNResult, Claim, read_result
 from polychromic.code.verifier import Judging
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.records.evaluation import EvaluationFolder
-from polychromic.records.jsonl import read_json, write_json
+from polychromic.records.jsonl import write_json
+from polychromic.records.rows import read_noun
 from polychromic.records.samples import StoredSet, group_sets
 from polychromic.records.verdicts import verdicts_of
 from polychromic.settings.catalog import build, kinds, split
@@ -26,7 +28,7 @@ def run(
     ns: Sequence[int],
     scorers: Scorers = (),
     task: Any = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Path:
     """The path of ``best_of_n.json``: one entry for each model, temperature and N, with every scorer's choices.
 
@@ -55,27 +57,21 @@ def run(
         shares = {t: grounds[(m, t), n].all_identical for m, t in groups if m == key[0]}
         differs = differing_temperature(shares)
         entries.append(
-            base._asdict()
-            | {
-                "choices": [item._asdict() for item in choices],
-                "differs_at": differs,
-                "advice": advice(base, choices, differs),
-            }
+            BestOfN(**vars(base), choices=tuple(choices), differs_at=differs, advice=advice(base, choices, differs))
         )
         progress("best-of-n", done, len(cells))
-    write_json(folder / "best_of_n.json", {"entries": entries})
+    write_json(folder / "best_of_n.json", BestOfNResult(tuple(entries)))
     return folder / "best_of_n.json"
 
 
 def task_of(folder: str | Path) -> Any:
     """The entry of the code task that the folder's samples were judged by, as far as the folder tells; else None."""
-    experiment, result = Path(folder) / "experiment.json", Path(folder) / "code.json"
+    experiment = Path(folder) / "experiment.json"
     if experiment.exists():
-        found = read_json(experiment)
-        kind, options = split(found["task"])
-        asked = {name: found[name] for name in ("strategy", "post_processing")}
-        return {"kind": kind, **options, **asked}
-    return read_json(result).get("task") if result.exists() else None
+        found = read_noun(experiment, Claim)
+        kind, options = split(found.task)
+        return {"kind": kind, **options, "strategy": found.strategy, "post_processing": found.post_processing}
+    return read_result(folder).task if (Path(folder) / "code.json").exists() else None
 
 
 def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candidates]]:

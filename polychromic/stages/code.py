@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.code.extraction import answer_part
-from polychromic.code.gold import GoldCheck, check_golds
+from polychromic.code.gold import check_golds, footing
 from polychromic.code.json_programs import SCHEMA, structured
+from polychromic.code.nouns import CodeResult, CodeRun, FailedRun, Gold, Holes, Pair, Regression
 from polychromic.code.prompting import Strategy, digest
-from polychromic.code.results import KS, ByTask, cost_per_pass, regression, summary
+from polychromic.code.results import KS, cost_per_pass, regression, summary
 from polychromic.code.task import CodeTask, judging_programs
-from polychromic.code.verifier import sandbox_facts
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.records.artefacts import differences
 from polychromic.records.costs import read_costs
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import read_json, to_jsonable, write_json
+from polychromic.records.rows import read_noun
 from polychromic.reporting.code_page import write_code_report
 from polychromic.settings.catalog import build, split
 from polychromic.settings.code import STRATEGY_FILES, CodeExperiment, CodeSettings
@@ -38,7 +39,7 @@ EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
 """What may change when an experiment is taken up again."""
 
 
-def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = silent) -> Path:
+def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = no_progress) -> Path:
     """The path of ``code.json`` in the output folder, with every chosen experiment's summary, failed ones too.
 
     Raises:
@@ -48,35 +49,31 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
     chosen = choose(settings, only)
     folder = Path(settings.output)
     task = judging_programs(build("tasks", settings.task), "task")
-    facts = sandbox_facts(task.judging)
     check = check_golds(task.asked("test"), task.judging)
+    ground = footing(task, check)
     for experiment in chosen:
         _claim(folder / experiment.name, experiment, settings, task.distinct_by)
-    results = []
+    results: list[CodeRun | FailedRun] = []
     for experiment in chosen:
         try:
             results.append(_one(experiment, settings, task, check, progress))
         except (EngineError, InputError, NumericalError) as error:  # this experiment's own; the others go on
-            results.append({"name": experiment.name, "failed": str(error)})
-    every = {item["name"]: item for item in _earlier(folder, settings)} | {item["name"]: item for item in results}
-    ordered = [every[item.name] for item in settings.experiments if item.name in every]
-    done = [item["name"] for item in ordered if "failed" not in item]
-    write_json(
-        folder / "code.json",
-        {
-            "task": task.name,
-            "experiments": ordered,
-            "regressions": _regressions(settings, folder, done),
-            "pairs": _pairs(folder, done),
-            "sandbox": facts,
-            **check.facts(task.reading),
-        },
+            results.append(FailedRun(experiment.name, str(error)))
+    every = {item.name: item for item in [*_earlier(folder, settings), *results]}
+    ordered = tuple(every[item.name] for item in settings.experiments if item.name in every)
+    done = [item.name for item in ordered if isinstance(item, CodeRun)]
+    result = CodeResult(
+        **ground,
+        experiments=ordered,
+        regressions=tuple(_regressions(settings, folder, done)),
+        pairs=tuple(_pairs(folder, done)),
     )
+    write_json(folder / "code.json", result)
     write_code_report(folder)
     return folder / "code.json"
 
 
-def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
+def compare(a: str | Path, b: str | Path) -> Regression:
     """Which problems changed sides between two folders of verdicts, such as two models' or two experiments'.
 
     Raises:
@@ -86,8 +83,8 @@ def compare(a: str | Path, b: str | Path) -> dict[str, Any]:
     for folder in (a, b):
         if not (Path(folder) / "verdicts.jsonl").exists():
             raise MissingResourceError(f"{folder}: has no verdicts.jsonl; judge its samples with `polychromic verify`")
-    found = _regression(str(a), str(b), _by_task(Path(a)), _by_task(Path(b)))
-    if not found["tasks"]:
+    found = regression(_by_task(Path(a)), _by_task(Path(b)), (str(a), str(b)))
+    if not found.tasks:
         raise InputError(f"{a} and {b}: no problem has a verdict in both")
     return found
 
@@ -133,8 +130,8 @@ def asked_by(experiment: CodeExperiment, task: CodeTask) -> CodeTask:
 
 
 def _one(
-    experiment: CodeExperiment, settings: CodeSettings, task: CodeTask, check: GoldCheck, progress: Progress
-) -> dict[str, Any]:
+    experiment: CodeExperiment, settings: CodeSettings, task: CodeTask, check: Gold, progress: Progress
+) -> CodeRun:
     folder = Path(settings.output) / experiment.name
 
     def named(work: str, done: int, total: int) -> None:
@@ -153,25 +150,24 @@ def _one(
     sample.run([_model(experiment)], prompts, sample.SamplePlan(section, settings.seed), folder, named)
     verify.run(folder, asked, named)
     by_task = _by_task(folder)
-    found = {
-        "name": experiment.name,
-        "settings": to_jsonable(experiment.model_dump()),
-        **summary(by_task, [k for k in KS if k <= experiment.n], {p.id: p.category for p in asked.problems}),
-    }
-    found["cost"] = cost_per_pass(read_costs(folder), found["passed"], settings.price_per_hour)
-    if asked.prompting.structured:
-        found["holes"] = _holes(folder, asked)
-    write_json(folder / "code.json", found)
-    return found
+    found = summary(by_task, [k for k in KS if k <= experiment.n], {p.id: p.category for p in asked.problems})
+    ran = CodeRun(
+        **vars(found),
+        name=experiment.name,
+        settings=experiment,
+        cost=cost_per_pass(read_costs(folder), found.passed, settings.price_per_hour),
+        holes=_holes(folder, asked) if asked.prompting.structured else None,
+    )
+    write_json(folder / "code.json", ran)
+    return ran
 
 
-def _holes(folder: Path, task: Any) -> dict[str, int]:
-    """How many structured candidates have holes, and how many holes there are in all."""
+def _holes(folder: Path, task: Any) -> Holes:
     prompts = {problem.id: problem.prompt for problem in task.problems}
     sets = [stored.samples for stored in EvaluationFolder(folder).sets()]
     texts = [(prompts[samples.prompt.id], text) for samples in sets for text in samples.texts]
     counts = [len(structured(answer_part(text), prompt).holes) for prompt, text in texts]
-    return {"candidates": sum(count > 0 for count in counts), "holes": sum(counts)}
+    return Holes(sum(count > 0 for count in counts), sum(counts))
 
 
 def _model(experiment: CodeExperiment) -> NamedModel:
@@ -200,33 +196,24 @@ def _by_task(folder: Path) -> dict[str, list[Verdict]]:
     return {prompt: [given[index] for index in sorted(given)] for prompt, given in found.items()}
 
 
-def _earlier(folder: Path, settings: CodeSettings) -> list[dict[str, Any]]:
-    """Summaries that other calls left, for the one table over all experiments."""
+def _earlier(folder: Path, settings: CodeSettings) -> list[CodeRun]:
+    """Runs that other calls left, for the one table over all experiments."""
     paths = [folder / item.name / "code.json" for item in settings.experiments]
-    return [read_json(path) for path in paths if path.exists()]
+    return [read_noun(path, CodeRun) for path in paths if path.exists()]
 
 
-def _regressions(settings: CodeSettings, folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+def _regressions(settings: CodeSettings, folder: Path, names: Sequence[str]) -> list[Regression]:
     """Every experiment against the baseline (default: the first one), by problem."""
     baseline = settings.baseline or (names[0] if names else "")
     if baseline not in names:
         return []
     before = _by_task(folder / baseline)
-    rows = []
-    for name in names:
-        if name != baseline:
-            rows.append(_regression(baseline, name, before, _by_task(folder / name)))
-    return rows
+    others = [name for name in names if name != baseline]
+    return [regression(before, _by_task(folder / name), (baseline, name)) for name in others]
 
 
-def _pairs(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+def _pairs(folder: Path, names: Sequence[str]) -> list[Pair]:
     """Every two experiments against each other, in counts."""
     found = {name: _by_task(folder / name) for name in names[:MOST_PAIRED]}
-    rows = [_regression(a, b, found[a], found[b]) for a, b in itertools.combinations(found, 2)]
-    return [{name: row[name] for name in ("a", "b", "tasks", "gained", "lost", "p")} for row in rows]
-
-
-def _regression(a: str, b: str, before: ByTask, after: ByTask) -> dict[str, Any]:
-    found = regression(before, after)
-    changes = [change._asdict() for change in found.changes]
-    return {"a": a, "b": b, **found._asdict(), "gained": found.gained, "lost": found.lost, "changes": changes}
+    rows = [regression(found[a], found[b], (a, b)) for a, b in itertools.combinations(found, 2)]
+    return [Pair(row.a, row.b, row.tasks, row.gained, row.lost, row.p) for row in rows]

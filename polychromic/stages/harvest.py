@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Decoding, Example, Prompt, SampleSet, Verdict
-from polychromic.core.protocols import Embedder, Progress, silent
+from polychromic.core.protocols import Embedder, Progress, no_progress
 from polychromic.core.seeds import child_seed
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.diversity_objective import DiversityObjective, ScoredSet
@@ -118,7 +118,7 @@ def refuse_unsound_credit(settings: Settings, *, judged: bool) -> None:
     refuse_unsound(term, Surroundings(judged, settings.evaluation.encoder != NO_ENCODER))
 
 
-def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
+def run(harvest: Harvest, out: str | Path, progress: Progress = no_progress) -> Path:
     """The path of ``harvest.jsonl`` in the folder ``out``; what it holds is kept and extended.
 
     Raises:
@@ -144,7 +144,7 @@ def run(harvest: Harvest, out: str | Path, progress: Progress = silent) -> Path:
 Train = Callable[[Settings, Path, Progress], object]
 
 
-def pool_of(harvest: Harvest, run_folder: Path, train: Train, progress: Progress = silent) -> Pool:
+def pool_of(harvest: Harvest, run_folder: Path, train: Train, progress: Progress = no_progress) -> Pool:
     """What a run learns from: the pool that ``data.harvest.path`` names, or one drawn now into the run's folder.
 
     With several rounds, round i + 1 is drawn from a run that ``train`` makes of the rounds up to i, from the base as

@@ -15,7 +15,7 @@ from polychromic.analysis.spending import Budget, prices_of
 from polychromic.core import stopping
 from polychromic.core.errors import InputError, at_fault
 from polychromic.core.nouns import Example
-from polychromic.core.protocols import Closing, Embedder, Progress, silent
+from polychromic.core.protocols import Closing, Embedder, Progress, no_progress
 from polychromic.embedding.encoder import NO_ENCODER
 from polychromic.objective.soundness import (
     SoundTerm,
@@ -71,7 +71,7 @@ class _Run:
 
 
 def run(
-    settings: Settings, folder: str | Path | None = None, progress: Progress = silent, extended: Sequence[str] = ()
+    settings: Settings, folder: str | Path | None = None, progress: Progress = no_progress, extended: Sequence[str] = ()
 ) -> RunFolder:
     """The run's folder with adapter, tokenizer, ``resolved.yaml``, ``run.json`` and metrics.
 

@@ -128,6 +128,7 @@ class WandbRun(TrainerCallback):  # type: ignore[misc]
             if self._run is not None:
                 update_run(self.folder, wandb={"id": self._run.id, "mode": attempt})
                 return
+            self._try("let go of a failed start", _teardown)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Sends the newest log."""
@@ -301,7 +302,15 @@ def _modes(wanted: str) -> list[str]:
     return [] if wanted == "disabled" else list(dict.fromkeys((wanted, "offline")))
 
 
+def _teardown() -> None:
+    """Ends wandb's service, which keeps the id of a run that could not be started, so that offline cannot have it."""
+    import wandb
+
+    wandb.teardown()
+
+
 def _settings(mode: str) -> Any:
+    os.environ.setdefault("WANDB_SILENT", "true")  # the login speaks before it reads settings
     import wandb
 
     return wandb.Settings(

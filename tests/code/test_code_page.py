@@ -87,6 +87,7 @@ def test_the_page_of_experiments_has_every_section(tmp_path):
     rate = {"k": 1, "score": 0.5, "low": 0.25, "high": 0.75, "passed": 1, "total": 2, "reason": ""}
     run = {
         "name": "one",
+        "settings": {"name": "one", "model": "m"},
         "samples": 2,
         "passed": 1,
         "absent": 1,
@@ -99,11 +100,12 @@ def test_the_page_of_experiments_has_every_section(tmp_path):
         "cost": {"per_pass": {"seconds": 1.5, "tokens": None, "dollars": 0.001}},
     }
     change = {"task": "t", "gained": True, "group": "compile", "outcome": "syntax_error", "detail": "line 1"}
+    pair = {"a": "one", "b": "two", "tasks": 2, "gained": 1, "lost": 0, "p": 1.0}
     result = {
         "task": "bench",
         "experiments": [run, run | {"name": "two"}, {"name": "three", "failed": "no server"}],
-        "regressions": [{"a": "one", "b": "two", "changes": [change]}],
-        "pairs": [{"a": "one", "b": "two", "tasks": 2, "gained": 1, "lost": 0, "p": 1.0}],
+        "regressions": [pair | {"solved_a": 0, "solved_b": 1, "changes": [change], "failures_a": {}, "failures_b": {}}],
+        "pairs": [pair],
         "sandbox": {"level": "full", "judge": "inproc"},
         "gold": {"checked": 3, "failed": {"g": "wrong_answer"}, "without": 0},
         "bad_rows": 1,
@@ -111,7 +113,9 @@ def test_the_page_of_experiments_has_every_section(tmp_path):
     }
     (tmp_path / "code.json").write_text(json.dumps(result))
     (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "best_of_n.json").write_text(json.dumps({"entries": [{"advice": "N=4 pays."}]}))
+    shares = dict.fromkeys(("single", "oracle", "all_identical", "identical", "cost_multiplier"))
+    best = {"model": "one", "temperature": 1.0, "n": 4, "prompts": 2, **shares, "advice": "N=4 pays."}
+    (tmp_path / "one" / "best_of_n.json").write_text(json.dumps({"entries": [best]}))
     words = Tags()
     words.feed(write_code_report(tmp_path).read_text())
     for text in ("0.500", "[0.250, 0.750]", "1/2", "strings", "why", "fence", "1.50", "N=4 pays.", "gained", "three"):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
+from polychromic.code.nouns import Amounts, RunCost, Summary
 from polychromic.code.results import by_category, cost_per_pass, failing, pass_rates, regression, summary, taxonomy
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.costs import TimingRow
+from polychromic.records.jsonl import encode
+from polychromic.records.rows import from_row
 
 PASS = Verdict(Status.PASSED, "passed [fence]", "a/b")
 WRONG = Verdict(Status.FAILED, "wrong_answer [body] f(1) -> 2")
@@ -85,10 +89,13 @@ def test_the_p_value_is_mcnemars_exact_one():
     assert found.p == pytest.approx(2 * (1 + 11) / 2**11)
 
 
-def test_the_summary_is_plain_data():
-    result = summary({"a": [PASS, WRONG]}, (1, 2))
-    assert result["pass_at_k"]["1"]["score"] == 0.5
-    assert (result["tasks"], result["samples"], result["passed"], result["absent"]) == (1, 2, 1, 0)
+def test_the_summary_is_read_as_it_was_written():
+    result = summary({"a": [PASS, WRONG]}, (1, 2, 5))
+    assert result.pass_at_k["1"].score == 0.5
+    assert (result.tasks, result.samples, result.passed, result.absent) == (1, 2, 1, 0)
+    back = from_row(Summary, json.loads(encode(result)))
+    assert math.isnan(back.pass_at_k["5"].score)
+    assert (back.failing, back.rules, back.pass_at_k["1"].total) == (result.failing, result.rules, 2)
 
 
 def test_failing_problems_are_named_with_their_most_frequent_reason():
@@ -115,9 +122,6 @@ def test_the_cost_of_a_passing_sample():
         TimingRow("verify", 2.0, 0.5),
     ]
     found = cost_per_pass(rows, 3, price_per_hour=3600.0)
-    assert (found["seconds"], found["tokens"], found["dollars"]) == (12.0, 60, 12.0)
-    assert found["per_pass"] == {"seconds": 4.0, "tokens": 20.0, "dollars": 4.0}
+    assert found == RunCost(12.0, 60, 12.0, per_pass=Amounts(4.0, 20.0, 4.0))
     unknown = cost_per_pass([*rows, TimingRow("sample", 1.0, 1.0)], 0)
-    assert unknown["tokens"] is None
-    assert unknown["dollars"] is None
-    assert unknown["per_pass"] == {"seconds": None, "tokens": None, "dollars": None}
+    assert (unknown.tokens, unknown.dollars, unknown.per_pass) == (None, None, Amounts())

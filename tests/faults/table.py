@@ -30,8 +30,10 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "a second signal": ("core/test_stopping.py::test_a_second_one_stops_at_once",),
     "the terminal closes": ("core/test_stopping.py::test_a_terminal_that_closes_does_not_end_the_work",),
-    "tmux kill-session": ("cli/test_launch.py::test_kill_session_lets_the_run_save_and_starts_no_other",),
-    "a lane of launch is preempted": ("cli/test_launch.py::test_a_run_that_was_asked_to_stop_stops_those_after_it",),
+    "tmux kill-session": ("project/test_launch.py::test_kill_session_lets_the_run_save_and_starts_no_other",),
+    "a lane of launch is preempted": (
+        "project/test_launch.py::test_a_run_that_was_asked_to_stop_stops_those_after_it",
+    ),
     "another number of steps for a run that has begun": (
         f"{STOP}::test_a_run_is_extended_on_purpose_only_and_says_so",
     ),
@@ -92,5 +94,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "the budget is spent": (
         "faults/test_budget.py::test_a_spent_budget_stops_with_a_checkpoint_and_a_larger_one_continues",
+    ),
+    "a spot instance: kills, HUP, a full disk, W&B dead, a wrong judge": (
+        "journeys/test_spot_instance.py::test_nothing_is_lost_nothing_is_wrong_and_nothing_is_silent",
     ),
 }
