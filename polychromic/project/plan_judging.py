@@ -18,14 +18,14 @@ def judged(entry: Any, split: str, samples: float, longest: int) -> Bill | None:
 
     None for a judge that is not paid, and where its prompts are not here.
     """
-    if entry is None or not samples:
-        return None
     try:
-        task = catalog.build("tasks", entry)
-        prompts = task.prompts(split)[:COUNTED] if isinstance(task, ForeseenTask) else ()
+        task = None if entry is None else catalog.build("tasks", entry)
+        if not isinstance(task, ForeseenTask):
+            return None
+        prompts = task.prompts(split)[:COUNTED]
     except PolychromicError:
         return None
-    if not prompts:
+    if not prompts or not samples:
         return None
     every, share = task.foreseen(prompts, longest, guessed_tokens), samples / len(prompts)
     read, written = (round((tokens or 0) * share) for tokens in (every.tokens_read, every.tokens_written))
