@@ -11,7 +11,7 @@ from polychromic.cli.console import json_option, progress_bars, show, table
 from polychromic.core.errors import InputError
 
 if TYPE_CHECKING:
-    from polychromic.code.account import BestOfN, Choice
+    from polychromic.code.nouns import BestOfN, Choice
 
 
 @click.command("best-of-n")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 def command(folder: str, numbers: str, scorers: tuple[str, ...], task: str | None, as_json: bool) -> None:
     """Compare N candidates and a scorer's choice with a single sample, on FOLDER's samples and verdicts."""
-    from polychromic.code.account import BestOfNResult
+    from polychromic.code.nouns import BestOfNResult
     from polychromic.records.rows import read_noun
     from polychromic.settings.catalog import build
     from polychromic.settings.yaml_lines import COMMAND_LINE, read_value

@@ -12,7 +12,7 @@ from polychromic.cli.console import json_option, progress_bars, say, show, table
 from polychromic.cli.verify import failing_lines, gold_lines
 
 if TYPE_CHECKING:
-    from polychromic.code.account import CodeResult, CodeRun, PassRate, Regression
+    from polychromic.code.nouns import CodeResult, CodeRun, PassRate, Regression
 
 
 class ConfigOrVerb(click.Group):
@@ -36,7 +36,7 @@ def command() -> None:
 @json_option
 def run(config: str, only: tuple[str, ...], as_json: bool) -> None:
     """Run the enabled experiments of CONFIG and print one table; the same as `polychromic code CONFIG`."""
-    from polychromic.code.account import CodeResult
+    from polychromic.code.nouns import CodeResult
     from polychromic.records.rows import read_noun
     from polychromic.settings.code import load_code
     from polychromic.stages import code
@@ -68,17 +68,17 @@ def _lines(result: CodeResult) -> list[str]:
 
 def _tables(done: list[CodeRun]) -> list[str]:
     """Scores, outcomes and extraction rules of the experiments that ran."""
-    from polychromic.reporting.code_page import names_of
+    from polychromic.reporting.code_page import column_names
 
     ks = sorted({int(k) for item in done for k in item.pass_at_k})
     header = ["experiment", "strategy", "T", "n", *(f"pass@{k} [95 %]" for k in ks), "passed/total", "absent"]
     said = table(header, [_row(item, ks) for item in done])
-    names = names_of(done, "categories")
+    names = column_names(done, "categories")
     if names:
         rows = [[item.name, *(_rate(item.categories.get(name)) for name in names)] for item in done]
         said += ["", *table(["pass@1 by category", *names], rows)]
     for title, field in (("outcomes", "outcomes"), ("extraction rules", "rules")):
-        names = names_of(done, field)
+        names = column_names(done, field)
         rows = [[item.name, *(str(getattr(item, field).get(name, 0)) for name in names)] for item in done]
         said += ["", *table([title, *names], rows)]
     return said

@@ -11,7 +11,7 @@ import click
 from polychromic.cli.console import json_option, progress_bars, show, table
 
 if TYPE_CHECKING:
-    from polychromic.code.account import CodeRun, Footing, ForeignResult, PassRate
+    from polychromic.code.nouns import CodeRun, Footing, ForeignResult, PassRate
 
 TASK_HELP = "A kind of the tasks shelf, or {kind: NAME, option: value}."
 
@@ -53,7 +53,7 @@ def _foreign(samples: str, task: Any, out: str | None, as_json: bool) -> None:
     Raises:
         InputError: the task judges no programs, or no row of the file can be used.
     """
-    from polychromic.code.account import ForeignResult
+    from polychromic.code.nouns import ForeignResult
     from polychromic.code.task import judging_programs
     from polychromic.records.rows import read_noun
     from polychromic.stages import verify_code

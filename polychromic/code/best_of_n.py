@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from polychromic.analysis.resampling import Array, Plan, bootstrap, intervals, jackknife
-from polychromic.code.account import Choice, Ground
-from polychromic.code.candidates import Candidates, Scorer
+from polychromic.code.candidates import Candidates
+from polychromic.code.nouns import Choice, Ground
 from polychromic.core.nouns import Status
+from polychromic.core.protocols import Scorer
 from polychromic.diversity.subsets import best_of_k, expected_distinct, pass_at_k, pass_hat_k
 
 DIFFER = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from polychromic.code.problems import Problem
 from polychromic.code.python_ast import normalised
@@ -40,14 +40,6 @@ class Candidates(NamedTuple):
         if self.problem is None:
             return [identity or None for identity in self.identities()]
         return [behaviour(verdict) for verdict in self.verdicts]
-
-
-class Scorer(Protocol):
-    """Prefers some candidates to others."""
-
-    def scores(self, candidates: Candidates) -> tuple[float, ...]:
-        """One number for each candidate, higher is better; all NaN when the candidates do not hold what is needed."""
-        ...
 
 
 def unknown(candidates: Candidates) -> tuple[float, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from polychromic.code.account import Gold
 from polychromic.code.extraction import Extraction
+from polychromic.code.nouns import Footing, Gold
 from polychromic.code.problems import Problem
-from polychromic.code.verifier import Judging, verify_completions
+from polychromic.code.task import CodeTask
+from polychromic.code.verifier import Judging, sandbox_facts, verify_completions
 from polychromic.core.errors import InputError
 
 
@@ -31,3 +33,10 @@ def check_golds(problems: Sequence[Problem], judging: Judging) -> Gold:
         name, why = next(iter(failed.items()))
         raise InputError(f"no gold program passes its own tests, so nothing can be judged; the first, {name}: {why}")
     return Gold(len(solved), failed, len(problems) - len(solved))
+
+
+def footing(task: CodeTask, gold: Gold) -> dict[str, Any]:
+    """The fields of a ``Footing``: what results on the task rest on."""
+    places = tuple(task.reading.places)
+    facts = sandbox_facts(task.judging)
+    return vars(Footing(task=task.name, sandbox=facts, gold=gold, bad_rows=task.reading.bad, bad_places=places))

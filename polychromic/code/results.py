@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from polychromic.analysis.resampling import Plan, bootstrap, intervals, jackknife
 from polychromic.analysis.significance import mcnemar_p
-from polychromic.code.account import Change, Cost, Failing, PassRate, Regression, Spent, Summary
+from polychromic.code.nouns import Amounts, Change, Failing, PassRate, Regression, RunCost, Summary
 from polychromic.code.verifier import finding
 from polychromic.core.nouns import Status, Verdict
 from polychromic.diversity.subsets import pass_at_k
@@ -91,7 +91,7 @@ def by_category(verdicts: ByTask, categories: Mapping[str, str]) -> dict[str, Pa
     return {name: pass_rates(own, (1,))[0] for name, own in groups.items()}
 
 
-def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float | None = None) -> Cost:
+def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float | None = None) -> RunCost:
     """What sampling and verifying took, in all and for one passing sample."""
     seconds = math.fsum(row.seconds for row in rows)
     drawn = [row.tokens for row in rows if row.stage == "sample"]
@@ -99,7 +99,9 @@ def cost_per_pass(rows: Sequence[TimingRow], passed: int, price_per_hour: float 
     tokens = sum(known) if drawn and len(known) == len(drawn) else None
     dollars = None if price_per_hour is None else seconds / 3600 * price_per_hour
     whole = (seconds, tokens, dollars)
-    return Cost(*whole, per_pass=Spent(*(None if value is None or not passed else value / passed for value in whole)))
+    return RunCost(
+        *whole, per_pass=Amounts(*(None if value is None or not passed else value / passed for value in whole))
+    )
 
 
 def regression(a: ByTask, b: ByTask, names: tuple[str, str] = ("a", "b")) -> Regression:
@@ -120,8 +122,8 @@ def regression(a: ByTask, b: ByTask, names: tuple[str, str] = ("a", "b")) -> Reg
     groups = [dict(taxonomy([first[task] for task in shared]).groups) for first in (first_a, first_b)]
     gained = sum(change.gained for change in changes)
     solved = (int(passes[0].sum()), int(passes[1].sum()))
-    counts = (len(shared), gained, len(changes) - gained, mcnemar_p(*passes))
-    return Regression(*names, *counts, *solved, tuple(changes), *groups)
+    lost, p_value = len(changes) - gained, mcnemar_p(*passes)
+    return Regression(*names, len(shared), gained, lost, p_value, *solved, tuple(changes), *groups)
 
 
 def _in_reading_order(name: str) -> list[str]:

@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]
 """What a stage calls as it goes: the name of the work, how much of it is done, how much there is."""
 
 
-def silent(work: str, done: int, total: int) -> None:
+def no_progress(work: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 

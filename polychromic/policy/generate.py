@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding
 from polychromic.policy.constraint import Constraint
+from polychromic.policy.kv_cache import make_room
 from polychromic.policy.sampling_mode import sampling_mode
 
 COMPACT_BELOW = 0.75
@@ -110,6 +111,7 @@ class _Loop:
         self.cache: Any = out.past_key_values
         if self.n > 1:
             self.cache.batch_repeat_interleave(self.n)
+        make_room(self.cache)
         n, rows = self.n, len(prompts) * self.n
         self.mask = mask.repeat_interleave(n, dim=0)
         self.position = positions[:, -1:].repeat_interleave(n, dim=0)

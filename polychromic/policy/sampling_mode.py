@@ -19,25 +19,25 @@ from torch import nn
 def sampling_mode(model: nn.Module) -> Iterator[None]:
     """Within it ``model`` generates as it will after training; on leaving, every module is as it was before."""
     modules: list[Any] = list(model.modules())
-    training = [module.training for module in modules]
-    checkpointed = [module for module in modules if getattr(module, "gradient_checkpointing", False) is True]
-    caching = {
-        id(c): (c, c.use_cache) for m in modules if (c := getattr(m, "config", None)) and hasattr(c, "use_cache")
-    }
+    training = [module for module in modules if module.training]
+    checkpointed = [module for module in modules if module.__dict__.get("gradient_checkpointing") is True]
+    configs = {id(config): config for module in modules if (config := module.__dict__.get("config"))}
+    caching = [(config, config.use_cache) for config in configs.values() if hasattr(config, "use_cache")]
     try:
-        model.eval()
+        for module in training:
+            module.training = False
         for module in checkpointed:
             module.gradient_checkpointing = False
-        for config, _ in caching.values():
+        for config, _ in caching:
             config.use_cache = True
         with torch.no_grad():
             yield
     finally:
-        for module, was in zip(modules, training, strict=True):
-            module.training = was
+        for module in training:
+            module.training = True
         for module in checkpointed:
             module.gradient_checkpointing = True
-        for config, used in caching.values():
+        for config, used in caching:
             config.use_cache = used
 
 
@@ -48,16 +48,17 @@ def scoring_mode(model: nn.Module) -> Iterator[None]:
     The backward pass belongs inside too: checkpointed layers run again there. No random number is consumed, so runs
     that differ only in lambda see the same dropout on their demonstrations.
     """
-    noisy: list[Any] = [
+    modules: list[Any] = list(model.modules())
+    noisy = [
         module
-        for module in model.modules()
-        if isinstance(module, nn.modules.dropout._DropoutNd) or hasattr(module, "neftune_noise_alpha")
+        for module in modules
+        if isinstance(module, nn.modules.dropout._DropoutNd) or "neftune_noise_alpha" in module.__dict__
     ]
     training = [module.training for module in noisy]
     attention: list[tuple[Any, Any]] = [
         (module, module.attention_dropout)
-        for module in model.modules()
-        if isinstance(getattr(module, "attention_dropout", None), float)
+        for module in modules
+        if isinstance(module.__dict__.get("attention_dropout"), float)
     ]
     try:
         for module in noisy:

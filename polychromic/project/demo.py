@@ -11,7 +11,7 @@ from pathlib import Path
 import polychromic
 from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.settings.load import load_settings
 from polychromic.settings.schema import Settings
 from polychromic.stages import pipeline
@@ -37,7 +37,11 @@ def configurations(folder: str | Path | None = None) -> list[Path]:
 
 
 def run(
-    configs: Sequence[Path], out: str | Path, seed: int = 0, overrides: Sequence[str] = (), progress: Progress = silent
+    configs: Sequence[Path],
+    out: str | Path,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    progress: Progress = no_progress,
 ) -> Path:
     """The path of ``report.html``; finished runs and evaluations in ``out`` are taken as they are.
 

@@ -65,7 +65,7 @@ class Serving:
         return [sys.executable, "-c", program, "serve", self.served, *where]
 
 
-class Status(NamedTuple):
+class ServerState(NamedTuple):
     """Whether the server's process runs, whether it answers, and both as a sentence."""
 
     runs: bool
@@ -145,15 +145,15 @@ def restart(state: str | Path, timeout: float) -> str:
     return start(serving, state, timeout)
 
 
-def status(state: str | Path) -> Status:
+def status(state: str | Path) -> ServerState:
     """Whether the server of this state folder runs and answers."""
     pid, known = _own_process(Path(state)), _known(Path(state))
     if pid is None or known is None:
-        return Status(False, False, "no server is running")
+        return ServerState(False, False, "no server is running")
     served = Serving(known["model"], known["engine"], int(known["port"])).served
     answers = _completes(int(known["port"]), served)
     what = f"{known['model']} by {known['engine']} at http://127.0.0.1:{known['port']}/v1 (pid {pid})"
-    return Status(True, answers, f"{what}: {'answers' if answers else 'runs but does not answer yet'}")
+    return ServerState(True, answers, f"{what}: {'answers' if answers else 'runs but does not answer yet'}")
 
 
 def logs(state: str | Path, lines: int) -> str:

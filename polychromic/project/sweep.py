@@ -18,7 +18,7 @@ from polychromic.analysis.seeds import SEED_MARK, family
 from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError, NumericalError, SettingsError
 from polychromic.core.facts import MetricFacts
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.project import plan_project
 from polychromic.records.artefacts import refuse_other_run
 from polychromic.records.jsonl import write_json
@@ -190,7 +190,7 @@ def write(planned: Sequence[SweepRun], folder: str | Path) -> list[Path]:
     return paths
 
 
-def run(planned: Sequence[SweepRun], choice: Choice, progress: Progress = silent) -> Outcome:
+def run(planned: Sequence[SweepRun], choice: Choice, progress: Progress = no_progress) -> Outcome:
     """Trains what is not trained yet, evaluates all, and says which is best; kept in ``sweep.json``.
 
     A run whose numbers fail, or whose term is dead, is left out and named; the others go on.

@@ -28,7 +28,7 @@ def refuse(error: RecordError) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DataRow:
     """One row of a user's file; ``example`` has an empty demonstration when the row is a prompt alone."""
 
     line: int
@@ -64,7 +64,7 @@ def read_examples(where: Where, on_bad_row: OnBadRow = refuse) -> list[Example]:
     return found
 
 
-def demonstrations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[Row]:
+def demonstrations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[DataRow]:
     """Every good row with something to learn, as it is read; the others go to ``on_bad_row``."""
     source = source_of(where)
     for row in conversations(source, on_bad_row, met):
@@ -88,7 +88,7 @@ def read_prompts(where: Where, on_bad_row: OnBadRow = refuse) -> list[Prompt]:
     return list(found.values())
 
 
-def conversations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[Row]:
+def conversations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None = None) -> Iterator[DataRow]:
     """Every good row of a source as it is read; bad ones go to ``on_bad_row``.
 
     ``met`` are the ids of sources read before, which this one may not give to other prompts; its own are added.
@@ -115,7 +115,7 @@ def conversations(where: Where, on_bad_row: OnBadRow = refuse, met: Met | None =
         yield row
 
 
-def conversation(values: Mapping[str, Any], line: int = 0) -> Row:
+def conversation(values: Mapping[str, Any], line: int = 0) -> DataRow:
     """A row's values as prompt and demonstration.
 
     Raises:
@@ -130,7 +130,7 @@ def conversation(values: Mapping[str, Any], line: int = 0) -> Row:
     form, taken, content, demonstration = read(values)
     rest = {key: value for key, value in values.items() if key not in (*taken, "completion", "messages", "id")}
     prompt = Prompt(_identity(values.get("id"), content), content, rest)
-    return Row(line, form, Example(prompt, demonstration))
+    return DataRow(line, form, Example(prompt, demonstration))
 
 
 Content = str | tuple[Message, ...]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polychromic.code.account import BestOfN, BestOfNResult, CodeResult, Summary, read_account
+from polychromic.code.nouns import BestOfN, BestOfNResult, CodeResult, Summary, read_result
 from polychromic.records.jsonl import write_bytes
 from polychromic.records.rows import read_noun
 from polychromic.reporting.page import environment, shown, style
 
+COUNTS = (("Outcomes", "outcomes"), ("Extraction", "rules"))
 MOST_FAILING = 500
 """Failing problems of one run that the page names; all are in ``code.json``."""
 
@@ -22,7 +23,7 @@ def write_code_report(folder: str | Path) -> Path:
         MissingResourceError: the folder has no ``code.json``.
     """
     folder = Path(folder)
-    result = read_account(folder)
+    result = read_result(folder)
     table = result if isinstance(result, CodeResult) else CodeResult(task=result.task, experiments=())
     runs: list[Any] = [*table.done, *([result] if table is not result else [])]
     best = {item.name: _best_of_n(folder, item.name) for item in runs}
@@ -35,10 +36,8 @@ def write_code_report(folder: str | Path) -> Path:
             sandbox={"level": "unknown", "judge": "split", **result.sandbox},
             runs=runs,
             ks=sorted({int(k) for item in runs for k in item.pass_at_k}),
-            categories=names_of(runs, "categories"),
-            counts=[
-                (title, key, names_of(runs, key)) for title, key in (("Outcomes", "outcomes"), ("Extraction", "rules"))
-            ],
+            categories=column_names(runs, "categories"),
+            counts=[(title, key, column_names(runs, key)) for title, key in COUNTS],
             best={name: entries for name, entries in best.items() if entries},
             most=MOST_FAILING,
             style=style(),
@@ -48,7 +47,7 @@ def write_code_report(folder: str | Path) -> Path:
     return folder / "report.html"
 
 
-def names_of(runs: Sequence[Summary], key: str) -> list[str]:
+def column_names(runs: Sequence[Summary], key: str) -> list[str]:
     """The names that the runs' tables ``key`` (such as ``outcomes``) have, in order of first appearance."""
     return list(dict.fromkeys(name for item in runs for name in getattr(item, key)))
 

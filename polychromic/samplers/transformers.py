@@ -14,6 +14,7 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 from polychromic.policy.constraint import Constraint
 from polychromic.policy.generate import GenerationRequest, generate
+from polychromic.policy.merged import free_bytes
 from polychromic.policy.render import completions, prompt_ids, stop_tokens_of
 
 _too_much: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -103,14 +104,6 @@ def _can_fit(model: Any, tokens: int) -> bool:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return tokens * 2 * config.num_hidden_layers * heads * width * weights.dtype.itemsize <= free
-
-
-def free_bytes(device: torch.device) -> float:
-    """What a CUDA device can still give this process; infinite for others, which are not asked."""
-    if device.type != "cuda":
-        return math.inf
-    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return float(torch.cuda.mem_get_info(device)[0] + held)
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.analysis.resampling import Plan
-from polychromic.code.account import BestOfN, BestOfNResult, Claim, read_account
 from polychromic.code.best_of_n import advice, choice, differing_temperature, ground
 from polychromic.code.candidates import Candidates
+from polychromic.code.nouns import BestOfN, BestOfNResult, Claim, read_result
 from polychromic.code.verifier import Judging
 from polychromic.core.errors import InputError, MissingResourceError
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import write_json
 from polychromic.records.rows import read_noun
@@ -28,7 +28,7 @@ def run(
     ns: Sequence[int],
     scorers: Scorers = (),
     task: Any = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Path:
     """The path of ``best_of_n.json``: one entry for each model, temperature and N, with every scorer's choices.
 
@@ -71,7 +71,7 @@ def task_of(folder: str | Path) -> Any:
         found = read_noun(experiment, Claim)
         kind, options = split(found.task)
         return {"kind": kind, **options, "strategy": found.strategy, "post_processing": found.post_processing}
-    return read_account(folder).task if (Path(folder) / "code.json").exists() else None
+    return read_result(folder).task if (Path(folder) / "code.json").exists() else None
 
 
 def _candidates(folder: Path, task: Any) -> dict[tuple[str, float], list[Candidates]]:

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from polychromic.code.account import CodeResult, CodeRun, FailedRun, Gold, Holes, Pair, Regression
 from polychromic.code.extraction import answer_part
-from polychromic.code.gold import check_golds
+from polychromic.code.gold import check_golds, footing
 from polychromic.code.json_programs import SCHEMA, structured
+from polychromic.code.nouns import CodeResult, CodeRun, FailedRun, Gold, Holes, Pair, Regression
 from polychromic.code.prompting import Strategy, digest
 from polychromic.code.results import KS, cost_per_pass, regression, summary
 from polychromic.code.task import CodeTask, judging_programs
-from polychromic.code.verifier import sandbox_facts
 from polychromic.core.errors import EngineError, InputError, MissingResourceError, NumericalError
 from polychromic.core.nouns import Verdict
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.records.artefacts import differences
 from polychromic.records.costs import read_costs
 from polychromic.records.evaluation import EvaluationFolder
@@ -40,7 +39,7 @@ EXTENSIBLE = ("n", "max_samples", "enabled", "batch_size", "engine")
 """What may change when an experiment is taken up again."""
 
 
-def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = silent) -> Path:
+def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = no_progress) -> Path:
     """The path of ``code.json`` in the output folder, with every chosen experiment's summary, failed ones too.
 
     Raises:
@@ -50,8 +49,8 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
     chosen = choose(settings, only)
     folder = Path(settings.output)
     task = judging_programs(build("tasks", settings.task), "task")
-    facts = sandbox_facts(task.judging)
     check = check_golds(task.asked("test"), task.judging)
+    ground = footing(task, check)
     for experiment in chosen:
         _claim(folder / experiment.name, experiment, settings, task.distinct_by)
     results: list[CodeRun | FailedRun] = []
@@ -64,11 +63,7 @@ def run(settings: CodeSettings, only: Sequence[str] = (), progress: Progress = s
     ordered = tuple(every[item.name] for item in settings.experiments if item.name in every)
     done = [item.name for item in ordered if isinstance(item, CodeRun)]
     result = CodeResult(
-        task=task.name,
-        sandbox=facts,
-        gold=check,
-        bad_rows=task.reading.bad,
-        bad_places=tuple(task.reading.places),
+        **ground,
         experiments=ordered,
         regressions=tuple(_regressions(settings, folder, done)),
         pairs=tuple(_pairs(folder, done)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.records.conversations import Met, Row, conversations, demonstrations, refuse
+from polychromic.records.conversations import DataRow, Met, conversations, demonstrations, refuse
 from polychromic.records.sources import Source
 from polychromic.settings import catalog
 from polychromic.settings.load import load_settings
@@ -119,7 +119,7 @@ def _words(prompt: Prompt) -> int:
     return sum(len(turn.split()) for turn in turns)
 
 
-def _demonstration_words(row: Row) -> int:
+def _demonstration_words(row: DataRow) -> int:
     return len(row.example.demonstration.split())
 
 

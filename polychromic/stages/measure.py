@@ -12,7 +12,7 @@ from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.facts import MetricFacts, Role
 from polychromic.core.nouns import Example, Verdict
-from polychromic.core.protocols import Embedder, Metric, Progress, Task, silent
+from polychromic.core.protocols import Embedder, Metric, Progress, Task, no_progress
 from polychromic.core.thoughts import split_thought
 from polychromic.metrics._sets import given_scores, modal_set_size
 from polychromic.records.artefacts import signature, versions
@@ -103,7 +103,7 @@ def open_embedder(encoder: str | None, folder: str | Path | None = None) -> Embe
     return None if encoder == NO_ENCODER else CachedEmbedder(load_encoder(encoder), folder)
 
 
-def run(folder: Folder, measuring: Measuring | None = None, progress: Progress = silent) -> Path:
+def run(folder: Folder, measuring: Measuring | None = None, progress: Progress = no_progress) -> Path:
     """The path of ``measurements.jsonl`` of an evaluation folder; nothing is done when it is up to date.
 
     Raises:
@@ -208,7 +208,7 @@ def measure(
     sets: Sequence[StoredSet],
     verdicts: Mapping[VerdictKey, Verdict],
     metrics: Sequence[Metric],
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> list[StoredMeasurement]:
     """One measurement for each model, temperature, metric and prompt; without any verdict the judged ones say so."""
     _encode_ahead(sets, metrics, progress)

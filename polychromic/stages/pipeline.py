@@ -17,7 +17,7 @@ from polychromic.analysis.spending import Budget
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.core.protocols import BilledTask, Progress, Task, silent
+from polychromic.core.protocols import BilledTask, Progress, Task, no_progress
 from polychromic.records.artefacts import RunFolder, git_revision, signature, versions
 from polychromic.records.costs import billed, timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
@@ -59,7 +59,7 @@ class Evaluation:
     trust: controls.Trust = controls.USUAL
 
 
-def run(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
+def run(evaluation: Evaluation, out: Folder, progress: Progress = no_progress) -> Path:
     """The path of ``report.html``, with all that leads to it in the folder ``out``.
 
     Raises:
@@ -91,7 +91,7 @@ def audit(evaluation: Evaluation, out: Folder) -> list[str]:
     return list(read_noun(path, controls.Audit).warnings) if path.exists() else []
 
 
-def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Path:
+def draw(evaluation: Evaluation, out: Folder, progress: Progress = no_progress) -> Path:
     """The path of ``samples.jsonl``, the first step of ``run``; raises what ``run`` raises."""
     task, folder = _task(evaluation), opened(out)
     _open(evaluation, task, folder)
@@ -101,7 +101,7 @@ def draw(evaluation: Evaluation, out: Folder, progress: Progress = silent) -> Pa
 
 def draw_share(evaluation: Evaluation, out: Folder) -> None:
     """What every rank but the first does of ``run`` or ``draw``: its share of the samples."""
-    _sample(evaluation, _task(evaluation), opened(out), silent)
+    _sample(evaluation, _task(evaluation), opened(out), no_progress)
 
 
 def forecast(evaluation: Evaluation, out: Folder) -> sample.Forecast:

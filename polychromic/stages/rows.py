@@ -11,7 +11,7 @@ from itertools import islice
 from polychromic.core.errors import RecordError
 from polychromic.core.nouns import Example
 from polychromic.core.seeds import child_seed
-from polychromic.records.conversations import Met, OnBadRow, Row, demonstrations
+from polychromic.records.conversations import DataRow, Met, OnBadRow, demonstrations
 from polychromic.records.sources import Source
 from polychromic.settings.schema import DataSection
 
@@ -49,7 +49,7 @@ def read_demonstrations(section: DataSection, on_bad_row: OnBadRow) -> Demonstra
         MissingResourceError: there is no such file or data set.
     """
     met: Met = {}
-    read: list[list[Row]] = []
+    read: list[list[DataRow]] = []
     sources = sources_of(section)
     for source in sources:
         read.append(list(islice(demonstrations(source, on_bad_row, met), source.head)))
@@ -64,7 +64,7 @@ def read_demonstrations(section: DataSection, on_bad_row: OnBadRow) -> Demonstra
     )
 
 
-def _mixed(read: Sequence[list[Row]], weights: Sequence[float]) -> Sequence[list[Row]]:
+def _mixed(read: Sequence[list[DataRow]], weights: Sequence[float]) -> Sequence[list[DataRow]]:
     """The largest part of each source such that the parts' sizes are as the weights and no row counts twice."""
     if not weights:
         return read

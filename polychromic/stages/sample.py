@@ -10,7 +10,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
-from polychromic.core.protocols import Progress, drawn, silent
+from polychromic.core.protocols import Progress, drawn, no_progress
 from polychromic.core.seeds import child_seed
 from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
@@ -49,7 +49,7 @@ def run(
     prompts: Sequence[Prompt],
     plan: SamplePlan,
     folder: Folder,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Path:
     """The path of ``samples.jsonl``, with every sample of the plan in it; what it held before is kept.
 

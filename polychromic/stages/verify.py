@@ -9,7 +9,7 @@ from pathlib import Path
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import ClusteringTask, Progress, Task, silent, verdicts_on
+from polychromic.core.protocols import ClusteringTask, Progress, Task, no_progress, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
@@ -36,7 +36,7 @@ class Due:
         return row is not None and (row.sample, row.checker) == (self.sample, self.checker)
 
 
-def run(folder: Folder, task: Task, progress: Progress = silent, split: str = "test") -> Path:
+def run(folder: Folder, task: Task, progress: Progress = no_progress, split: str = "test") -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
 
     A verdict that was made of another text, other tests or by other code is made anew. What the task knows of a prompt
@@ -105,7 +105,7 @@ def _prompts(folder: EvaluationFolder, task: Task, split: str) -> dict[str, Prom
     return found
 
 
-def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = silent) -> list[Verdict]:
+def complete(folder: Folder, due: Sequence[Due], verified: Verifier, progress: Progress = no_progress) -> list[Verdict]:
     """A verdict for each sample, in order: those of the folder's file, and those found now, written as they are found.
 
     Verdicts that were made of something else are made anew, with a warning that counts them.

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from polychromic.code.account import ForeignResult
 from polychromic.code.extraction import Extraction
-from polychromic.code.gold import check_golds
+from polychromic.code.gold import check_golds, footing
+from polychromic.code.nouns import ForeignResult
 from polychromic.code.problems import Problem
 from polychromic.code.prompting import processed, resolved
 from polychromic.code.results import KS, cost_per_pass, summary
 from polychromic.code.task import CodeTask
-from polychromic.code.verifier import sandbox_facts, verify_completions
+from polychromic.code.verifier import verify_completions
 from polychromic.core.errors import InputError, RecordError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet, Verdict
-from polychromic.core.protocols import Progress, silent
+from polychromic.core.protocols import Progress, no_progress
 from polychromic.records.costs import read_costs
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import scan_rows, write_json, write_rows
@@ -60,7 +60,9 @@ class Reading(NamedTuple):
     places: list[str]
 
 
-def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", progress: Progress = silent) -> Path:
+def run(
+    path: str | Path, task: CodeTask, folder: str | Path, model: str = "", progress: Progress = no_progress
+) -> Path:
     """The path of ``code.json`` in ``folder``; verdicts that an earlier, broken-off run found there are kept.
 
     Raises:
@@ -89,22 +91,17 @@ def run(path: str | Path, task: CodeTask, folder: str | Path, model: str = "", p
     verdicts = verify.complete(folder, due, verified, progress)
     by_task: dict[str, list[Verdict]] = {}
     for sample, verdict in zip(reading.samples, verdicts, strict=True):
-        if sample.problem.id in check.failed:
-            continue
-        by_task.setdefault(sample.problem.id, []).append(verdict)
-    found = summary(by_task, _useful(by_task), {problem.id: problem.category for problem in task.problems})
+        if sample.problem.id not in check.failed:
+            by_task.setdefault(sample.problem.id, []).append(verdict)
+    found = summary(by_task, _useful(by_task), {each.id: each.category for each in task.problems})
     result = ForeignResult(
         **vars(found),
+        **footing(task, check),
         model=model,
-        task=task.name,
         not_attempted=len(task.problems) - len(attempted),
-        gold=check,
-        bad_rows=task.reading.bad,
-        bad_places=tuple(task.reading.places),
         identical=len(reading.samples) - len({(s.problem.id, s.text) for s in reading.samples}),
         refused=reading.refused,
         refused_places=tuple(reading.places),
-        sandbox=sandbox_facts(task.judging),
         cost=cost_per_pass(read_costs(folder), found.passed),
     )
     write_json(folder / "code.json", result)

@@ -23,6 +23,7 @@ from polychromic.objective.gradient_balance import GradientWindow, gradient
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.generate import GenerationRequest, StopTokens, context_of
 from polychromic.policy.logprobs import completion_logprobs, fed_tokens
+from polychromic.policy.merged import merged
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
 from polychromic.samplers.transformers import generate_in_memory as generate
@@ -234,7 +235,8 @@ class DiversityTerm:
     def _sets(self, model: Any, prompts: Sequence[Tokens], seed: int) -> list[SampleSet]:
         section = self.section
         decoding = Decoding(temperature=section.temperature, max_new_tokens=section.max_new_tokens)
-        groups = generate(model, prompts, GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed))
+        request = GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed)
+        groups = generate(merged(model), prompts, request)
         return [
             SampleSet(
                 self.index.prompt_of(tokens, self.tokenizer),

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from polychromic.code.account import Cost, Spent, Summary
+from polychromic.code.nouns import Amounts, RunCost, Summary
 from polychromic.code.results import by_category, cost_per_pass, failing, pass_rates, regression, summary, taxonomy
 from polychromic.core.nouns import Status, Verdict
 from polychromic.records.costs import TimingRow
@@ -122,6 +122,6 @@ def test_the_cost_of_a_passing_sample():
         TimingRow("verify", 2.0, 0.5),
     ]
     found = cost_per_pass(rows, 3, price_per_hour=3600.0)
-    assert found == Cost(12.0, 60, 12.0, per_pass=Spent(4.0, 20.0, 4.0))
+    assert found == RunCost(12.0, 60, 12.0, per_pass=Amounts(4.0, 20.0, 4.0))
     unknown = cost_per_pass([*rows, TimingRow("sample", 1.0, 1.0)], 0)
-    assert (unknown.tokens, unknown.dollars, unknown.per_pass) == (None, None, Spent())
+    assert (unknown.tokens, unknown.dollars, unknown.per_pass) == (None, None, Amounts())

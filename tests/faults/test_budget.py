@@ -12,7 +12,7 @@ from polychromic.analysis.cost import Prices
 from polychromic.analysis.spending import Budget
 from polychromic.core.errors import BudgetError, InputError
 from polychromic.core.nouns import Bill, Completion, Decoding, SampleSet
-from polychromic.core.protocols import silent
+from polychromic.core.protocols import no_progress
 from polychromic.project import account
 from polychromic.records.costs import TimingRow, append, read_costs
 from polychromic.records.evaluation import EvaluationFolder
@@ -133,7 +133,7 @@ def test_a_judge_that_is_paid_stops_between_its_batches(tmp_path, monkeypatch):
 
     def judged(budget):
         asked = pipeline.Evaluation([], EvaluationSection(), prices=Prices(0.0), budget=budget)
-        pipeline._verify(asked, task, place, silent)
+        pipeline._verify(asked, task, place, no_progress)
 
     with pytest.raises(BudgetError, match=r"4\.00 of 3\.5 dollars .* verify: 4 of 6 are done and kept"):
         judged(3.5)

@@ -54,7 +54,7 @@ def small(monkeypatch, tmp_path):
 
 def test_a_server_starts_answers_restarts_and_stops(small, tmp_path, port):
     state = tmp_path / "state"
-    assert serve.status(state) == serve.Status(False, False, "no server is running")
+    assert serve.status(state) == serve.ServerState(False, False, "no server is running")
     assert f"http://127.0.0.1:{port}/v1" in serve.start(serve.Serving("m", "transformers", port), state, 30)
     first = json.loads((state / "server.json").read_text())["pid"]
     assert serve.status(state).answers

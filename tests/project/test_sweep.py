@@ -8,7 +8,7 @@ import pytest
 
 import polychromic
 from polychromic.core.errors import InputError, NumericalError, SettingsError
-from polychromic.core.protocols import silent
+from polychromic.core.protocols import no_progress
 from polychromic.project import sweep
 from polychromic.settings.load import identity, load_settings
 
@@ -116,7 +116,7 @@ def test_a_run_whose_numbers_fail_is_named_and_the_others_go_on(planned, monkeyp
 
     monkeypatch.setattr("polychromic.stages.train.run", train)
     with pytest.warns(UserWarning, match="lambda_2: left out of the sweep: the loss is not finite"):
-        done, failed = sweep._trained(found, silent)
+        done, failed = sweep._trained(found, no_progress)
     assert trained == [run.model for run in done] == ["lambda_0", "lambda_64"]
     assert failed == {"lambda_2": "the loss is not finite"}
 

@@ -42,7 +42,7 @@ class Failing:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Amounts:
     """Seconds, tokens and dollars; None for tokens that an engine did not give, for dollars without a price."""
 
     seconds: float | None = None
@@ -51,10 +51,10 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Cost(Spent):
+class RunCost(Amounts):
     """What sampling and verifying took in all, and for one passing sample; None where there is none."""
 
-    per_pass: Spent = Spent()
+    per_pass: Amounts = Amounts()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class CodeRun(Summary):
 
     name: str
     settings: CodeExperiment
-    cost: Cost | None = None
+    cost: RunCost | None = None
     holes: Holes | None = None
 
 
@@ -181,7 +181,7 @@ class ForeignResult(Footing, Summary):
     identical: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     refused_places: tuple[str, ...] = ()
-    cost: Cost | None = None
+    cost: RunCost | None = None
 
     @property
     def name(self) -> str:
@@ -189,7 +189,7 @@ class ForeignResult(Footing, Summary):
         return self.model
 
 
-def read_account(folder: str | Path) -> CodeResult | ForeignResult:
+def read_result(folder: str | Path) -> CodeResult | ForeignResult:
     """What the folder's ``code.json`` holds.
 
     Raises:
