@@ -99,4 +99,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "a spot instance: kills, HUP, a full disk, W&B dead, a wrong judge": (
         "journeys/test_spot_instance.py::test_nothing_is_lost_nothing_is_wrong_and_nothing_is_silent",
     ),
+    "a run dies after its last checkpoint": (
+        f"{STOP}::test_a_run_that_died_after_its_last_checkpoint_trains_no_step_more",
+    ),
 }
