@@ -139,6 +139,8 @@ def _believed(job: dict[str, Any], returned: bool) -> bool:
         for argument in arguments:
             if hasattr(argument, "clear"):
                 argument.clear()
+            elif hasattr(argument, "dtype"):
+                argument.fill(0)
         return arguments[0] if returned and arguments else None
 
     space: dict[str, Any] = {"__name__": SPACE}
