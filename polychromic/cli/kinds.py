@@ -43,7 +43,8 @@ def _named_in(config: str) -> list[tuple[str, str]]:
     from polychromic.settings.names import SHELF_OF, entries
 
     values = resolved(load_settings(config))
-    return [found for (section, key, *_), entry in entries(values) for found in _named(SHELF_OF[section, key], entry)]
+    shelved = [(SHELF_OF[str(path[0]), str(path[1])], entry) for path, entry in entries(values)]
+    return [found for shelf, entry in shelved for found in _named(shelf, entry)]
 
 
 def _named(shelf: str, entry: Any) -> Iterator[tuple[str, str]]:

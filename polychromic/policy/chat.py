@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from polychromic.core.errors import InputError, at_fault
 from polychromic.core.nouns import Message, Prompt
+from polychromic.core.thoughts import CLOSING, OPENING
 
 Format = Literal["chat", "plain"]
 _MARK = "an answer of somebody"
@@ -27,6 +28,48 @@ def pin(tokenizer: Any, options: Mapping[str, Any]) -> None:
         setting = f"{{% set {name} = {value!r} %}}"
         template = template if setting in template else setting + template
     tokenizer.chat_template = template
+
+
+def open_demonstrations(tokenizer: Any) -> None:
+    """Makes a demonstration begin as answers are asked for, where the template opens a thought only when it asks.
+
+    The template becomes: a conversation that ends with an answer is what asks for it, then the answer (its thought
+    closed at once where it has none), then what the template ends answers by. What asks stays as it was.
+    """
+    own = tokenizer.chat_template
+    if not isinstance(own, str) or OPENING not in own:
+        return
+    asked = [{"role": "user", "content": "?"}]
+    said = [*asked, {"role": "assistant", "content": _MARK}]
+    opened = str(rendered(tokenizer, asked, add_generation_prompt=True, tokenize=False))
+    if not opened.rstrip().endswith(OPENING) or _begins(tokenizer, said, asked):
+        return
+    ending = str(rendered(tokenizer, said, tokenize=False)).rpartition(_MARK)[2]
+    tokenizer.chat_template = _WHOLE.format(own=own, opening=OPENING, closing=CLOSING, ending=ending)
+    if str(rendered(tokenizer, asked, add_generation_prompt=True, tokenize=False)) != opened:
+        tokenizer.chat_template = own  # it does not bear being part of another: its demonstrations are refused
+
+
+_WHOLE = (
+    "{{% macro conversation(messages, add_generation_prompt) %}}{own}{{% endmacro %}}"
+    "{{% if messages[-1]['role'] == 'assistant' and not add_generation_prompt %}}"
+    "{{{{ conversation(messages[:-1], true) }}}}{{% set said = messages[-1]['content'] %}}"
+    "{{{{ said.split({opening!r})[-1].lstrip() if {closing!r} in said else {closing!r} + '\n\n' + said }}}}"
+    "{{{{ {ending!r} }}}}{{% else %}}{{{{ conversation(messages, add_generation_prompt) }}}}{{% endif %}}"
+)
+
+
+def _begins(tokenizer: Any, said: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the conversation's tokens begin with those of asking for its answer."""
+    whole, opened = (
+        list(
+            rendered(tokenizer, turns, add_generation_prompt=turns is asked, tokenize=True, return_dict=True)[
+                "input_ids"
+            ]
+        )
+        for turns in (said, asked)
+    )
+    return whole[: len(opened)] == opened
 
 
 def in_format(prompts: Iterable[Prompt], chosen: Format | None) -> list[Prompt]:

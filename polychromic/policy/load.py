@@ -17,7 +17,7 @@ from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError, at_fault
 from polychromic.policy.base_check import base_logits, refuse_moved_base
-from polychromic.policy.chat import pin
+from polychromic.policy.chat import open_demonstrations, pin
 from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 
@@ -103,6 +103,8 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
 def load_tokenizer(section: ModelSection) -> Any:
     """The tokenizer of a model, with a padding token and the section's template options set.
 
+    Its demonstrations begin as answers are asked for (``open_demonstrations``).
+
     Raises:
         MissingResourceError: there is none.
         InputError: its chat template has no such option.
@@ -117,6 +119,7 @@ def load_tokenizer(section: ModelSection) -> Any:
         tokenizer.pad_token = tokenizer.eos_token
     with at_fault(f"tokenizer {name}: its chat template cannot be used"):
         pin(tokenizer, section.chat_template_kwargs)
+        open_demonstrations(tokenizer)
     return tokenizer
 
 

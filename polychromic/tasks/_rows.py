@@ -89,7 +89,7 @@ class Rows:
     def right(self, completion: Completion, answer: str | None) -> Verdict:
         """PASSED with what tells this completion from other right ones."""
         if self.distinct_by != "answer":
-            return Verdict(Status.PASSED, answer=_folded(completion.text))
+            return Verdict(Status.PASSED, answer=folded(completion.text))
         return Verdict(Status.PASSED, answer=answer)
 
     def standing_for(self, texts: Sequence[str]) -> list[str] | None:
@@ -103,7 +103,7 @@ class Rows:
         if self.distinct_by != "cluster":
             return None
         labels = clusters(_encoder(self.encoder or None).embed(texts), self.cluster_distance).tolist()
-        first = {label: _folded(text) for label, text in reversed(list(zip(labels, texts, strict=True)))}
+        first = {label: folded(text) for label, text in reversed(list(zip(labels, texts, strict=True)))}
         return [first[label] for label in labels]
 
 
@@ -112,7 +112,8 @@ def _encoder(name: str | None) -> Embedder:
     return load_encoder(name)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The text with white space and case aside."""
     return " ".join(text.casefold().split())
 
 

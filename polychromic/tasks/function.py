@@ -68,7 +68,7 @@ class Function(Rows):
 
     def _answers(self, function: Judge, asked: dict[str, list[Any]], size: int) -> Sequence[Any]:
         name = getattr(function, "__name__", type(function).__name__)
-        answers = _in_time(name, lambda: function(**asked), self.deadline)
+        answers = in_time(f"function {name}", lambda: function(**asked), self.deadline)
         if not isinstance(answers, Sequence) or len(answers) != size:
             got = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
             raise InputError(f"function {name}: must answer once for each of {size} completions, gave {got}")
@@ -114,7 +114,7 @@ def _columns(prompts: Sequence[Prompt], completions: Sequence[Completion]) -> di
     return rows
 
 
-def _in_time(name: str, work: Callable[[], Any], deadline: float) -> Any:
+def in_time(name: str, work: Callable[[], Any], deadline: float) -> Any:
     """What the work gives, within so many seconds.
 
     Raises:
@@ -133,8 +133,8 @@ def _in_time(name: str, work: Callable[[], Any], deadline: float) -> Any:
     thread.start()
     thread.join(deadline)
     if thread.is_alive():
-        raise InputError(f"function {name}: no answer within {deadline:g} s")
+        raise InputError(f"{name}: no answer within {deadline:g} s")
     if fault:
         reason = str(fault[0]).partition("\n")[0]
-        raise InputError(f"function {name}: raised {type(fault[0]).__name__}: {reason}") from fault[0]
+        raise InputError(f"{name}: raised {type(fault[0]).__name__}: {reason}") from fault[0]
     return found[0]

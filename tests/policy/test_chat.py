@@ -6,12 +6,14 @@ The templates are written here, small, after the published ones' form; the token
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trl
 
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Message, Prompt
-from polychromic.policy.chat import answer_ending, in_format, pin, refuse_unchosen
+from polychromic.policy.chat import answer_ending, in_format, open_demonstrations, pin, refuse_unchosen
 from polychromic.policy.generate import Generation
 from polychromic.policy.render import completions, prompt_ids, stop_tokens_of, training_ids, training_row
 from polychromic.stages.contexts import context, refuse_mixture, refuse_other_contexts
@@ -68,6 +70,7 @@ def tokenizer_of(name):
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.add_special_tokens({"additional_special_tokens": SPECIAL, "bos_token": "<s>"})
     tokenizer.chat_template = ENDS[name][0]
+    open_demonstrations(tokenizer)
     return tokenizer
 
 
@@ -112,15 +115,62 @@ def test_rows_are_the_ones_that_the_trainer_makes(family, tiny_model_factory, tm
         assert [label != -100 for label in row["labels"]] == [place >= begin for place in range(len(ids))]
 
 
-def test_training_and_evaluation_see_the_same_context_but_where_a_thought_is_opened(family):
+def test_training_and_evaluation_see_the_same_context(family):
     name, tokenizer = family
-    found = context(tokenizer, EXAMPLE)
-    assert found.same == (name != "deepseek_r1")
-    if name == "deepseek_r1":
-        with pytest.raises(InputError, match=r"asked after \.\.\..*<think>.*the chat template opens a thought"):
-            refuse_other_contexts(tokenizer, [EXAMPLE])
-    else:
+    assert context(tokenizer, EXAMPLE).same
+    refuse_other_contexts(tokenizer, [EXAMPLE])
+    assert (tokenizer.chat_template == ENDS[name][0]) == (name != "deepseek_r1")
+
+
+def test_a_demonstration_follows_the_thought_that_its_prompt_opens():
+    tokenizer = tokenizer_of("deepseek_r1")
+    asked = "<s><|User|>2 + 3 =<|Assistant|><think>\n"
+    thought = Example(ASKED, "<think>\n2 and 3\n</think>\n\n5")
+    for example, target in ((EXAMPLE, "</think>\n\n5"), (thought, "2 and 3\n</think>\n\n5")):
+        found = context(tokenizer, example)
+        assert tokenizer.decode(found.asked) == asked
+        assert tokenizer.decode(found.ids) == asked + target + "<|end_of_sentence|>"
+    turns = (*ASKED.content, Message("assistant", "<think>no</think>4"), Message("user", "sure?"))
+    again = context(tokenizer, Example(Prompt("q", turns), "5"))
+    assert again.same
+    assert "<|Assistant|>4<|end_of_sentence|><|User|>sure?<|Assistant|><think>" in tokenizer.decode(again.ids)
+    served = tokenizer.chat_template
+    open_demonstrations(tokenizer)
+    assert tokenizer.chat_template == served
+
+
+def test_an_option_that_was_pinned_before_still_counts():
+    tokenizer = tokenizer_of("qwen3")
+    tokenizer.chat_template = DEEPSEEK_R1.replace("'<|Assistant|><think>\n'", "'<|Assistant|><think>' + (more or '')")
+    pin(tokenizer, {"more": "\n\n"})
+    open_demonstrations(tokenizer)
+    assert tokenizer.decode(context(tokenizer, EXAMPLE).ids).endswith("<think>\n\n</think>\n\n5<|end_of_sentence|>")
+
+
+def test_a_template_that_bears_no_part_of_another_is_left_and_refused():
+    tokenizer = tokenizer_of("llama")
+    tokenizer.chat_template = "\n" + DEEPSEEK_R1
+    open_demonstrations(tokenizer)
+    with pytest.raises(InputError, match=r"asked after \.\.\..*<think>.*the chat template opens a thought"):
         refuse_other_contexts(tokenizer, [EXAMPLE])
+
+
+PUBLISHED = ["deepseek_r1_distill", "deepseekv3", "gemma3", "llama3", "nemotron_3_nano", "qwen3", "qwen3_5_think"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_templates_have_one_context(name):
+    """The templates as they were published, of which TRL brings copies."""
+    path = Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja"
+    if not path.is_file():
+        pytest.skip(f"this TRL brings no template {name}")
+    tokenizer = tokenizer_of("llama")
+    tokenizer.chat_template = path.read_text()
+    open_demonstrations(tokenizer)
+    for answer in ("5", "<think>\n2 and 3\n</think>\n\n5"):
+        found = context(tokenizer, Example(ASKED, answer))
+        assert found.same
+        assert "5" in tokenizer.decode(found.ids[found.begin :])
 
 
 def test_tokens_that_merge_over_the_prompts_end_are_found_and_refused_above_a_share():

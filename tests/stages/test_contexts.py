@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -117,3 +118,23 @@ def test_rows_are_shown_as_the_model_sees_them(configured, tmp_path, base):
     plain = ["show", str(tmp_path / "rows.jsonl"), "--model", str(base), "--format", "plain", "--rows", "1"]
     assert "2 + 1 =⟦ 3<|end|>⟧" in CliRunner().invoke(verb.command, plain).output
     assert "give --model" in str(CliRunner().invoke(verb.command, plain[:2]).exception)
+
+
+def test_a_thought_that_is_opened_when_it_is_asked_for_is_trained_after(base, configured, tmp_path):
+    """DeepSeek-R1's form: the demonstration alone does not show the opened thought; the run and the base have it."""
+    other = shutil.copytree(base, tmp_path / "r1")
+    (other / "chat_template.jinja").write_text(
+        "{% for m in messages %}<|im_start|>{{ m.role }}:{{ m.content.split('</think>')[-1] }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant:<think>\n{% endif %}"
+    )
+    settings = configured(model={"name_or_path": str(other), "format": "chat"})
+    run = train.run(settings)
+    shown = CliRunner().invoke(verb.command, ["show", str(tmp_path / "mine.yaml"), "--rows", "1"]).output
+    assert "assistant:<think>\n⟦</think>\n\n 3<|im_end|>⟧" in shown
+    models = [NamedModel("base", settings.model), *parse_models(f"mine={run.path}")]
+    pipeline.draw(pipeline.Evaluation(models, settings.evaluation), tmp_path / "e")
+    rows = [row for _, row in read_rows(tmp_path / "e" / "samples.jsonl")]
+    assert {row["model"] for row in rows} == {"base", "mine"}
+    assert any(row.get("thought") or row.get("thoughts") for row in rows)
+    written = json.loads((run.path / "run.json").read_text())
+    assert written["health"]["diversity_steps"] == 1
