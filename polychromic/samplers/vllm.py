@@ -97,12 +97,13 @@ class Vllm:
             EngineError: the engine could not start or broke off.
         """
         vllm, engine = self._started()
+        ends = list(request.stop_tokens.eos)
         parameters = [
-            self._parameters(vllm, request.n, request.decoding, child_seed(request.seed, place) % 2**31, [])
+            self._parameters(vllm, request.n, request.decoding, child_seed(request.seed, place) % 2**31, ends)
             for place in range(len(prompts))
         ]
         for each in parameters:
-            each.ignore_eos, each.stop_token_ids, each.detokenize = True, list(request.stop_tokens.eos), False
+            each.ignore_eos, each.detokenize = True, False
         answers = self._generated(vllm, engine, prompts, parameters)
         return [[_generation(output, request.stop_tokens.eos) for output in answer.outputs] for answer in answers]
 

@@ -83,6 +83,10 @@ def build_drawing(section: PolychromicSection, trainer: Any) -> Drawing:
         return InProcess()
     if kind != "vllm":
         raise UnsoundObjectiveError("polychromic.engine: allowed: transformers (without options), vllm")
+    if options.get("stop") or options.get("schema"):
+        raise UnsoundObjectiveError(
+            "polychromic.engine: no stop and no schema, as the policy is trained on its own draws"
+        )
     if reason := _unmovable(trainer.accelerator.unwrap_model(trainer.model), trainer.accelerator.num_processes):
         raise UnsoundObjectiveError(f"polychromic.engine: vllm draws from a base and a LoRA adapter; {reason}")
     if importlib.util.find_spec("vllm") is None:

@@ -95,6 +95,7 @@ def test_which_engine_is_built(tiny_model_factory, installed):
     [
         ("server", {}, 1, "allowed: transformers"),
         ({"kind": "transformers", "batch_size": 3}, {}, 1, "allowed: transformers"),
+        ({"kind": "vllm", "stop": ["x"]}, {}, 1, "no stop and no schema"),
         ("vllm", None, 1, "the adapter is another"),
         ("vllm", {"use_dora": True}, 1, "the adapter is another"),
         ("vllm", {"modules_to_save": ["lm_head"]}, 1, "weights beside it are trained"),
