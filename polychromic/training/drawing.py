@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -89,7 +89,7 @@ def build_drawing(section: PolychromicSection, trainer: Any) -> Drawing:
         )
     if reason := _unmovable(trainer.accelerator.unwrap_model(trainer.model), trainer.accelerator.num_processes):
         raise UnsoundObjectiveError(f"polychromic.engine: vllm draws from a base and a LoRA adapter; {reason}")
-    if importlib.util.find_spec("vllm") is None:
+    if find_spec("vllm") is None:
         raise MissingResourceError(ADVICE)
     base = trainer.accelerator.unwrap_model(trainer.model).get_base_model().config._name_or_path
     given = {"model_path": base, "gpu_memory_utilization": BESIDE_TRAINING} | options

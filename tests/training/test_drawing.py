@@ -26,7 +26,7 @@ def trainer_of(model, ranks=1):
 @pytest.fixture
 def installed(monkeypatch):
     """As where vLLM is installed."""
-    monkeypatch.setattr(drawing.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(drawing, "find_spec", lambda name: object())
 
 
 class Recorder:
@@ -111,6 +111,6 @@ def test_what_cannot_move_is_refused(tiny_model_factory, installed, engine, opti
 
 
 def test_without_vllm_one_line_says_how_to_get_it(tiny_model_factory, monkeypatch):
-    monkeypatch.setattr(drawing.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
     with pytest.raises(MissingResourceError, match="pip install"):
         build_drawing(PolychromicSection(engine="vllm"), trainer_of(tiny_model_factory(lora=True)))
