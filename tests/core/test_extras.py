@@ -18,6 +18,8 @@ from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import sample_rows, store
 from polychromic.tasks.countdown import Countdown
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(polychromic.__path__[0]).parent
 PINNED = (ROOT / "constraints.txt").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

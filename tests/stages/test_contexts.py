@@ -15,6 +15,8 @@ from polychromic.settings.load import settings_from
 from polychromic.stages import pipeline, train
 from polychromic.stages.models import NamedModel, in_form, parse_models
 
+pytestmark = pytest.mark.long
+
 TEMPLATE = (
     "{% set silent = '<think></think>' if thinking is defined and not thinking else '' %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.role == 'assistant' %}{{ silent }}{% endif %}"

@@ -31,6 +31,7 @@ def closest(found, wanted):
     return max(float((found[name] - wanted[name]).abs().max()) for name in wanted) / size
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_lambda_zero_is_sft_to_the_bit_and_never_samples(make_trainer, weights_of, monkeypatch, accumulation):
     monkeypatch.setattr(drawing, "generate_in_memory", None)
@@ -69,6 +70,7 @@ def expected_diversity_gradient(trainer, drawn, weight):
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "arguments",
     [
