@@ -120,7 +120,8 @@ def train(planned: Sequence[ClusterRun], kind: str, told: Callable[[ClusterRun, 
     beside = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     remote = ray.remote(num_cpus=0, max_retries=0, label_selector=beside)(_trained)
     environment = {name: value for name, value in os.environ.items() if name.startswith(TOLD)}
-    waiting, busy, good = deque(planned), {}, True
+    waiting, good = deque(planned), True
+    busy: dict[Any, ClusterRun] = {}
     while waiting or busy:
         while waiting and len(busy) < max(1, there // wanted):
             run = waiting.popleft()
@@ -221,7 +222,7 @@ class RayCrew:
         count = min(len(parts), int(ray.cluster_resources()[self.kind]))
         kept, folder = ray.put(work), os.getcwd()
         workers = [ray.remote(**place)(_Worker).remote(kept, folder) for _ in range(count)]
-        busy = {worker.ready.remote(): (worker, -1) for worker in workers}
+        busy: dict[Any, tuple[Any, int]] = {worker.ready.remote(): (worker, -1) for worker in workers}
         waiting, idle = deque(range(len(parts))), deque[Any]()
         try:
             while waiting or any(part >= 0 for _, part in busy.values()):
