@@ -31,7 +31,9 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_TRA
 """Nothing is sent home, workers stay in the folder that paths are relative to, and ``print`` stays Python's own."""
 PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = 3
-"""How often a run may lose a machine without a new checkpoint in between."""
+"""How often a run may lose a machine without a new checkpoint in between, and how often a verdict is tried again."""
+WORDS = 300
+"""Characters that are shown of why Ray lost a worker."""
 Part, Found = TypeVar("Part"), TypeVar("Found")
 
 
@@ -240,9 +242,8 @@ class RayCrew:
                 except RayTaskError as error:
                     raise error.cause from None
                 except RayActorError as error:
-                    warnings.warn(
-                        f"a worker of the cluster is gone; the others go on ({type(error).__name__})", stacklevel=2
-                    )
+                    why = one_line(str(error))[:WORDS]
+                    warnings.warn(f"a worker of the cluster is gone; the others go on: {why}", stacklevel=2)
                     waiting.extendleft([part] if part >= 0 else [])
                     continue
                 idle.append(worker)
@@ -257,7 +258,7 @@ class RayCrew:
         import ray
         from ray.exceptions import RayTaskError
 
-        remote, kept = ray.remote(num_cpus=1, max_retries=-1)(_done), ray.put(work)
+        remote, kept = ray.remote(num_cpus=1, max_retries=PATIENCE)(_done), ray.put(work)
         for ref in [remote.remote(kept, part, os.getcwd()) for part in parts]:
             try:
                 yield ray.get(ref)
