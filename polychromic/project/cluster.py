@@ -34,7 +34,8 @@ PATIENCE = 3
 """How often a run may lose a machine without a new checkpoint in between, and how often a verdict is tried again."""
 WORDS = 300
 """Characters that are shown of why Ray lost a worker."""
-Part, Found = TypeVar("Part"), TypeVar("Found")
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
