@@ -2,8 +2,11 @@
 
     python benchmarks/extraction.py
 
-The golden answers are those of the test suite. "First fence" is the usual regular expression. "Reachable functions" is
-the usual tree-based sanitiser: imports, and the functions and classes that the entry point reaches, nothing else.
+Then what degenerate texts cost, in processor seconds, and how that grows when a text is twice as long.
+
+The golden answers and the degenerate texts are those of the test suite. "First fence" is the usual regular
+expression. "Reachable functions" is the usual tree-based sanitiser: imports, and the functions and classes that the
+entry point reaches, nothing else.
 """
 
 from __future__ import annotations
@@ -94,12 +97,31 @@ def seconds_for_200_lines(extractor: Callable[[str, str, str], str]) -> float:
     return statistics.median(took)
 
 
+def processor_seconds(text: str) -> float:
+    took = []
+    for _ in range(3):
+        begun = time.process_time()
+        ours(text, "", "total")
+        took.append(time.process_time() - begun)
+    return min(took)
+
+
+def print_growth(units: tuple[str, ...]) -> None:
+    sizes = (1_200, 9_600, 19_200)
+    rows = [(unit, [processor_seconds((unit * size)[:size]) for size in sizes]) for unit in units]
+    print(f"\n{'degenerate text':<40}{'1.2 KB':>10}{'9.6 KB':>10}{'19.2 KB':>10}{'last ratio':>12}")
+    for unit, seconds in sorted(rows, key=lambda row: -row[1][-1]):
+        cells = "".join(f"{1000 * second:>7.1f} ms" for second in seconds)
+        print(f"{unit!a:<40}{cells}{seconds[2] / seconds[1]:>12.1f}")
+
+
 def main() -> None:
     module = golden_module()
     print(f"{'extractor':<22}{'kept whole':>12}{'200 lines of prose and code':>32}")
     for name, extractor in (("ours", ours), ("first fence", first_fence), ("reachable functions", reachable_functions)):
         kept, _ = whole(module, extractor)
         print(f"{name:<22}{f'{kept}/{len(module.GOLDEN)}':>12}{seconds_for_200_lines(extractor):>30.4f} s")
+    print_growth(module.DEGENERATE)
 
 
 if __name__ == "__main__":

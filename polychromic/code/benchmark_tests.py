@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from polychromic.code.python_ast import BUILTIN_NAMES, Parser, bound_names
+from polychromic.code.python_ast import BUILTIN_NAMES, bound_names, parsed
 
 TestForm = Literal["check", "asserts", "script", "unittest", "pairs", "stdin", "cases", "differential"]
 """
@@ -117,8 +117,8 @@ def called_function(tests: str, gold: str) -> str:
 
     Empty when there is none.
     """
-    tree, _ = Parser(1).parse(tests)
-    solution, _ = Parser(1).parse(gold)
+    tree = parsed(tests)
+    solution = parsed(gold)
     if tree is None:
         return ""
     known = bound_names(tree) | BUILTIN_NAMES

@@ -20,7 +20,7 @@ from polychromic.code.benchmark_tests import (
     from_unittest,
 )
 from polychromic.code.problems import MOST_INPUTS, Problem, call_inputs
-from polychromic.code.python_ast import Parser, definition
+from polychromic.code.python_ast import definition, parsed
 from polychromic.core.errors import MissingResourceError, RecordError
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -265,7 +265,7 @@ def _as_code(prompt: str, entry_point: str, shown: str, starter: str) -> str:
     """A prompt that is code as it stands; a description in words as a docstring, with the tests to be shown."""
     tree = None
     for ending in ("", "\n    pass\n"):
-        tree, _ = Parser(1).parse(prompt + ending)
+        tree = parsed(prompt + ending)
         if tree is not None and entry_point and definition(tree, entry_point) is not None:
             return prompt
     if tree is not None and prompt.lstrip().startswith(('"""', "'''", "import ", "from ")):
@@ -279,5 +279,5 @@ def _whole(gold: str, prompt: str, entry_point: str) -> str:
     """A gold program that stands alone: as it is, or as the prompt's continuation."""
     if not gold.strip():
         return ""
-    tree, _ = Parser(1).parse(gold)
+    tree = parsed(gold)
     return gold if tree is not None and definition(tree, entry_point) is not None else prompt + gold

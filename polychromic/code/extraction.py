@@ -3,7 +3,8 @@
 The answer may be a chat reply with fences and thoughts, a bare program between paragraphs, a function body, or
 several blocks that only work together. Candidates are tried in a fixed order, the last block first; the first one
 that parses and really defines the entry point is taken with all its top-level statements, except those that only show
-it off (calls of the entry point, prints, asserts, ``__main__`` blocks). Parsing attempts are linear in the lines.
+it off (calls of the entry point, prints, asserts, ``__main__`` blocks). What is parsed is at most
+proportional to the text.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from polychromic.code.python_ast import (
     is_stub,
     joined,
     misplaced,
+    parsed,
     unresolved,
     without_showing,
 )
@@ -153,7 +155,7 @@ class _Reply:
 
     def __init__(self, answer: str, entry_point: str, prompt: str) -> None:
         self.answer, self.entry_point, self.prompt = answer, entry_point, prompt
-        self.parser = Parser(answer.count("\n") + prompt.count("\n"))
+        self.parser = Parser(len(answer) + len(prompt))
         self.segments = segments(answer)
         self.fenced = [piece for inside, piece in self.segments if inside and piece.strip()]
         self.stub: tuple[str, str] | None = None
@@ -328,7 +330,7 @@ def _bodies(piece: str) -> list[tuple[str, str]]:
 def prompt_preamble(prompt: str, entry_point: str) -> str:
     """The part of a code prompt before its entry point: imports, helpers and constants ("" if it does not parse)."""
     for ending in ("", "\n    pass\n"):
-        tree, _ = Parser(1).parse(prompt + ending)
+        tree = parsed(prompt + ending)
         if tree is not None:
             break
     else:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from polychromic.code.extraction import Extraction, answer_part
-from polychromic.code.python_ast import MAX_CHARACTERS, Parser
+from polychromic.code.python_ast import MAX_CHARACTERS, parsed
 
 DEEPEST = 20
 LOOPING = ("break", "continue")
@@ -172,13 +172,13 @@ def _is_expression(value: Any) -> bool:
     """Whether the value is one Python expression on one line, and no statement in disguise."""
     if not isinstance(value, str) or not value.strip() or "\n" in value or "\0" in value:
         return False
-    tree, _ = Parser(1).parse(f"({value.strip()})")
+    tree = parsed(f"({value.strip()})")
     return tree is not None and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr)
 
 
 def _stands(statement: str) -> bool:
     """Whether the text is one statement that a function may hold."""
-    tree, _ = Parser(1).parse(statement)
+    tree = parsed(statement)
     if tree is None or len(tree.body) != 1:
         return False
     try:
@@ -191,5 +191,5 @@ def _stands(statement: str) -> bool:
 
 
 def _is_import(line: str) -> bool:
-    tree, _ = Parser(1).parse(line)
+    tree = parsed(line)
     return tree is not None and len(tree.body) == 1 and isinstance(tree.body[0], ast.Import | ast.ImportFrom)

@@ -6,7 +6,7 @@ import ast
 import hashlib
 from typing import Any, Literal, NamedTuple
 
-from polychromic.code.python_ast import Parser
+from polychromic.code.python_ast import parsed
 from polychromic.core.errors import InputError
 
 MOST_INPUTS = 64
@@ -48,7 +48,7 @@ def tests_from_cases(cases: str) -> str:
 
 def call_inputs(tests: str, names: frozenset[str] = frozenset({"candidate"})) -> tuple[tuple[Any, ...], ...]:
     """The argument lists of all calls of ``names`` in ``tests`` whose arguments are literals, each once."""
-    tree, _ = Parser(1).parse(tests)
+    tree = parsed(tests)
     found: dict[str, tuple[Any, ...]] = {}
     for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:

@@ -10,6 +10,7 @@ import ast
 import builtins
 import re
 import warnings
+from codeop import PyCF_ALLOW_INCOMPLETE_INPUT
 from collections.abc import Iterable, Iterator
 
 MAX_CHARACTERS = 262_144
@@ -18,47 +19,72 @@ MAX_CHARACTERS = 262_144
 MOST_CUTS = 8
 """Attempts to find the end of the code that begins at one line."""
 
+FIRST_LINES = 4
+"""Lines that are read of such code at first."""
+
+READINGS, SPARE_CHARACTERS = 64, 16_384
+"""So often the parser may read a whole answer, and so many characters besides."""
+
+CUT_OFF = -1
+
 BUILTIN_NAMES = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Parser:
-    """Parses at most ``attempts`` times and ``characters`` characters in all, and counts both."""
+    """Parses within a budget of characters that is proportional to a text, and counts its attempts.
 
-    def __init__(self, lines: int) -> None:
-        self.allowed = 24 + 2 * lines
-        self.characters = 16 * MAX_CHARACTERS
+    However the text is made, that bounds the work: reading one character takes the interpreter about a microsecond.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.characters = min(SPARE_CHARACTERS + READINGS * length, 16 * MAX_CHARACTERS)
         self.attempts = 0
 
     def parse(self, source: str) -> tuple[ast.Module | None, int]:
         """The tree and 0, or None and the line (from 1) at which reading stopped."""
+        return self._read(source, 0)
+
+    def _read(self, source: str, flag: int) -> tuple[ast.Module | None, int]:
+        """The same; with ``PyCF_ALLOW_INCOMPLETE_INPUT``, ``CUT_OFF`` for a text that ends before its code does."""
         self.attempts += 1
         self.characters -= len(source)
-        if self.attempts > self.allowed or self.characters < 0:
+        if self.characters < 0:
             return None, 1
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return ast.parse(source), 0
+                return compile(source, "<answer>", "exec", ast.PyCF_ONLY_AST | flag, dont_inherit=True), 0
         except SyntaxError as error:
-            return None, max(error.lineno or 1, 1)
+            return None, CUT_OFF if flag and "incomplete input" in str(error) else max(error.lineno or 1, 1)
         except (ValueError, MemoryError, RecursionError):
             return None, 1
 
     def prefix(self, lines: list[str], start: int = 0) -> tuple[ast.Module | None, int]:
         """The tree of the longest parseable run of lines from ``start``, and the line after it.
 
-        Each failure cuts at the line the parser stopped at, which is nearly always the end of the code.
+        Each failure cuts at the line the parser stopped at, which is nearly always the end of the code. Few lines are
+        read at first, and more only while they are whole or cut off: prose that looks like code costs little.
         """
-        end, cuts = len(lines), 0
+        end, cuts, window = len(lines), 0, FIRST_LINES
         while end > start and cuts < MOST_CUTS:
-            cuts += 1
-            tree, line = self.parse("\n".join(lines[start:end]))
-            if tree is not None:
-                return (tree, end) if tree.body else (None, start)
-            end = min(start + line - 1, end - 1)
+            if window < end - start:
+                tree, line = self._read("\n".join(lines[start : start + window]), PyCF_ALLOW_INCOMPLETE_INPUT)
+                if tree is not None or line in (CUT_OFF, window):
+                    window *= 4
+                    continue
+            else:
+                tree, line = self.parse("\n".join(lines[start:end]))
+                if tree is not None:
+                    return (tree, end) if tree.body else (None, start)
+            cuts, end = cuts + 1, min(start + line - 1, end - 1)
         return None, start
+
+
+def parsed(source: str) -> ast.Module | None:
+    """The tree of a program, None where it does not parse."""
+    return Parser(len(source)).parse(source)[0]
 
 
 def definition(tree: ast.Module, name: str) -> ast.stmt | None:

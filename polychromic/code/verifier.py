@@ -14,7 +14,7 @@ from polychromic.code.extraction import Extraction, prompt_preamble
 from polychromic.code.json_programs import extract_structured
 from polychromic.code.problems import MOST_INPUTS, Problem
 from polychromic.code.prompting import answer_region, processed, resolved, strategy
-from polychromic.code.python_ast import Parser, joined, normalised
+from polychromic.code.python_ast import joined, normalised, parsed
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Status, Verdict
 from polychromic.core.thoughts import OPENING
@@ -159,7 +159,7 @@ def program(problem: Problem, source: str, judge: JudgeMode = "split") -> Progra
     """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
     setup = prompt_preamble(problem.prompt, problem.entry_point) if problem.entry_point else ""
     name, asked = problem.entry_point, source
-    readable = Parser(1).parse(source)[0] is not None and source.strip()
+    readable = parsed(source) is not None and source.strip()
     if problem.harness == "stdin":
         name, asked = "run_program", _READING.format(source=source) if readable else source
     elif problem.harness == "method":

@@ -23,14 +23,14 @@ JUDGE_CPU = 10**6  # seconds: the supervisor keeps a judge's clock
 
 @dataclass
 class Zygote:
-    """The supervisor's end of the control socket."""
+    """The supervisor's end of the control socket of one of the zygotes."""
 
     control: socket.socket
     layers: dict[str, str]
 
     @staticmethod
-    def start(config: dict[str, Any]) -> Zygote:
-        """A zygote that has imported its modules and is ready to fork.
+    def start(config: dict[str, Any], size: str) -> Zygote:
+        """A zygote of a ``size`` that has imported its modules and is ready to fork.
 
         Raises:
             BrokenError: it does not come up; its standard error says why.
@@ -45,7 +45,7 @@ class Zygote:
             pass_fds=(theirs.fileno(),),
         )
         theirs.close()
-        ours.send(wire.encode(config))
+        ours.send(wire.encode(config | {"size": size}))
         hello = ours.recv(4096).decode()
         if not hello:
             raise BrokenError("the zygote did not start")

@@ -22,6 +22,10 @@ SELF_REPORTED = {
 }
 
 
+ELSEWHERE = "in the larger zygote"
+"""Detail of an import error that asks to be begun again there."""
+
+
 class Ended(BaseException):
     """There will be no further answers."""
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from polychromic.sandbox import boot, cases, frames, standard, wire
 from polychromic.sandbox.bases import base_of, content
-from polychromic.sandbox.endings import BrokenError, Ended, builtin_name
+from polychromic.sandbox.endings import ELSEWHERE, BrokenError, Ended, builtin_name
 from polychromic.sandbox.lent import SPACE
 from polychromic.sandbox.mirror import ProgramError, Remote
 from polychromic.sandbox.nouns import Outcome
@@ -36,7 +36,8 @@ MOST_DRAINED = 1000  # items of an iterator in a signature
 def judge(job: dict[str, Any], channel: int, report: Callable[[list[Any]], None]) -> None:
     """Judges one program: reports ``(outcome, detail)`` first, then a signature for each of the job's inputs, in lots.
 
-    Every row is reported once, before the judge waits for long and at the end.
+    Every row is reported once, before the judge waits for long and at the end. The last one is ``ELSEWHERE`` where the
+    program asks to be begun again.
     """
     random.seed(0)
     sys.setrecursionlimit(RECURSION)
@@ -62,6 +63,8 @@ def judge(job: dict[str, Any], channel: int, report: Callable[[list[Any]], None]
     row = _recorded if job["judge"] == "record" else _behaviour
     for frame in inputs:
         rows.append(row(session, frame))
+    if session.ended and session.ended.detail == ELSEWHERE:
+        rows.append(ELSEWHERE)
     hand_over()
 
 
@@ -263,12 +266,15 @@ def _described(value: Remote) -> str:
 def serve(descriptor: int) -> None:
     """Judges what the supervisor hands over, a descriptor and a job each time, until it hangs up. Never returns."""
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+    before: list[int] = []
     try:
         while True:
             _, channels, _, _ = socket.recv_fds(line, 1, 1)
+            for channel in before:  # not earlier: a program that is about to be killed need not wake
+                os.close(channel)
             job = wire.decode(frames.receive(line.fileno(), 2**30))
             judge(job, channels[0], lambda rows: frames.send(line.fileno(), wire.encode(rows)))
-            os.close(channels[0])
+            before = channels
             frames.send(line.fileno(), wire.encode(None))
     finally:
         os._exit(0)

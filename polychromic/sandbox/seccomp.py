@@ -62,9 +62,12 @@ def assemble(program: Sequence[Instruction]) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def call(libc: ctypes.CDLL, number: int, *arguments: object) -> int:
-    """The result of a system call by number, -1 on error; integers are passed as long."""
-    return int(libc.syscall(*(ctypes.c_long(part) if isinstance(part, int) else part for part in (number, *arguments))))
+def c_library() -> ctypes.CDLL:
+    """The C library, whose ``syscall`` and ``prctl`` take integers, addresses among them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.argtypes = [ctypes.c_long] * 4
+    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    return libc
 
 
 class _Program(ctypes.Structure):
@@ -80,6 +83,7 @@ class Filter:
     buffer: ctypes.Array[ctypes.c_char]
     places: tuple[int, ...]
     program: _Program
+    address: int
 
     @staticmethod
     def build(libc: ctypes.CDLL, architecture: Architecture, more: Sequence[str] = ()) -> Filter:
@@ -91,12 +95,12 @@ class Filter:
             8 * index + 4 for index, step in enumerate(steps) if step[0] == JUMP_EQUAL and step[3] == OWN_PID
         )
         program = _Program(len(steps), ctypes.cast(buffer, ctypes.c_void_p))
-        return Filter(libc, architecture.numbers["seccomp"], buffer, places, program)
+        return Filter(libc, architecture.numbers["seccomp"], buffer, places, program, ctypes.addressof(program))
 
     def refusal(self) -> str:
         """Why the kernel knows no filters, as it says itself; empty when it does, or is too old to be asked."""
         action = ctypes.c_uint32(ERRNO)
-        known = call(self.libc, self.number, GET_ACTION_AVAIL, 0, ctypes.byref(action)) == 0
+        known = self.libc.syscall(self.number, GET_ACTION_AVAIL, 0, ctypes.addressof(action)) == 0
         number = ctypes.get_errno()
         return "" if known or number in (errno.EINVAL, errno.EOPNOTSUPP) else os.strerror(number).lower()
 
@@ -109,6 +113,6 @@ class Filter:
         for place in self.places:
             struct.pack_into("=I", self.buffer, place, own_pid)
         for flags in (SPEC_ALLOW, 0):  # older kernels do not know the flag
-            if call(self.libc, self.number, SET_MODE_FILTER, flags, ctypes.byref(self.program)) == 0:
+            if self.libc.syscall(self.number, SET_MODE_FILTER, flags, self.address) == 0:
                 return
         raise OSError(ctypes.get_errno(), "seccomp filter refused by the kernel")

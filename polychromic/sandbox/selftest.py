@@ -21,7 +21,7 @@ def _attack(body: str) -> str:
     """A program that answers ``held`` if ``body`` raises OSError, and ``escaped`` if it gets through."""
     lines = "\n".join("        " + line for line in body.splitlines())
     return (
-        "import os, sys, socket, signal, ctypes, subprocess\n"
+        "import os, sys, socket, signal, ctypes\n"
         f"def attack():\n    try:\n{lines}\n        return 'escaped'\n"
         f"    except (OSError, RuntimeError):\n        return {HELD!r}\n"
     )
@@ -62,7 +62,7 @@ CANARIES = _Canaries(
         Canary("write a file", _attack("os.close(os.open('/tmp/polychromic-canary', os.O_CREAT | os.O_WRONLY))")),
         Canary("open a socket", _attack("socket.socket().close()")),
         Canary("start a process", _attack("if os.fork() == 0:\n    os._exit(0)")),
-        Canary("run a command", _attack("subprocess.run(['/bin/true'])")),
+        Canary("run a command", _attack("import subprocess\nsubprocess.run(['/bin/true'])")),
         Canary("signal the evaluator", _attack("os.kill(os.getppid(), 0)")),
         Canary(
             "read another process's memory",

@@ -40,7 +40,7 @@ class Session:
     def __init__(self, channel: int, limits: Limits) -> None:
         self.channel, self.limits = channel, limits
         self.remembered: dict[bytes, bytes] = {}
-        self.on_wait: Callable[[], None] = lambda: None
+        self.on_wait: Callable[[], None] | None = None
         self.calls = self.nested = 0
         self.answered = False
         self.label = ""
@@ -166,7 +166,7 @@ class Session:
             return self._understood(received, shared, reply)
 
     def _next_frame(self) -> bytes:
-        if not _readable(self.channel, PATIENCE):
+        if self.on_wait and not _readable(self.channel, PATIENCE):
             self.on_wait()
         try:
             return frames.receive(self.channel, self.limits.output_bytes + SLACK)

@@ -1,8 +1,9 @@
 """The standard library in memory: what programs may import although they cannot open files.
 
-Modules in common use, and all extension modules, are imported before the fork. The rest of the pure-Python library
-is held as byte code in one file mapping, which a fork neither copies nor touches, and is imported from there when a
-program asks: importing everything ahead would more than double the price of each fork.
+Modules in common use are imported before the fork. The rest of the pure-Python library is held as byte code in one
+file mapping, which a fork neither copies nor touches, and is imported from there when a program asks. What needs files
+of its own (extension modules, numpy) is imported before the fork as well, but in a second, larger zygote: a fork costs
+by the page and by the mapping, and few programs want it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ import marshal
 import mmap
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, SourceFileLoader
 from types import ModuleType
+from typing import NoReturn
 
-_EAGER = """
-array bisect cmath codecs collections.abc contextlib copy ctypes dataclasses datetime decimal enum fractions functools
-gc hashlib heapq io itertools json math numbers operator os random re reprlib resource signal statistics string struct
-sys textwrap time traceback types typing unicodedata warnings weakref zlib _strptime
-_bisect _blake2 _bz2 _contextvars _csv _datetime _decimal _elementtree _hashlib _heapq _json _lzma _md5
-_opcode _pickle _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _statistics _struct _uuid
-_zoneinfo binascii fcntl grp mmap pyexpat select termios encodings.ascii encodings.latin_1 encodings.utf_8
+_USUAL = """
+bisect cmath codecs collections.abc contextlib copy ctypes dataclasses datetime decimal enum fractions functools gc
+heapq io itertools math numbers operator os random re reprlib signal socket string struct sys time traceback types
+typing warnings weakref _bisect _datetime _decimal _heapq _random _socket _strptime _struct encodings.ascii
+encodings.latin_1 encodings.utf_8
+"""
+_RARE = """
+_blake2 _bz2 _contextvars _csv _elementtree _hashlib _json _lzma _md5 _opcode _pickle _posixsubprocess _queue _sha1
+_sha2 _sha256 _sha3 _sha512 _statistics _uuid _zoneinfo array binascii fcntl grp hashlib json mmap pyexpat resource
+select statistics termios unicodedata zlib
 """
 _SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip"}
 _SKIPPED |= {"lib2to3", "pydoc_data", "distutils", "venv", "lib-dynload", "__pycache__", "idle_test", "config"}
@@ -35,9 +39,10 @@ _HEADER = 16  # bytes of a .pyc file before the code
 
 
 class Archive:
-    """An importer for modules kept as byte code."""
+    """An importer for modules kept as byte code; asked for one that is ``elsewhere`` it calls ``leave``."""
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: frozenset[str] = frozenset(), leave: Callable[[], NoReturn] = sys.exit) -> None:
+        self.elsewhere, self.leave = elsewhere, leave
         self.places: dict[str, tuple[int, int, bool]] = {}
         with open(_nameless_file(), "w+b") as file:
             for name, path, package in _modules(os.path.dirname(os.__file__), ""):
@@ -52,6 +57,8 @@ class Archive:
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """The import system's question; None for what is not here."""
+        if name in self.elsewhere:
+            self.leave()
         if name not in self.places:
             return None
         return ModuleSpec(name, self, origin="memory", is_package=self.places[name][2])  # type: ignore[arg-type]
@@ -71,7 +78,7 @@ def _nameless_file() -> int:
     """A descriptor of a file in memory, or else of a temporary file without a name."""
     with contextlib.suppress(OSError, AttributeError):
         return os.memfd_create("stdlib")
-    return os.dup(tempfile.TemporaryFile().fileno())
+    return os.dup(importlib.import_module("tempfile").TemporaryFile().fileno())
 
 
 def _modules(folder: str, prefix: str) -> Iterator[tuple[str, str, bool]]:
@@ -111,12 +118,23 @@ def load(modules: tuple[str, ...]) -> None:
     Raises:
         ImportError: one of ``modules`` is not to be had.
     """
-    for name in _EAGER.split():
+    for name in _RARE.split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for name in modules:
         importlib.import_module(name)
+    _load_usual(Archive())
+
+
+def load_usual(modules: tuple[str, ...], leave: Callable[[], NoReturn]) -> None:
+    """The same for what most programs want; a child that imports another one, or of ``modules``, calls ``leave``."""
+    _load_usual(Archive(frozenset((*_RARE.split(), *modules)), leave))
+
+
+def _load_usual(archive: Archive) -> None:
+    for name in _USUAL.split():
+        importlib.import_module(name)
     time.localtime()
-    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Archive()]  # type: ignore[list-item]
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, archive]  # type: ignore[list-item]
     sys.path.clear()
     sys.path_importer_cache.clear()

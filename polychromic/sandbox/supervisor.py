@@ -20,8 +20,9 @@ from typing import Any
 
 from polychromic.sandbox import boot, frames, judge, stdlib, wire
 from polychromic.sandbox.children import Judge, Zygote, ending
-from polychromic.sandbox.endings import BrokenError
+from polychromic.sandbox.endings import ELSEWHERE, BrokenError
 from polychromic.sandbox.nouns import CROWDED, Limits, Outcome
+from polychromic.sandbox.zygote import LARGE, SMALL
 
 PROCESSORS = os.cpu_count() or 1
 TICK = 0.005  # seconds between two looks at a clock that is about to run out
@@ -99,44 +100,52 @@ def cpu_clock(pid: int) -> float:
 def queued(pid: int) -> float:
     """Seconds that the main thread of ``pid`` has waited for a processor, 0.0 where the kernel does not tell."""
     try:
-        with open(f"/proc/{pid}/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
+        file = os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+        try:
+            return int(os.read(file, 100).split()[1]) / 1e9
+        finally:
+            os.close(file)
     except (OSError, IndexError, ValueError):
         return 0.0
 
 
 class Supervisor:
-    """A zygote and a judge, and one program at a time."""
+    """A small zygote, a large one from when a program first wants it, and a judge, and one program at a time."""
 
     def __init__(self, config: dict[str, Any], line: int) -> None:
-        self.zygote = Zygote.start(config)
+        self.zygotes = {SMALL: Zygote.start(config, SMALL)}
+        self._config = config
         stdlib.load(boot.limits_from(config).modules)
         gc.collect()
         gc.freeze()  # what is loaded stays, here and in the judges: no collection looks at it, or copies its pages
         self._line = line
-        self._unsafe = config["unsafe"]
         self._judge: Judge | None = None
 
-    def run(self, job: bytes, limits: Limits, inputs: int | None) -> dict[str, Any]:
-        """Outcome, detail, outputs (on so many inputs) and seconds of one program.
+    def run(self, job: bytes, limits: Limits, inputs: int | None, size: str = SMALL) -> dict[str, Any]:
+        """Outcome, detail, outputs (on so many inputs) and seconds of one program, forked from that zygote.
 
         Raises:
             BrokenError: the sandbox itself failed.
         """
+        if size not in self.zygotes:
+            self.zygotes[size] = Zygote.start(self._config, size)
+        zygote = self.zygotes[size]
         if self._judge and not self._judge.fits(limits):
             self._end_judge()
         if self._judge is None:
-            self._judge = Judge(limits, self._unsafe)
+            self._judge = Judge(limits, self._config["unsafe"])
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            candidate = self.zygote.fork(theirs.fileno(), limits)
+            candidate = zygote.fork(theirs.fileno(), limits)
             pid = self._judge.pid
             state = Run(candidate, self._judge, limits, before=cpu_clock(pid), queued_before=queued(pid))
             theirs.close()
             self._judge.submit(job, ours.fileno())
             ours.close()
             over = state.wait(self._line)
-        status, seconds = self.zygote.end()
+        status, seconds = zygote.end()
+        if state.rows[-1:] == [ELSEWHERE] and size == SMALL:
+            return self.run(job, limits, inputs, LARGE)
         if over is None and not state.rows:
             over = Outcome.MEMORY, f"the tests ended by {self._end_judge()}, on data the program returned"
         reply = _result(state.rows, over or _burnt(status, seconds, limits), status, inputs)
@@ -187,7 +196,7 @@ def start(_: int) -> None:
     except (BrokenError, OSError, ImportError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     with contextlib.suppress(frames.GoneError):
-        frames.send(out, wire.encode({"layers": supervisor.zygote.layers}))
+        frames.send(out, wire.encode({"layers": supervisor.zygotes[SMALL].layers}))
         while True:
             inputs, limits, job = wire.decode(frames.receive(line, 2**30))
             try:

@@ -7,28 +7,27 @@ the next byte kills and reaps the child and answers with how it ended. It never 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import struct
 import sys
 
-from polychromic.sandbox import boot, candidate, confine, stdlib, wire
-from polychromic.sandbox.nouns import Limits
+from polychromic.sandbox import boot, candidate, confine, seccomp, stdlib, wire
 
 END = b"e"
 FORK = struct.Struct("=dq")
 """The order to fork: seconds of CPU time and bytes of memory for the child."""
 PID = struct.Struct("=i")
 ENDED = struct.Struct("=idq")
+SMALL, LARGE = "small", "large"
+"""Sizes of a zygote: with the modules in common use, and with all that can be had."""
 
 
-def main(control: socket.socket, limits: Limits, unsafe: str) -> None:
+def main(control: socket.socket, unsafe: str) -> None:
     """Serves until the control socket closes."""
-    stdlib.load(limits.modules)
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        seccomp.c_library().prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     plan = confine.plan(unsafe)
     candidate.prepare()
     layers = "\n".join(f"{name}: {words}" for name, words in plan.layers().items())
@@ -78,7 +77,12 @@ def start(descriptor: int) -> None:
     control.set_inheritable(False)
     try:
         config = wire.decode(control.recv(2**16))
-        main(control, boot.limits_from(config), config["unsafe"])
+        modules = boot.limits_from(config).modules
+        if config["size"] == LARGE:
+            stdlib.load(modules)
+        else:
+            stdlib.load_usual(modules, candidate.leave_for_elsewhere)
+        main(control, config["unsafe"])
     except (OSError, ImportError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(1)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polychromic.code import python_ast
 from polychromic.code.extraction import extract, segments
-from polychromic.code.python_ast import MAX_CHARACTERS, Parser, definition
+from polychromic.code.python_ast import MAX_CHARACTERS, READINGS, SPARE_CHARACTERS, Parser, definition
 from polychromic.settings.catalog import build
 
 PROMPT = '''from typing import List
@@ -410,21 +411,53 @@ def test_completion_and_none_change_nothing():
     assert build("post_processing", "none").program(text, "total", PROMPT).source == text
 
 
-def test_parsing_attempts_are_linear_in_the_lines():
+def test_prose_that_looks_like_code_is_read_a_few_lines_at_a_time():
     prose = "\n".join(f"from step {i} we import the value = of {i}{' (' * (i % 50 == 0)}" for i in range(200))
     text = f"{prose}\n\ndef total(numbers):\n    return sum(numbers)\n\n{prose}"
     found = extract(text, "total", "")
     assert run(found.source, "total([1, 2])") == 3
-    assert found.attempts <= 2 * text.count("\n") + 24
+    assert found.attempts <= 2 * text.count("\n")
 
 
 def test_the_parser_refuses_more_than_its_budget():
-    parser = Parser(lines=0)
-    outcomes = [parser.parse("x = 1")[0] is not None for _ in range(30)]
-    assert outcomes == [True] * 24 + [False] * 6
-    parser = Parser(lines=10**6)
+    parser = Parser(length=100)
+    source = "x" + " " * (SPARE_CHARACTERS + READINGS * 100) + "\n"
+    assert parser.parse(source[: len(source) // 2])[0] is not None
+    assert parser.parse(source)[0] is None
+    parser = Parser(length=10**9)
     assert parser.parse("x")[0] is not None
     assert parser.parse(" " * (17 * MAX_CHARACTERS))[0] is None
+
+
+DEGENERATE = (
+    "@a\n",
+    "x = (\n",
+    "a = \\\n",
+    "def f(x):\n",
+    "if x:\n ",
+    "x = '''\n",
+    "```python\ndef total(x): (\n```\n",
+    "y = {1: [",
+    "total(x, ",
+    "lambda: ",
+    "@(",
+    "import a\nfrom b\n",
+    ">>> total(\n",
+    "def total(x):\n  \u202e return 1\n",
+    "é = é +\t",
+)
+
+
+@given(st.lists(st.sampled_from(DEGENERATE), min_size=1, max_size=3), st.integers(1, 6000))
+@settings(max_examples=60, deadline=None)
+def test_what_the_interpreter_reads_is_proportional_to_the_text_however_it_is_made(units, size):
+    text = ("".join(units) * size)[:size]
+    read = []
+    with pytest.MonkeyPatch.context() as patch:
+        counting = lambda source, *rest, **named: read.append(len(source)) or compile(source, *rest, **named)  # noqa: E731
+        patch.setattr(python_ast, "compile", counting, raising=False)
+        extract(text, "total", PROMPT)
+    assert sum(read) <= SPARE_CHARACTERS + READINGS * (len(text) + len(PROMPT)) + 2 * len(PROMPT)
 
 
 @pytest.mark.parametrize(

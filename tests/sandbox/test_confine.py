@@ -63,8 +63,14 @@ def test_other_machines_are_refused_with_advice() -> None:
 
 
 def test_a_machine_without_seccomp_says_so() -> None:
-    damage = "real = confine.seccomp.call\nconfine.seccomp.call = lambda libc, number, *rest: real(libc, -1, *rest)"
-    command = [sys.executable, "-c", SCRIPT.format(damage=f"{damage}\nconfine.plan()"), ROOT]
+    damage = (
+        "libc = confine.seccomp.c_library()\n"
+        "class Other:\n"
+        "    prctl, syscall = libc.prctl, staticmethod(lambda number, *rest: libc.syscall(-1, *rest))\n"
+        "confine.seccomp.c_library = Other\n"
+        "confine.plan()"
+    )
+    command = [sys.executable, "-c", SCRIPT.format(damage=damage), ROOT]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "no seccomp filter here (function not implemented): this kernel or container has none" in run.stderr
 

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from polychromic.code.candidates import Candidates, unknown
-from polychromic.code.python_ast import Parser, definition, is_stub, unresolved
+from polychromic.code.python_ast import definition, is_stub, parsed, unresolved
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Completeness:
 
     @staticmethod
     def _score(source: str, name: str) -> float:
-        tree, _ = Parser(1).parse(source)
+        tree = parsed(source)
         found = definition(tree, name) if tree is not None else None
         if tree is None or not isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) or is_stub(found):
             return 0.0

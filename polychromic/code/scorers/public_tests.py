@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from polychromic.code.candidates import Candidates, unknown
 from polychromic.code.extraction import prompt_preamble
 from polychromic.code.problems import Problem
-from polychromic.code.python_ast import Parser, definition
+from polychromic.code.python_ast import definition, parsed
 from polychromic.code.verifier import open_sandbox
 from polychromic.sandbox import Program
 
@@ -37,7 +37,7 @@ class PublicTests:
 
 def public_tests(problem: Problem) -> list[str]:
     """One test source for each example of the prompt whose expected output is a literal."""
-    tree, _ = Parser(1).parse(problem.prompt)
+    tree = parsed(problem.prompt)
     function = definition(tree, problem.entry_point) if tree is not None else None
     text = ast.get_docstring(function) if isinstance(function, ast.FunctionDef) else problem.prompt
     try:

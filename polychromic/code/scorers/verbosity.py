@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from polychromic.code.candidates import Candidates
-from polychromic.code.python_ast import Parser
+from polychromic.code.python_ast import parsed
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Verbosity:
         return tuple(map(self._score, candidates.sources()))
 
     def _score(self, source: str) -> float:
-        tree, _ = Parser(1).parse(source)
+        tree = parsed(source)
         if tree is None or not source.strip():
             return 0.0
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
