@@ -31,10 +31,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--task", choices=("countdown", "grammar"), action="append", help="only this task")
     parser.add_argument("--seeds", help="in the place of the grid's, such as 0,1,2")
+    parser.add_argument("--option", action="append", default=[], help="METHOD=PLACE: this option, without a choice")
     parser.add_argument("--docs", action="store_true", help="renew the tables and figures of docs/efficacy.md")
     parser.add_argument("--only-summary", action="store_true", help="of what is there; runs nothing")
     options = parser.parse_args()
     plan, out = grid.GRIDS[options.grid], options.out
+    given = [one.partition("=") for one in options.option]
+    plan = replace(plan, given=tuple((name, int(place)) for name, _, place in given))
     if options.seeds:
         plan = replace(plan, seeds=tuple(map(int, options.seeds.split(","))))
     if not options.only_summary:

@@ -41,6 +41,8 @@ class Grid:
     dose_seeds: tuple[int, ...] = (0,)
     threshold_seeds: tuple[int, ...] = (0,)
     methods: tuple[str, ...] = tuple(method.name for method in METHODS)
+    given: tuple[tuple[str, int], ...] = ()
+    """Methods whose option is not chosen but given, by its place."""
     labels: tuple[str, ...] = ("same steps", "same time", "same tokens", "half the steps")
 
 
@@ -63,7 +65,7 @@ def chosen(task: str, grid: Grid, run: Runner, out: Path) -> dict[str, tuple[str
     asked = [
         (method.name, option, _tuning_cell(task, method, place, option, grid))
         for method in METHODS
-        if method.name in grid.methods
+        if method.name in grid.methods and method.name not in dict(grid.given)
         for place, option in enumerate(method.options)
         if len(method.options) > 1
     ]
@@ -71,7 +73,8 @@ def chosen(task: str, grid: Grid, run: Runner, out: Path) -> dict[str, tuple[str
     volumes = {
         (name, option): inference.rows([one])[0].volume for (name, option, _), one in zip(asked, found, strict=True)
     }
-    best = {method.name: method.options[0] for method in METHODS if method.name in grid.methods}
+    places = dict(grid.given)
+    best = {one.name: one.options[places.get(one.name, 0)] for one in METHODS if one.name in grid.methods}
     for name in {name for name, _ in volumes}:
         best[name] = max(BY_NAME[name].options, key=lambda option: volumes[name, option])
     table = [{"method": name, "option": list(option), "volume": value} for (name, option), value in volumes.items()]

@@ -26,6 +26,10 @@ from benchmarks.efficacy.methods import Overrides
 from benchmarks.efficacy.pool import Pool
 
 ONLINE = ("polychromic.lambda=16", "polychromic.set_size=shapley")
+FEW_SAMPLES = ("polychromic.lambda=16", "polychromic.n_generations=4", "polychromic.set_size=4")
+"""With few steps and samples: in a full run on the grammar all of them end at the base's ceiling."""
+COOL = "polychromic.temperature=0.6"
+"""Of the drawing: a weak base is right more often, and more often in the same way."""
 UNJUDGED = ("polychromic.gate=likelihood", "evaluation.encoder=hashing")
 Methods = Mapping[str, tuple[int, Overrides]]
 
@@ -50,6 +54,8 @@ def _few(steps: int) -> Methods:
         "online": (steps // 2, ONLINE),
         "rft_by_frequency": (steps, (_harvest(", set_size: 1"),)),
         "harvest": (steps, (_harvest(),)),
+        "rft_cool": (steps, (_harvest(", set_size: 1"), COOL)),
+        "harvest_cool": (steps, (_harvest(), COOL)),
         "harvest_rounds": (steps, (_harvest(f", rounds: 2, round_steps: {steps // 2}"),)),
     }
 
@@ -77,10 +83,10 @@ PLANS = {
     "unjudged": Plan("countdown", _unjudged(150, 2.0), (0.5, 0.7, 1.0, 1.4)),
     "unjudged_scarce": Plan("scarce", _unjudged(300, 2.0), (0.3, 0.5, 0.7, 1.0)),
     "baselines": Plan(
-        "countdown",
+        "grammar",
         {
-            kind: (150, ("polychromic.lambda=16", "polychromic.set_size=8", f"polychromic.baseline={kind}"))
-            for kind in ("control_variate", "leave_one_out", "none")
+            kind: (40, (*FEW_SAMPLES, f"polychromic.baseline={kind}"))
+            for kind in ("control_variate", "leave_one_out", "mean", "none")
         },
         (0.7, 1.0, 1.4),
     ),

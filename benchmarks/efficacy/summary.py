@@ -131,7 +131,7 @@ def _against_table(tests: Sequence[Against]) -> str:
                 _interval(one.at_quality, 2),
                 _interval(one.volume, 3),
                 one.wins,
-                f"{one.holm:.4f}",
+                "<0.0001" if one.holm < 0.0001 else f"{one.holm:.4f}",
                 one.holds,
             )
             for one in tests

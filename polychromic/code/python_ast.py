@@ -10,7 +10,7 @@ import ast
 import builtins
 import re
 import warnings
-from codeop import PyCF_ALLOW_INCOMPLETE_INPUT
+from codeop import PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
 from collections.abc import Iterable, Iterator
 
 MAX_CHARACTERS = 262_144

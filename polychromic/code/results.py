@@ -122,8 +122,8 @@ def regression(a: ByTask, b: ByTask, names: tuple[str, str] = ("a", "b")) -> Reg
     groups = [dict(taxonomy([first[task] for task in shared]).groups) for first in (first_a, first_b)]
     gained = sum(change.gained for change in changes)
     solved = (int(passes[0].sum()), int(passes[1].sum()))
-    counts = (len(shared), gained, len(changes) - gained, mcnemar_p(*passes))
-    return Regression(*names, *counts, *solved, tuple(changes), *groups)
+    lost, p_value = len(changes) - gained, mcnemar_p(*passes)
+    return Regression(*names, len(shared), gained, lost, p_value, *solved, tuple(changes), *groups)
 
 
 def _in_reading_order(name: str) -> list[str]:

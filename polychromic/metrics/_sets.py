@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 from polychromic.core.errors import InputError
 from polychromic.core.facts import write_signature
 from polychromic.core.nouns import Measurement, SampleSet, Status, Verdict
+from polychromic.settings.catalog import PARTS
 
 Options = Sequence[Mapping[str, Any]]
 """The options of a metric's instances."""
@@ -97,7 +98,9 @@ class PerSet:
         return measure_each(metric.signature, sets, verdicts, metric._value)
 
     def _options(self) -> dict[str, Any]:
-        return {}
+        """What the signature says: all options, unless a kind says otherwise."""
+        own: Any = self
+        return {each.name: getattr(self, each.name) for each in fields(own) if each.name not in PARTS}
 
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         raise NotImplementedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from polychromic.core.facts import Role
 from polychromic.core.nouns import Completion, Example, Measurement, SampleSet
@@ -52,9 +52,6 @@ class DistinctCorrect(KSamples):
         """A curve over k; of one sample it is pass@1."""
         return [{"k": k} for k in powers(n) if k > 1 or n == 1]
 
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k}
-
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         k = self.k_or_1
         at_least(samples, k)
@@ -88,9 +85,6 @@ class DistinctAtK(KSamples):
     def defaults(cls, n: int) -> Options:
         """By answer and by text."""
         return ({"k": n, "by": "answer"}, {"k": n, "by": "text"})
-
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "by": self.by}
 
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         k = self.k_or_1
@@ -143,9 +137,6 @@ class Collision(PerSet):
 
         return measure_each(self.signature, sets, verdicts, one)
 
-    def _options(self) -> dict[str, Any]:
-        return {"by": self.by, "relative_to": self.relative_to}
-
     def _demonstrated(self) -> dict[str, list[str]]:
         labels: dict[str, list[str]] = defaultdict(list)
         for example in self.demonstrations:
@@ -191,9 +182,6 @@ class Creativity(PerSet):
             return Value(len(new), len(names), {"right": sum(right), "unique": len(unique), "new": len(new)})
 
         return measure_each(self.signature, sets, verdicts, one)
-
-    def _options(self) -> dict[str, Any]:
-        return {"by": self.by}
 
 
 def _stripped(samples: SampleSet) -> list[str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from polychromic.core.facts import Role
 from polychromic.core.nouns import SampleSet
@@ -35,9 +35,6 @@ class Length(PerSet):
             return self
         tokens = all(completion.token_ids for item in sets for completion in item.completions)
         return replace(self, unit="tokens" if tokens else "words")
-
-    def _options(self) -> dict[str, Any]:
-        return {"unit": self.unit}
 
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         sizes = self._sizes(samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -34,65 +34,62 @@ VERIFIER = ("verifier",)
 
 
 @dataclass(frozen=True)
-class PassAtK(PerSet):
+class _OfCounts(PerSet):
+    """A chance in [0, 1] that follows from how many of a set's samples are right: a kind adds ``_chance``."""
+
+    role: ClassVar[Role] = Role.QUALITY
+    direction: ClassVar[int] = 1
+    _needs = VERIFIER
+
+    k: int = 1
+
+    def _value(self, samples: SampleSet, judged: Judged) -> Value:
+        n, right = at_least(samples, self.k), sum(passes(judged))
+        return Value(self._chance(n, right), detail={"right": right})
+
+    def _chance(self, n: int, right: int) -> float:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PassAtK(_OfCounts):
     """The unbiased pass@k of 2107.03374, ``1 - C(n-c, k) / C(n, k)``, in [0, 1]; NaN for fewer than k samples."""
 
     kind: ClassVar[str] = "pass_at_k"
     title: ClassVar[str] = "pass@{k}"
-    role: ClassVar[Role] = Role.QUALITY
-    direction: ClassVar[int] = 1
     headline: ClassVar[int] = 2
-    _needs = VERIFIER
-
-    k: int = 1
 
     @classmethod
     def defaults(cls, n: int) -> Options:
         """A curve over k, with k = 10 where there are as many samples."""
         return [{"k": k} for k in sorted({*powers(n), *([10] if n >= 10 else [])})]
 
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k}
-
-    def _value(self, samples: SampleSet, judged: Judged) -> Value:
-        n, right = at_least(samples, self.k), sum(passes(judged))
-        return Value(float(pass_at_k(n, right, self.k)), detail={"right": right})
+    def _chance(self, n: int, right: int) -> float:
+        return float(pass_at_k(n, right, self.k))
 
 
 @dataclass(frozen=True)
-class PassHatK(PerSet):
+class PassHatK(_OfCounts):
     """``C(c, k) / C(n, k)`` in [0, 1] (2406.12045): reliability, not reach; NaN for fewer than k samples."""
 
     kind: ClassVar[str] = "pass_hat_k"
     title: ClassVar[str] = "pass^{k}"
-    role: ClassVar[Role] = Role.QUALITY
-    direction: ClassVar[int] = 1
-    _needs = VERIFIER
-
-    k: int = 1
 
     @classmethod
     def defaults(cls, n: int) -> Options:
         """All of four."""
         return ({"k": min(4, n)},)
 
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k}
-
-    def _value(self, samples: SampleSet, judged: Judged) -> Value:
-        n, right = at_least(samples, self.k), sum(passes(judged))
-        return Value(float(pass_hat_k(n, right, self.k)), detail={"right": right})
+    def _chance(self, n: int, right: int) -> float:
+        return float(pass_hat_k(n, right, self.k))
 
 
 @dataclass(frozen=True)
-class GPassAtK(PerSet):
+class GPassAtK(_OfCounts):
     """Chance in [0, 1] that at least ``ceil(tau k)`` of k samples are right (2412.13147); NaN for fewer than k."""
 
     kind: ClassVar[str] = "g_pass_at_k"
     title: ClassVar[str] = "G-pass@{k} (tau {tau})"
-    role: ClassVar[Role] = Role.QUALITY
-    direction: ClassVar[int] = 1
-    _needs = VERIFIER
 
     k: int = 4
     tau: float = 0.5
@@ -106,12 +103,8 @@ class GPassAtK(PerSet):
         """Half of all samples."""
         return ({"k": n, "tau": 0.5},)
 
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "tau": self.tau}
-
-    def _value(self, samples: SampleSet, judged: Judged) -> Value:
-        n, right = at_least(samples, self.k), sum(passes(judged))
-        return Value(g_pass_at_k(n, right, self.k, self.tau), detail={"right": right})
+    def _chance(self, n: int, right: int) -> float:
+        return g_pass_at_k(n, right, self.k, self.tau)
 
 
 @dataclass(frozen=True)
@@ -145,9 +138,6 @@ class MajAtK(KSamples):
 
         return measure_each(metric.signature, sets, verdicts, one)
 
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k}
-
 
 Scorer = Literal["logprob", "mean_logprob", "score", "long", "short"]
 
@@ -176,9 +166,6 @@ class BestOfK(KSamples):
         if metric.scorer is not None:
             return metric
         return replace(metric, scorer="score" if any(map(given_scores, sets)) else "mean_logprob")
-
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "scorer": self.scorer}
 
     def _value(self, samples: SampleSet, judged: Judged) -> Value:
         k = self.k_or_1

@@ -15,6 +15,8 @@ ROOM = 64
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """The layer that grows by concatenation, without it: ``keys`` and ``values`` are the filled part of two blocks."""
 
+    keys: Tensor
+    values: Tensor
     blocks: list[Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,9 @@ def judged(entry: Any, split: str, samples: float, longest: int) -> Bill | None:
     """
     try:
         task = None if entry is None else catalog.build("tasks", entry)
-        prompts = task.prompts(split)[:COUNTED] if isinstance(task, ForeseenTask) else ()
+        if not isinstance(task, ForeseenTask):
+            return None
+        prompts = task.prompts(split)[:COUNTED]
     except PolychromicError:
         return None
     if not prompts or not samples:

@@ -13,11 +13,12 @@ from polychromic.analysis.record import Comparison
 from polychromic.core.facts import Role
 from polychromic.reporting import plots, tables
 from polychromic.reporting import runs as training
+from polychromic.reporting.drawing import Figure
 
 
 def draw(
     comparison: Comparison, colours: Mapping[str, str], runs: Mapping[str, Path], lambdas: Mapping[str, float]
-) -> list[plots.Figure]:
+) -> list[Figure]:
     """Every figure that the data allow, in reading order."""
     candidates = [
         _differences(comparison, colours),
@@ -30,7 +31,7 @@ def draw(
     return [figure for figure in candidates if figure is not None]
 
 
-def _pass_curves(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figure | None:
+def _pass_curves(comparison: Comparison, colours: Mapping[str, str]) -> Figure | None:
     ks = {each.signature: each.k for each in pass_at_ks(comparison.metrics.values())}
     curves: dict[str, plots.Curve] = {}
     for model in comparison.models:
@@ -54,7 +55,7 @@ def _at_reference(comparison: Comparison) -> list[ScoreRow]:
     return [row for row in _whole(comparison) if row.temperature == comparison.temperature]
 
 
-def _frontier(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figure | None:
+def _frontier(comparison: Comparison, colours: Mapping[str, str]) -> Figure | None:
     found = comparison.frontier
     if not found.models:
         return None
@@ -64,7 +65,7 @@ def _frontier(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figur
     )
 
 
-def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figure | None:
+def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> Figure | None:
     """Lexical diversity against length if both are there: where the two move together, length may be the cause."""
     lengths = [each for each in comparison.metrics.values() if each.kind == "length"]
     lexical = [each for each in tables.headline_metrics(comparison) if each.kind in ("distinct", "self_bleu")]
@@ -82,7 +83,7 @@ def _against_length(comparison: Comparison, colours: Mapping[str, str]) -> plots
 
 def _dose(
     comparison: Comparison, colours: Mapping[str, str], lambdas: Mapping[str, float], lines: Mapping[str, Sequence[str]]
-) -> plots.Figure | None:
+) -> Figure | None:
     """Scores against lambda; ``lines`` are the models that differ in nothing else, by what tells one from another."""
     rows = {(row.model, row.signature): row for row in _at_reference(comparison)}
     ordered = sorted((weight, model) for model, weight in lambdas.items() if model in comparison.models)
@@ -122,7 +123,7 @@ def _means(
     return found
 
 
-def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Figure | None:
+def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> Figure | None:
     curves = {model: training.curves(path) for model, path in runs.items() if model in colours}
     panels = []
     for title in dict.fromkeys(title for found in curves.values() for title in found):
@@ -132,7 +133,7 @@ def _training(runs: Mapping[str, Path], colours: Mapping[str, str]) -> plots.Fig
     return plots.training(panels, colours) if panels else None
 
 
-def _differences(comparison: Comparison, colours: Mapping[str, str]) -> plots.Figure | None:
+def _differences(comparison: Comparison, colours: Mapping[str, str]) -> Figure | None:
     rows = {(row.metric, row.b): row for row in comparison.from_baseline() if row.b != comparison.settings.base}
     bars = [
         _bar(facts.title, rows[facts.signature, model])

@@ -1,194 +1,56 @@
-"""Figures: the one door to matplotlib. Each is drawn once and comes out as SVG, PNG and themed SVG for the page.
-
-The themed SVG has CSS variables for colours, so that one drawing serves light and dark.
-"""
+"""The figures of a report, each drawn once: curves, frontier, differences, doses, training, weights."""
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from polychromic.analysis.nouns import FrontierPoint
 from polychromic.core.escaping import one_line
-from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE, css_variable
+from polychromic.reporting.drawing import (
+    LONGEST_LABEL,
+    Figure,
+    canvas,
+    diverging,
+    end_labels,
+    finish,
+    plain_ticks,
+    several,
+    short,
+    small,
+)
+from polychromic.reporting.palette import GRID, INK, MUTED, SURFACE
 
 Curve = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
 """x, y, low, high."""
 
-LONGEST_NAME = 26
-LONGEST_LABEL = 60
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "polychromic",
-    "pdf.fonttype": 42,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"],
-    "font.size": 8.5,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": GRID,
-    "axes.facecolor": "none",
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": GRID,
-    "ytick.color": GRID,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "lines.linewidth": 1.7,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "text.parse_math": False,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A drawn figure: its name (a file stem), title, caption, and the SVG and PNG it was drawn as."""
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    png: bytes
-    drawing: Any = field(repr=False, compare=False, default=None)
-
-    def themed(self) -> str:
-        """The SVG for the page: colours as CSS variables, own ids, no fixed size, no XML header."""
-        text = self.svg[self.svg.index("<svg") :]
-        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-        text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
-        text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text)
-        text = re.sub(r'\bid="', f'id="{self.name}-', text)
-        text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{self.name}-", text)
-        text = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px[^;\"]*", r"font-size: \1px", text)
-        return re.sub(r"#[0-9a-fA-F]{6}\b", lambda match: css_variable(match[0]), text)
-
-    def write(self, folder: Path) -> None:
-        """Writes ``NAME.svg`` and ``NAME.png``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8")
-        (folder / f"{self.name}.png").write_bytes(self.png)
-
-    def write_pdf(self, folder: Path) -> Path:
-        """Writes ``NAME.pdf`` with fonts in it; the same drawing gives the same bytes."""
-        import matplotlib
-
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.name}.pdf"
-        with matplotlib.rc_context(_STYLE):
-            self.drawing.savefig(path, format="pdf", facecolor=SURFACE, metadata={"CreationDate": None})
-        return path
-
-
-@contextmanager
-def _canvas(size: tuple[float, float] = (4.6, 3.2)) -> Iterator[tuple[Any, Any]]:
-    import matplotlib
-    from matplotlib.figure import Figure as Drawing
-
-    with matplotlib.rc_context(_STYLE):
-        drawing = Drawing(figsize=size, layout="constrained")
-        yield drawing, drawing.add_subplot()
-
-
-@contextmanager
-def _panels(count: int) -> Iterator[tuple[Any, list[Any]]]:
-    import matplotlib
-    from matplotlib.figure import Figure as Drawing
-
-    rows = (count + 1) // 2
-    with matplotlib.rc_context(_STYLE):
-        drawing = Drawing(figsize=(4.6, 2.3 * rows if count > 1 else 3.2), layout="constrained")
-        yield drawing, [drawing.add_subplot(rows, min(2, count), i + 1) for i in range(count)]
-
-
-def _short(name: str) -> str:
-    return one_line(name, LONGEST_NAME)
-
-
-def _small(axes: Any, text: str, i: int, line: Sequence[tuple[float, float]]) -> None:
-    """A small label above point ``i`` of a line: to its right, or to its left where the line goes up to the right."""
-    x, y = line[i]
-    busy = any(line[j][0] > x and line[j][1] > y for j in (i - 1, i + 1) if 0 <= j < len(line))
-    place = {"xytext": (-5 if busy else 5, 4), "ha": "right" if busy else "left"}
-    axes.annotate(text, (x, y), textcoords="offset points", color=MUTED, fontsize=7.5, **place)
-
-
-def _finish(drawing: Any, name: str, title: str, caption: str) -> Figure:
-    vector, pixels = io.StringIO(), io.BytesIO()
-    drawing.savefig(vector, format="svg", metadata={"Date": None, "Creator": None})
-    drawing.set_layout_engine("none")  # laid out once is enough
-    drawing.savefig(pixels, format="png", dpi=200, facecolor=SURFACE, metadata={"Software": None})
-    return Figure(name, title, caption, vector.getvalue(), pixels.getvalue(), drawing)
-
-
-def _plain_ticks(axis: Any) -> None:
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
-
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _end_labels(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
-    """Names at the right end of their lines, pushed apart so that none overlaps."""
-    if not labels:
-        return
-    low, high = axes.get_ylim()
-    gap = (high - low) * 0.062
-    placed: list[float] = []
-    for x, y, text, colour in sorted(labels, key=lambda label: label[1]):
-        spot = max(y, placed[-1] + gap) if placed else y
-        placed.append(spot)
-        axes.annotate(
-            text,
-            (x, spot),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=8,
-            annotation_clip=False,
-        )
-
 
 def pass_curves(curves: Mapping[str, Curve], colours: Mapping[str, str], temperature: float) -> Figure:
     """pass@k against k on a log axis, with bands, one line a model."""
-    with _canvas() as (drawing, axes):
+    with canvas() as (drawing, axes):
         labels = []
         for name, (ks, values, low, high) in curves.items():
             axes.fill_between(ks, low, high, color=colours[name], alpha=0.13, linewidth=0)
             axes.plot(ks, values, color=colours[name], marker="o", markersize=3.5)
-            labels.append((ks[-1], values[-1], _short(name), colours[name]))
+            labels.append((ks[-1], values[-1], short(name), colours[name]))
         ticks = sorted({k for curve in curves.values() for k in curve[0]})
         axes.set_xscale("log")
         axes.set_xticks(ticks)
-        _plain_ticks(axes.xaxis)
+        plain_ticks(axes.xaxis)
         axes.set_xlabel("samples drawn, k")
         axes.set_ylabel("pass@k")
         axes.grid(visible=False, axis="x")
-        _end_labels(axes, labels)
+        end_labels(axes, labels)
         caption = f"Chance that at least one of k samples is right, at temperature {temperature:g}; 95% bands."
-        return _finish(drawing, "pass-at-k", "pass@k", caption)
+        return finish(drawing, "pass-at-k", "pass@k", caption)
 
 
 def frontier(models: Mapping[str, Sequence[FrontierPoint]], colours: Mapping[str, str], names: Sequence[str]) -> Figure:
     """Diversity against quality, a point a temperature, whiskers for both; up and right is better."""
     quality, diversity = names
-    with _canvas() as (drawing, axes):
+    with canvas() as (drawing, axes):
         for name, points in models.items():
             ordered = sorted(points, key=lambda point: point.temperature)
             x, y = [point.quality for point in ordered], [point.diversity for point in ordered]
@@ -197,15 +59,13 @@ def frontier(models: Mapping[str, Sequence[FrontierPoint]], colours: Mapping[str
                 axes.plot([x[i], x[i]], [low, high], color=colours[name], linewidth=1.0, alpha=0.45)
                 low, high = point.quality_interval
                 axes.plot([low, high], [y[i], y[i]], color=colours[name], linewidth=1.0, alpha=0.45)
-                _small(axes, f"{point.temperature:g}", i, list(zip(x, y, strict=True)))
-            axes.plot(
-                x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
-            )
+                small(axes, f"{point.temperature:g}", i, list(zip(x, y, strict=True)))
+            axes.plot(x, y, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=short(name))
         axes.set_xlabel(one_line(quality, LONGEST_LABEL))
         axes.set_ylabel(one_line(diversity, LONGEST_LABEL))
         axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
         caption = "Each point is a temperature (small figures); up and to the right is better. Whiskers: 95% intervals."
-        return _finish(drawing, "frontier", "Quality against diversity", caption)
+        return finish(drawing, "frontier", "Quality against diversity", caption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +85,7 @@ def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) 
     metrics = list(dict.fromkeys(bar.metric for bar in bars))
     models = list(dict.fromkeys(bar.model for bar in bars))
     height = 0.75 + 0.3 * len(metrics) * max(1, len(models) * 0.62)
-    with _canvas((4.6, height)) as (drawing, axes):
+    with canvas((4.6, height)) as (drawing, axes):
         step = 1.0 / (len(models) + 1)
         for bar in bars:
             y = metrics.index(bar.metric) + (models.index(bar.model) + 1) * step
@@ -236,46 +96,46 @@ def differences(bars: Sequence[Bar], colours: Mapping[str, str], baseline: str) 
             axes.plot([bar.low, bar.high], [y, y], color=colours[bar.model], linewidth=1.6)
             axes.plot([bar.value], [y], color=colours[bar.model], marker="o", markersize=4.5, markeredgecolor=SURFACE)
         axes.axvline(0, color=MUTED, linewidth=0.9)
-        axes.set_yticks([i + 0.5 for i in range(len(metrics))], [_short(metric) for metric in metrics])
+        axes.set_yticks([i + 0.5 for i in range(len(metrics))], [short(metric) for metric in metrics])
         axes.set_ylim(len(metrics), 0)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=6)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}" if value else "0")
-        axes.set_xlabel(f"difference from {_short(baseline)}")
+        axes.set_xlabel(f"difference from {short(baseline)}")
         for name in models:
-            axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=_short(name))
-        columns = max(1, min(4, 48 // (4 + max(len(_short(name)) for name in models))))
+            axes.plot([], [], color=colours[name], marker="o", markersize=4.5, label=short(name))
+        columns = max(1, min(4, 48 // (4 + max(len(short(name)) for name in models))))
         axes.legend(fontsize=8, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1.0))
         caption = "Paired by prompt, 95% intervals. Grey: what this evaluation could not have resolved (80% power)."
-        return _finish(drawing, "differences", f"Differences from {baseline}", caption)
+        return finish(drawing, "differences", f"Differences from {baseline}", caption)
 
 
 def against_length(
     models: Mapping[str, Sequence[tuple[float, ...]]], colours: Mapping[str, str], names: Sequence[str]
 ) -> Figure:
     """Diversity against length, a point (temperature, x, y, and both intervals) a temperature."""
-    with _canvas() as (drawing, axes):
+    with canvas() as (drawing, axes):
         for name, points in models.items():
             for i, (temperature, x, y, x_low, x_high, y_low, y_high) in enumerate(sorted(points)):
                 axes.plot([x_low, x_high], [y, y], color=colours[name], linewidth=1.0, alpha=0.45)
                 axes.plot([x, x], [y_low, y_high], color=colours[name], linewidth=1.0, alpha=0.45)
-                _small(axes, f"{temperature:g}", i, [(point[1], point[2]) for point in sorted(points)])
+                small(axes, f"{temperature:g}", i, [(point[1], point[2]) for point in sorted(points)])
             along, up = ([point[part] for point in sorted(points)] for part in (1, 2))
             axes.plot(
-                along, up, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=_short(name)
+                along, up, color=colours[name], marker="o", markersize=4.5, markeredgecolor=SURFACE, label=short(name)
             )
         axes.set_xlabel(one_line(names[0], LONGEST_LABEL))
         axes.set_ylabel(one_line(names[1], LONGEST_LABEL))
         axes.legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
         caption = "Counts of distinct n-grams depend on length: where both move together, length may be the cause."
-        return _finish(drawing, "diversity-length", "Diversity against length", caption)
+        return finish(drawing, "diversity-length", "Diversity against length", caption)
 
 
 def dose_response(panels: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]], colours: Mapping[str, str]) -> Figure:
     """Scores against lambda, a panel a metric: points (lambda, shift, model, score, low, high), lines of means."""
-    with _panels(len(panels)) as (drawing, grid):
+    with several(len(panels)) as (drawing, grid):
         doses = sorted({point[0] for _, points, _ in panels for point in points})
         for axes, (name, points, lines) in zip(grid, panels, strict=True):
             for number, (label, line) in enumerate(lines.items()):
@@ -291,22 +151,22 @@ def dose_response(panels: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]]
             axes.set_title(one_line(name, LONGEST_LABEL), fontsize=8.5, color=INK, loc="left")
             axes.grid(visible=False, axis="x")
         caption = "Points are runs, lines their means; 95% intervals over prompts, not over training seeds."
-        return _finish(drawing, "dose-response", "Dose and response", caption)
+        return finish(drawing, "dose-response", "Dose and response", caption)
 
 
 def training(
     panels: Sequence[tuple[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]], colours: Mapping[str, str]
 ) -> Figure:
     """Training curves, a panel a quantity, a line a model: the raw values faint, their running mean on top."""
-    with _panels(len(panels)) as (drawing, grid):
+    with several(len(panels)) as (drawing, grid):
         for axes, (title, lines) in zip(grid, panels, strict=True):
             for name, (steps, values) in lines.items():
                 axes.plot(steps, values, color=colours[name], linewidth=0.8, alpha=0.3)
-                axes.plot(steps, _smooth(values), color=colours[name], label=_short(name))
+                axes.plot(steps, _smooth(values), color=colours[name], label=short(name))
             axes.set_title(title, fontsize=8.5, color=INK, loc="left")
             axes.set_xlabel("step")
         grid[0].legend(fontsize=8, labelcolor=INK, handlelength=1.4, loc="best")
-        return _finish(drawing, "training", "Training", "Each value faint, an exponential running mean on top.")
+        return finish(drawing, "training", "Training", "Each value faint, an exponential running mean on top.")
 
 
 def _smooth(values: Sequence[float], keep: float = 0.85) -> list[float]:
@@ -331,11 +191,9 @@ class Grid:
 
 def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
     """A heat map from -1 (second hue) through 0 (surface) to 1 (first hue)."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     size = (max(3.2, 1.6 + 0.5 * len(grid.columns)), max(2.0, 1.2 + 0.2 * len(grid.rows)))
-    with _canvas(size) as (drawing, axes):
-        scale = LinearSegmentedColormap.from_list("cosine", [hues[1][0], SURFACE, hues[0][0]])
+    with canvas(size) as (drawing, axes):
+        scale = diverging(hues[1][0], hues[0][0])
         image = axes.imshow(grid.values, cmap=scale, vmin=-1, vmax=1, aspect="auto")
         axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=40, ha="right")
         step = max(1, len(grid.rows) // 20)
@@ -347,4 +205,4 @@ def heat_map(grid: Grid, hues: Sequence[tuple[str, str]]) -> Figure:
             side.set_visible(False)
         bar = drawing.colorbar(image, ax=axes, shrink=0.7)
         bar.outline.set_visible(False)
-        return _finish(drawing, grid.name, grid.title, "1: the same direction, 0: unrelated, −1: opposite.")
+        return finish(drawing, grid.name, grid.title, "1: the same direction, 0: unrelated, −1: opposite.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 import yaml
@@ -124,7 +125,9 @@ def _keys_at(path: Path_) -> list[str]:
     model: Any = Settings
     for part in path:
         model = get_args(model)[0] if isinstance(part, int) else model.model_fields[part].annotation
-    return list(model.model_fields)
+        if isinstance(model, UnionType):  # a section or nothing
+            model = get_args(model)[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _missing(values: Any, path: Path_) -> bool:

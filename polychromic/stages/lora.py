@@ -12,6 +12,7 @@ from typing import Any
 from polychromic.analysis.lora_weights import contrast, describe, read_factors, remarks
 from polychromic.records.jsonl import write_json
 from polychromic.reporting import palette, plots
+from polychromic.reporting.drawing import Figure
 
 
 def run(adapters: Mapping[str, str | Path], out: str | Path | None = None) -> dict[str, Any]:
@@ -39,9 +40,9 @@ def run(adapters: Mapping[str, str | Path], out: str | Path | None = None) -> di
     return result
 
 
-def heat_maps(pairs: Sequence[Mapping[str, Any]]) -> list[plots.Figure]:
+def heat_maps(pairs: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """A heat map of the cosines, layers x kinds of module, for each pair; its file is named after the pair."""
-    found: dict[str, plots.Figure] = {}
+    found: dict[str, Figure] = {}
     for number, pair in enumerate(pairs, start=1):
         cosines = {split(row["module"]): row["cosine"] for row in pair["modules"]}
         rows = sorted({layer for layer, _ in cosines}, key=lambda layer: (not layer.isdigit(), int(layer or -1)))

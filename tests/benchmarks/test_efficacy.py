@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.efficacy import grid, inference, methods, summary, threshold
+from benchmarks.efficacy import grid, inference, methods, regimes, summary, threshold
 from benchmarks.efficacy.cells import Cell, forward_tokens, run
 from polychromic.objective.rivals import NAMES
 from polychromic.settings.catalog import kinds
@@ -41,6 +41,17 @@ def test_every_option_of_every_method_is_a_configuration(task, tmp_path):
     for label, overrides in methods.DOSES:
         section = Cell(task, "dose", label, 0, overrides, 10).settings(tmp_path).polychromic
         assert f"lambda {section.diversity_weight:g}, k {section.set_size}" in label
+
+
+@pytest.mark.parametrize("name", sorted(regimes.PLANS))
+def test_every_method_of_a_regime_is_a_configuration(name, tmp_path):
+    plan = regimes.PLANS[name]
+    every = regimes.cells(plan, [0, 1], list(plan.methods))
+    assert len({cell.folder(tmp_path) for cell in every}) == len(every) == 1 + 2 * len(plan.methods)
+    for cell in every:
+        section = cell.settings(tmp_path)
+        assert (section.polychromic.gate == "likelihood") == (name.startswith("unjudged") and bool(cell.overrides))
+        assert cell.overrides == () or section.data.harvest or section.polychromic.diversity_weight > 0
 
 
 def test_methods_of_a_family_may_be_tuned_over_equally_many_options():

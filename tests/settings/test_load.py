@@ -142,6 +142,7 @@ def test_a_wrong_configuration_is_one_line_with_file_line_key_and_neighbour(writ
         ("polychromic.lambda=-1", "command line: polychromic.lambda: must be greater"),
         ("polychromic.top_p=0.9", "polychromic.top_p: cannot be set here: it would draw from another distribution"),
         ("polychromic.repetition_penalty=1.1", "training samples come from the policy itself"),
+        ("data.harvest={lamda: 2}", "command line: data.harvest.lamda: unknown key; did you mean lambda?"),
         (
             "evaluation.thresholds={signficance: 0.5}",
             "evaluation.thresholds.signficance: unknown key; did you mean significance?",
