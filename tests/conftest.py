@@ -26,8 +26,8 @@ SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
 OF_TOOLS = ("__pycache__", "build", "site")
 
 
-LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox"}
-"""Folders whose tests take half of the suite's time: whole runs, the proof, hostile programs."""
+LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox", "training", "reporting", "policy", "project"}
+"""Folders whose tests take most of the time: whole runs, trainings, models, the proof, hostile programs, pages."""
 
 
 def pytest_configure():
@@ -35,6 +35,14 @@ def pytest_configure():
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A run without what is long does not import it either, which takes as long as many tests."""
+    if "not long" in config.option.markexpr and collection_path.suffix == ".py":
+        long = LONG.intersection(collection_path.parts) and "mark.quick" not in collection_path.read_text()
+        return True if long and collection_path.name.startswith("test_") else None
+    return None
 
 
 def pytest_collection_modifyitems(items):

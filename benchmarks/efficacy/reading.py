@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.efficacy.exact import answer_logprobs, exact_figures
 from polychromic.core.nouns import Decoding, Prompt
 from polychromic.core.protocols import Task, verdicts_on
 from polychromic.core.seeds import child_seed
@@ -75,8 +76,6 @@ def sampled(policy: Policy, task: Task, prompts: tuple[Prompt, ...], decoding: D
 
 def exact(policy: Policy, task: Any, prompts: tuple[Prompt, ...], temperature: float) -> Figures:
     """Sums over all answers of each prompt of the grammar."""
-    from polychromic.tasks.grammar import answer_logprobs, exact_figures
-
     found: Figures = {name: [] for name in ("pass@1", "pass@16", "distinct", "coverage", "collision", "divergence")}
     for prompt in prompts:
         answers = task.answers(prompt)

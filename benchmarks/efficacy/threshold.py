@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.efficacy.exact import answer_logprobs
 from polychromic.policy.load import attach_adapters, load_base
 from polychromic.records.jsonl import read_json, write_json
 from polychromic.settings.load import load_settings
 from polychromic.stages import train
-from polychromic.tasks.grammar import Grammar, answer_logprobs
+from polychromic.tasks.grammar import Grammar
 
 HERE = Path(__file__).parent
 PROMPTS, DEMONSTRATIONS, STEPS = 16, 250, 800

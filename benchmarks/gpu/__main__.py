@@ -4,26 +4,32 @@
     python -m benchmarks.gpu --model Qwen/Qwen3-8B    # a real one
     python -m benchmarks.gpu --tiny                   # does the script run? (any machine)
 
-The floor of a decoded token is the time to read all weights once, at the bandwidth measured here. Scoring is forward
+The floor of a decoded token is the time to read all weights once, at the bandwidth measured here. Decoding is that of
+training: with the adapter beside the weights, from the merged copy token by token, and from the copy as one CUDA graph,
+with the share of samples that are the first way's. Scoring is forward
 and backward of the same samples under gradient checkpointing: rows, one stream a prompt under a dense mask, and the
-same under flex attention. A step beside GRPO:
-``python benchmarks/step_vs_grpo.py --hidden 1024 --longer 200 --new 128``.
+same under flex attention. Last comes a whole step beside TRL's GRPOTrainer (``benchmarks/step_vs_grpo.py``).
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from polychromic.core.nouns import Decoding
-from polychromic.policy import logprobs
+from polychromic.policy import generate as loop
+from polychromic.policy import graph, logprobs
 from polychromic.policy.generate import GenerationRequest, StopTokens, generate
+from polychromic.policy.merged import merged
 from polychromic.policy.sampling_mode import scoring_mode
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -70,15 +76,35 @@ def bandwidth(megabytes: int) -> float:
 
 
 def decoding(model, options: argparse.Namespace) -> None:
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    weights = sum(p.numel() * p.element_size() for p in model.get_base_model().parameters())
     floor = weights / bandwidth(16 if options.tiny else 4096) * 1e3
     print(f"\ndecode: {weights / 2**30:.1f} GiB of weights, floor {floor:.2f} ms a token")
-    print(f"{'rows':>6}{'ms a token':>12}{'of the floor':>14}")
+    print(f"{'rows':>6} {'way':<22}{'ms a token':>12}{'of the floor':>14}{'same samples':>14}")
+    captured = graph.graph_decoder
+    if options.tiny and DEVICE.type == "cpu":
+        graph.why_not = lambda model: None  # the same code over a cache of fixed size, without the graph around it
     for rows in (8, 40, 128):
         request = GenerationRequest(rows // 4, Decoding(max_new_tokens=options.new), NEVER, 0)
-        prompts = tokens(4, 256 if not options.tiny else 16, model)
-        each = timed(lambda prompts=prompts, request=request: generate(model, prompts, request)) / options.new * 1e3
-        print(f"{rows:>6}{each:>12.2f}{each / floor:>14.1f}")
+        prompts, found = tokens(4, 256 if not options.tiny else 16, model), {}
+        ways = {
+            "adapter beside": (model, None),
+            "merged copy": (merged(model), None),
+            "graph": (merged(model), captured),
+        }
+        for name, (each, decoder) in ways.items():
+            loop.graph_decoder = decoder or (lambda *_: None)
+            seconds = timed(lambda each=each: found.update({name: generate(each, prompts, request)}))  # noqa: B023
+            same = sum(map(equal, found[name], found["adapter beside"])) / len(prompts)
+            ms = seconds / options.new * 1e3
+            print(f"{rows:>6} {name:<22}{ms:>12.2f}{ms / floor:>14.1f}{same:>14.2f}")
+    loop.graph_decoder = captured
+    for reason in graph._refused.values():
+        print(f"decoded by the loop: {reason}")
+
+
+def equal(some, others) -> float:
+    """The share of draws with the same tokens."""
+    return sum(one.token_ids == other.token_ids for one, other in zip(some, others, strict=True)) / len(some)
 
 
 def tokens(n: int, length: int, model) -> list[list[int]]:
@@ -120,6 +146,15 @@ def sampling(model, options: argparse.Namespace) -> None:
     print(f"\nsampling 32 x 10 x {new} tokens in this process: {seconds:.1f} s; 500 x 10 x 3: {whole:.0f} min")
 
 
+def step(options: argparse.Namespace) -> None:
+    """A whole step beside GRPO's, in a process of its own, as the models here take the memory."""
+    small = ["--prompts", "2", "--samples", "2", "--steps", "1", "--rounds", "1"]
+    large = ["--hidden", "1024", "--longer", "200", "--new", "128", "--checkpointing", "--steps", "4"]
+    script = Path(__file__).parents[1] / "step_vs_grpo.py"
+    done = subprocess.run([sys.executable, script, *(small if options.tiny else large)], capture_output=True, text=True)
+    print("\n" + (done.stdout.partition("Namespace")[2] or done.stderr[-1000:]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="", help="a folder or hub name; empty: random weights")
@@ -130,9 +165,14 @@ def main() -> None:
     print(torch.cuda.get_device_name() if DEVICE.type == "cuda" else "no GPU: these numbers say nothing")
     bare = model_of(options)
     with torch.no_grad():
-        decoding(bare, options)
         sampling(bare, options)
-    scoring(adapted(bare), options)
+    model = adapted(bare)
+    decoding(model, options)
+    scoring(model, options)
+    del bare, model
+    if DEVICE.type == "cuda":
+        torch.cuda.empty_cache()
+    step(options)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def described(row: Difference) -> str:
 def change(row: Difference) -> str:
     """``pass@1 -2.0%``."""
     if not row.score_a:
-        return f"{row.title} from 0 to {row.score_b:.3f}"
+        return f"{row.title} from 0 to {row.score_b:.3f}" if row.score_b else f"{row.title} 0 in both"
     return f"{row.title} {row.difference / abs(row.score_a):+.1%}"
 
 

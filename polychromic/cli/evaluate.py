@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from polychromic.cli.verify import TASK_HELP
 
 if TYPE_CHECKING:
     from polychromic.analysis.cost import Prices
+    from polychromic.core.protocols import Crew
     from polychromic.settings.schema import TrackingSection
     from polychromic.stages.sample import Forecast
 
@@ -56,6 +58,13 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--seed", default=0, show_default=True, help="Seed of sampling and resampling.")
 @click.option("--price-per-hour", type=click.FloatRange(min=0), help="Of the machine, for the account of the cost.")
 @click.option("--out", required=True, type=click.Path(), help="The evaluation's folder; an old one is continued.")
+@click.option(
+    "--backend",
+    type=click.Choice(("here", "ray")),
+    default="here",
+    show_default=True,
+    help="ray: shared out over the Ray cluster of RAY_ADDRESS, or over this machine's GPUs; the files are the same.",
+)
 @click.option("--trust-judge", is_flag=True, help="Go on although the judge fails on answers known beforehand.")
 @click.option("--strict", is_flag=True, help="Stop before sampling when the audit of the task's checker warns.")
 @json_option
@@ -71,13 +80,13 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
     from polychromic.stages.models import in_form, parse_models, with_bases
     from polychromic.training.ranks import one_voice
 
-    with one_voice() as ranks:
+    with one_voice() as ranks, _crew(options.pop("backend")) as crew:
         folder = EvaluationFolder(out)
         budget, config = _tracking(options).budget, options["config"]
         seed, baseline, prices = options.pop("seed"), options.pop("baseline"), _prices(options)
         named = with_bases(in_form(parse_models(models), form_of(options)))
         section, trust = section_of(options), Trust(trust_judge)
-        evaluation = pipeline.Evaluation(named, section, seed, baseline, prices, budget, trust)
+        evaluation = pipeline.Evaluation(named, section, seed, baseline, prices, budget, trust, crew)
         if not ranks.first:
             pipeline.draw_share(evaluation, folder)
             return
@@ -95,6 +104,18 @@ def command(models: str, out: str, strict: bool, trust_judge: bool, as_json: boo
             say(f"W&B: {sent}", err=True)
         result, lines = summary(page)
         show(result | {"forecast": asdict(forecast)}, as_json, lines)
+
+
+@contextmanager
+def _crew(backend: str) -> Iterator[Crew | None]:
+    """Who draws and judges besides this process; None where it does so alone."""
+    if backend == "here":
+        yield None
+        return
+    from polychromic.project import cluster
+
+    with cluster.joined(True) as kind:
+        yield cluster.RayCrew(kind)
 
 
 def form_of(options: dict[str, Any]) -> Any:

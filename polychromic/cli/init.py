@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,10 @@ def command(folder: str, strength: float, as_json: bool, **given: str | None) ->
     """
     from polychromic.project import init
 
-    written = init.write(folder, init.Answers(**_answered(given), strength=strength))
+    answers = init.Answers(**_answered(given), strength=strength)
+    written = init.write(folder, answers)
     lines = [
+        *([] if given["judge"] else [f"judge: {json.dumps(answers.judge)}"]),
         *(f"note: {note}" for note in written.notes),
         str(written.baseline),
         str(written.diverse),

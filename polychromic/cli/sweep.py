@@ -91,15 +91,16 @@ def _standings(outcome: Outcome) -> list[str]:
 
 def _dry(planned: Sequence[SweepRun], choice: Choice, device: str) -> tuple[dict[str, Any], list[str]]:
     """The runs with their forecasts and commands, and what all of it will take."""
-    from polychromic.project import plan, plan_project, sweep
+    from polychromic.project import plan_project, sweep
+    from polychromic.reporting.tables import duration
 
     whole, choosing = sweep.forecast(planned, choice, device)
     rows = [
-        [each.model, str(run.steps), plan.duration(run.total), "" if run.price is None else f"{run.price:.2f}"]
+        [each.model, str(run.steps), duration(run.total), "" if run.price is None else f"{run.price:.2f}"]
         for each, run in zip(planned, whole.runs, strict=True)
     ]
     lines = [*table(["run", "steps", f"on one {device}", "dollars"], rows), ""]
-    took = "time not known" if math.isnan(choosing.seconds) else f"about {plan.duration(choosing.seconds)}"
+    took = "time not known" if math.isnan(choosing.seconds) else f"about {duration(choosing.seconds)}"
     lines += [f"choosing on {choice.split}: {choosing.samples:,} samples, {took}"]
     lines += plan_project.lines(replace(whole, runs=()))
     return {

@@ -68,10 +68,14 @@ def _run(
     folder = Path(settings.experiment.output_root) / settings.experiment.name
     if resume and not (folder / "run.json").exists():
         raise InputError(f"{folder}: there is no run to continue")
+    from polychromic.stages.models import refuse_absent
+
+    before = RunFolder(folder).record().finished
+    if before is None:
+        refuse_absent(settings.model)  # before the libraries, which take seconds to import
     from polychromic.project import card, following
     from polychromic.stages import train
 
-    before = RunFolder(folder).record().finished
     repository = card.refuse_unpublishable(settings)
     with progress_bars() as progress:
         train.run(settings, folder, progress, [change.partition("=")[0].strip() for change in extend])

@@ -36,6 +36,18 @@ Form = Literal["labels", "pairs", "set function"]
 """What a reward's evidence is: it decides for which sizes of sets the credit can be computed."""
 
 
+class Crew(Protocol):
+    """Processes, here or on other machines, that do parts of a stage's work; the stage alone writes what they find."""
+
+    def keeping(self, work: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Each part's place with what the work makes of it, as they are done; each process keeps a copy of the work."""
+        ...
+
+    def each(self, work: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+        """What the work makes of each part, in order; nothing is kept from one part to the next."""
+        ...
+
+
 @runtime_checkable
 class Closing(Protocol):
     """Something that watches a run and holds a file or a connection until it ends."""

@@ -18,12 +18,6 @@ def label_counts(labels: Sequence[Hashable | None]) -> NDArray[np.int64]:
     return np.fromiter(counts.values(), dtype=np.int64, count=len(counts))
 
 
-def share_counts(labels: Sequence[Hashable | None]) -> NDArray[np.int64]:
-    """For each sample, how many of the samples (itself included) carry its label; 0 where it has none."""
-    counts = Counter(label for label in labels if label is not None)
-    return np.array([0 if label is None else counts[label] for label in labels], dtype=np.int64)
-
-
 def distinct_at_k(labels: Sequence[Hashable | None], k: int) -> float:
     """Expected number of different labels among ``k`` of the samples, in [0, k]; NaN where ``k`` exceeds them."""
     return expected_distinct(label_counts(labels), k, len(labels))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from polychromic.core.errors import MissingResourceError
 from polychromic.core.extras import absent
+from polychromic.core.hub import refuse_unreachable
 from polychromic.core.protocols import Embedder
 from polychromic.embedding.hashing import HashingEmbedder
 
@@ -131,6 +132,7 @@ def load_encoder(path_or_name: str | None = None, device: str | None = None) -> 
 
 
 def _open(source: str, device: str | None) -> Any:
+    refuse_unreachable("encoder", source, "modules.json")
     try:
         from sentence_transformers import SentenceTransformer
 

@@ -25,3 +25,14 @@ def diversity_surrogate(advantages: Float[Tensor, "p n"], logprobs: Float[Tensor
     counted = weight != 0
     safe = torch.where(counted, logprobs, torch.zeros_like(logprobs))
     return (weight * safe).sum() / logprobs.shape[0]
+
+
+def importance_weights(
+    scored: Float[Tensor, "p n"], drawn: Float[Tensor, "p n"], largest: float
+) -> Float[Tensor, "p n"]:
+    """``min(q(y) / mu(y), largest)`` of samples drawn from ``mu``, without gradient (truncated, 1802.01561).
+
+    From summed log-probabilities. Each sample is weighted by itself, though a set's credit hangs on all of them: exact
+    where all weights are 1, else a correction of first order. Only for ``mu`` that is ``q`` up to rounding.
+    """
+    return (scored.detach() - drawn.to(scored)).exp().clamp(max=largest)

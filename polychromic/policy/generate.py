@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding
 from polychromic.policy.constraint import Constraint
-from polychromic.policy.kv_cache import make_room
+from polychromic.policy.graph import graph_decoder
+from polychromic.policy.kv_cache import Prefilled, make_room
 from polychromic.policy.sampling_mode import sampling_mode
 
 COMPACT_BELOW = 0.75
@@ -93,6 +94,37 @@ def context_of(model: nn.Module) -> int:
     return getattr(config, "max_position_embeddings", None) or 2**31
 
 
+class _Decoder:
+    """Reads token after token with a cache that grows, of rows that may leave."""
+
+    def __init__(self, model: nn.Module, read: Prefilled) -> None:
+        self.model, self.cache, self.mask, self.position = model, read.cache, read.mask, read.position
+        if read.n > 1:
+            self.cache.batch_repeat_interleave(read.n)
+        make_room(self.cache)
+
+    def feed(self, token: Tensor) -> Tensor:
+        """The logits [rows, vocabulary] after ``token`` [rows, 1]."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(self.mask.shape[0], 1)], dim=1)
+        self.position = self.position + 1
+        out = self.model(
+            input_ids=token,
+            attention_mask=self.mask,
+            position_ids=self.position,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache = out.past_key_values
+        logits: Tensor = out.logits[:, -1]
+        return logits
+
+    def keep(self, places: Tensor) -> None:
+        """Only these rows go on."""
+        self.mask, self.position = self.mask[places], self.position[places]
+        self.cache.batch_select_indices(places)
+
+
 class _Loop:
     """The running rows of one call, and what every row has drawn so far."""
 
@@ -108,16 +140,12 @@ class _Loop:
         ids, mask = left_padded(prompts, self.stop_tokens.pad, device)
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         out = self.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1)
-        self.cache: Any = out.past_key_values
-        if self.n > 1:
-            self.cache.batch_repeat_interleave(self.n)
-        make_room(self.cache)
-        n, rows = self.n, len(prompts) * self.n
-        self.mask = mask.repeat_interleave(n, dim=0)
-        self.position = positions[:, -1:].repeat_interleave(n, dim=0)
+        n, rows, limit = self.n, len(prompts) * self.n, self.decoding.max_new_tokens
+        self.reach = positions[:, -1].repeat_interleave(n, dim=0)
+        read = Prefilled(out.past_key_values, mask.repeat_interleave(n, dim=0), self.reach.unsqueeze(1), n)
+        self.decoder = graph_decoder(self.model, read, limit) or _Decoder(self.model, read)
         self.rows = torch.arange(rows, device=device)
         self.eos = torch.tensor(self.stop_tokens.eos, device=device)
-        limit = self.decoding.max_new_tokens
         self.tokens = torch.full((rows, limit), self.stop_tokens.pad, device=device)
         self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
@@ -129,18 +157,7 @@ class _Loop:
     def step(self) -> None:
         """Feeds the last tokens and draws the next ones."""
         last = self.tokens[self.rows, self.length - 1].unsqueeze(1)
-        self.mask = torch.cat([self.mask, self.mask.new_ones(self.mask.shape[0], 1)], dim=1)
-        self.position = self.position + 1
-        out = self.model(
-            input_ids=last,
-            attention_mask=self.mask,
-            position_ids=self.position,
-            past_key_values=self.cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self.cache = out.past_key_values
-        self._take(out.logits[:, -1])
+        self._take(self.decoder.feed(last))
 
     def _take(self, logits: Tensor) -> None:
         rows = self.rows.tolist() if self.paths else []
@@ -154,7 +171,7 @@ class _Loop:
         self.lengths[self.rows] += self.running
         ended = self.running & torch.isin(token, self.eos)
         self.finished[self.rows] |= ended
-        self.running = self.running & ~ended & (self.position[:, 0] + 1 < self.room)
+        self.running = self.running & ~ended & (self.reach + self.length + 1 < self.room)
         self.length += 1
         alive = int(self.running.sum())
         if alive < COMPACT_BELOW * self.running.numel():
@@ -162,10 +179,9 @@ class _Loop:
 
     def _compact(self) -> None:
         keep = self.running.nonzero().squeeze(1)
-        self.rows, self.running = self.rows[keep], self.running[keep]
-        self.mask, self.position = self.mask[keep], self.position[keep]
+        self.rows, self.running, self.reach = self.rows[keep], self.running[keep], self.reach[keep]
         if keep.numel():
-            self.cache.batch_select_indices(keep)
+            self.decoder.keep(keep)
 
     def draws(self) -> list[Generation]:
         """Every row's result, in row order."""

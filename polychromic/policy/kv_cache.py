@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """Prompts [p] that were read once each, and the mask [p n, t] and last position [p n, 1] of ``n`` rows of each."""
+
+    cache: Any
+    mask: Tensor
+    position: Tensor
+    n: int
+
 
 ROOM = 64
 """The tokens for which room is made at a time."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 from torch import nn
 
 from polychromic.core.errors import InputError, MissingResourceError, at_fault
+from polychromic.core.hub import refuse_absent_model, refuse_unreachable
 from polychromic.policy.base_check import base_logits, refuse_moved_base
 from polychromic.policy.chat import open_demonstrations, pin
 from polychromic.records.jsonl import read_json
@@ -26,8 +25,6 @@ ADAPTER_CONFIG = "adapter_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CPU_BITSANDBYTES = (0, 50)
 """The first version of bitsandbytes that trains on a CPU."""
-HUB_SECONDS = 3.0
-"""How long the hub may take to answer at all."""
 SMALL = 20_000_000
 """Parameters below which a model runs faster on one CPU thread than on several."""
 
@@ -75,11 +72,10 @@ def load_base(section: ModelSection, quantization: Mapping[str, Any] | None = No
     Raises:
         MissingResourceError: there is no such folder, or the hub cannot give it.
     """
+    name = section.name_or_path
+    refuse_absent_model(name, section.revision)
     from transformers import AutoModelForCausalLM
 
-    name = section.name_or_path
-    _refuse_missing(name)
-    _do_without_the_hub(name)
     options: dict[str, Any] = {
         "dtype": _dtype(section.dtype, quantization),
         "revision": section.revision,
@@ -109,10 +105,10 @@ def load_tokenizer(section: ModelSection) -> Any:
         MissingResourceError: there is none.
         InputError: its chat template has no such option.
     """
+    name = section.name_or_path
+    refuse_unreachable("tokenizer", name, TOKENIZER_CONFIG, section.revision)
     from transformers import AutoTokenizer
 
-    name = section.name_or_path
-    _do_without_the_hub(name)
     with at_fault(f"tokenizer {name}: cannot be loaded", MissingResourceError):
         tokenizer = AutoTokenizer.from_pretrained(name, revision=section.revision)
     if tokenizer.pad_token_id is None:
@@ -242,29 +238,6 @@ def _names(module: str) -> tuple[str, str]:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _do_without_the_hub(name: str) -> None:
-    """Where a hub name is asked for and nobody answers, the cache is all there is: the library tries for a minute."""
-    from huggingface_hub import constants
-
-    behind_proxy = any(os.environ.get(each) for each in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"))
-    if Path(name).expanduser().exists() or constants.HF_HUB_OFFLINE or behind_proxy:
-        return
-    where = urlsplit(constants.ENDPOINT)
-    try:
-        socket.create_connection((where.hostname, where.port or 443), HUB_SECONDS).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-
-
-def _refuse_missing(name: str) -> None:
-    path = Path(name).expanduser()
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if path.exists() and not (path / "config.json").is_file():
-        raise MissingResourceError(f"model {name}: the folder has no config.json")
-    if looks_local and not path.exists():
-        raise MissingResourceError(f"model {name}: there is no such folder")
 
 
 def _device() -> torch.device:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
-from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psutil  # type: ignore[import-untyped]
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from polychromic.policy.logprobs import HALF_ROUNDING, ROUNDING, causal_lm
+from polychromic.policy.memory import free_bytes
 from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.policy.sharded import units
 
@@ -38,14 +38,6 @@ def merged(model: nn.Module) -> nn.Module:
     return model if found is None else found.refreshed()
 
 
-def free_bytes(device: torch.device) -> float:
-    """What a CUDA device can still give this process; infinite for others, which are not asked."""
-    if device.type != "cuda":
-        return math.inf
-    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return float(torch.cuda.mem_get_info(device)[0] + held)
-
-
 class _Copy:
     """The copy of one model. It holds the model's layers, and nothing that holds the model itself."""
 
@@ -56,7 +48,7 @@ class _Copy:
             self.model = type(inner)(copy.deepcopy(inner.config)).eval()
         for name, module in self.model.named_modules():
             layer = inner.get_submodule(name)
-            source = layer.get_base_layer() if _is_adapted(layer) else layer
+            source = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
             module._buffers.update(source._buffers)
             for key, value in source._parameters.items():
                 own = value if value is None else nn.Parameter(value.detach(), requires_grad=False)
@@ -91,16 +83,6 @@ def _made(model: nn.Module) -> _Copy | None:
     return None
 
 
-def _is_adapted(layer: nn.Module) -> bool:
-    from peft.tuners.lora import LoraLayer
-
-    return isinstance(layer, LoraLayer)
-
-
-def _adapted(model: nn.Module) -> Iterator[Any]:
-    return (layer for layer in causal_lm(model).modules() if _is_adapted(layer))
-
-
 def _why_not(model: Any) -> str | None:
     """Why the model cannot have a copy; None when it can."""
     if not hasattr(model, "peft_config"):
@@ -109,7 +91,10 @@ def _why_not(model: Any) -> str | None:
         return "the weights are shared out over ranks"
     if len(model.peft_config) != 1:
         return "there is more than one adapter"
-    (adapter, config), layers = next(iter(model.peft_config.items())), list(_adapted(model))
+    (adapter, config), layers = (
+        next(iter(model.peft_config.items())),
+        [layer for layer in causal_lm(model).modules() if isinstance(layer, LoraLayer)],
+    )
     beside = ("modules_to_save", "trainable_token_indices", "target_parameters")
     if not layers or any(getattr(config, name, None) for name in beside):
         return "the adapter is not LoRA alone"

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import jinja2
 import yaml
 
+from polychromic.analysis.controls import USUAL
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.nouns import Example, Prompt
 from polychromic.project import plan
@@ -24,7 +26,7 @@ from polychromic.settings import catalog
 from polychromic.settings.load import load_settings, settings_from
 from polychromic.settings.schema import Settings
 from polychromic.settings.yaml_lines import read_value
-from polychromic.stages.demonstrations import load_data
+from polychromic.stages.demonstrations import load_data, prove_judge
 
 HELD_OUT = 10
 """One prompt in so many is kept for the evaluation, where no file is given for it."""
@@ -35,6 +37,18 @@ CHARACTERS_PER_TOKEN = 2.5
 """Fewer than usual, so that a limit made from it is rather too high."""
 BATCH = 16
 NO_JUDGE = "none"
+READINGS: tuple[dict[str, Any], ...] = tuple(
+    {"kind": "answer", **options}
+    for options in (
+        {},
+        {"after": "####"},
+        {"after": "####", "match": "number"},
+        {"after": "boxed"},
+        {"match": "number"},
+        {"match": "choice"},
+    )
+)
+"""Ways to find a row's answer in a completion, the strictest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +123,18 @@ def is_task(data: str) -> bool:
 
 
 def suggested_judge(data: str) -> str:
-    """The judge that the columns of a file speak for: ``answer`` where one is called so, else none."""
-    if not Path(data).is_file():
+    """The judge that a file speaks for: where a column is called ``answer``, the first reading that takes its rows.
+
+    Without a reading that finds the demonstrations right and others wrong it is plain ``answer``, which will say why.
+    """
+    if not Path(data).is_file() or "answer" not in next(_rows(data), {}):
         return NO_JUDGE
-    first = next(_rows(data), {})
-    return "answer" if "answer" in first else NO_JUDGE
+    examples = read_examples(data)
+    for reading in READINGS:
+        with suppress(InputError):
+            prove_judge(catalog.build("tasks", reading | {"path": data}), examples, USUAL)
+            return _in_one_line(reading) if len(reading) > 1 else str(reading["kind"])
+    return "answer"
 
 
 def _judge(given: str | Mapping[str, Any]) -> dict[str, Any] | None:

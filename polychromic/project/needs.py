@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from polychromic.core.errors import InputError
 from polychromic.core.extras import absent, brought_by_an_extra
+from polychromic.core.hub import cached
 from polychromic.objective.soundness import needs_encoder
 from polychromic.project import plan
 from polychromic.project.doctor import GIB, Finding, Level, has_wandb_key
@@ -106,7 +107,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("needs model", Level.MISSING, name, str(error))
         return
     size = plan.shape_of(settings).parameters * 2 / GIB
-    if (place / "config.json").is_file() or plan.cached_config(name) is not None:
+    if (place / "config.json").is_file() or cached(name, "config.json") is not None:
         yield Finding("needs model", Level.READY, f"{name} is on this machine")
     elif os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         advice = f"fetch it where there is a network: hf download {name}"

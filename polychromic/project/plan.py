@@ -14,10 +14,12 @@ from typing import Any
 from polychromic.analysis.cost import Cost
 from polychromic.analysis.spending import prices_of
 from polychromic.core.errors import InputError
+from polychromic.core.hub import cached
 from polychromic.core.nouns import Bill
 from polychromic.project import plan_judging
 from polychromic.project.plan_rows import rows_of
 from polychromic.records.jsonl import read_json
+from polychromic.reporting.tables import duration
 from polychromic.settings.introspection import nearest
 from polychromic.settings.schema import Settings
 from polychromic.stages import held_out
@@ -182,10 +184,10 @@ def shape_of(settings: Settings) -> Shape:
     name = resolve(settings.model).name_or_path
     path = Path(name).expanduser() / "config.json"
     if not path.is_file():
-        cached = cached_config(name)
-        if cached is None:
+        found = cached(name, "config.json")
+        if found is None:
             return _guessed(name)
-        path = cached
+        path = found
     return _shape(read_json(path))
 
 
@@ -212,18 +214,6 @@ def _guessed(name: str) -> Shape:
     source = "guessed from its name" if found else "guessed: neither files nor a size in the name"
     embeddings = min(parameters / 4, 2 * 150_000.0 * hidden)
     return Shape(parameters, embeddings, layers, hidden, hidden // 4, 18 * hidden, 150_000, source)
-
-
-def cached_config(name: str) -> Path | None:
-    """The configuration of a hub's model, where it is on this machine."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:
-        return None
-    return Path(found) if isinstance(found, str) else None
 
 
 def _rows(settings: Settings) -> tuple[int, float, list[str]]:
@@ -325,10 +315,3 @@ def lines(plan: Plan) -> list[str]:
         *judging_lines(plan.judging),
         *(f"note: {note}" for note in plan.notes),
     ]
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polychromic.project.plan import DEVICES, Plan, duration, forecast
+from polychromic.project.plan import DEVICES, Plan, forecast
+from polychromic.reporting.tables import duration
 from polychromic.settings.schema import Settings
 
 LARGE = 80.0

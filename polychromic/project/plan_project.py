@@ -17,6 +17,7 @@ from polychromic.core.nouns import Bill, Prompt
 from polychromic.project import plan, plan_judging
 from polychromic.project.plan_rows import guessed_tokens, text_of
 from polychromic.records.rows import FloatOrNaN
+from polychromic.reporting.tables import duration
 from polychromic.settings import catalog
 from polychromic.settings.schema import Settings
 
@@ -168,7 +169,7 @@ def lines(found: ProjectPlan) -> list[str]:
     """The forecast as a person reads it."""
     said = [line for run in found.runs for line in (*plan.lines(run), "")]
     own = found.evaluation
-    took = "time not known" if math.isnan(own.seconds) else f"about {plan.duration(own.seconds)}"
+    took = "time not known" if math.isnan(own.seconds) else f"about {duration(own.seconds)}"
     said.append(
         f"evaluation of {own.models} models: {own.samples:,} samples of {own.prompts} prompts, at most {own.tokens:,} "
         f"tokens; {took}{_price(own.price)}"
@@ -177,7 +178,7 @@ def lines(found: ProjectPlan) -> list[str]:
         said.append(f"prompts: about {own.tokens_read:,} tokens read")
     said += plan.judging_lines(own.judging)
     said += [f"note: {note}" for note in own.notes] + [f"what it could show: {own.effect}"]
-    total = "not known" if math.isnan(found.seconds) else f"about {plan.duration(found.seconds)} on one device"
+    total = "not known" if math.isnan(found.seconds) else f"about {duration(found.seconds)} on one device"
     return [
         *said,
         f"total: {total}{_price(found.price)}",

@@ -16,6 +16,7 @@ from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError, RecordError
 from polychromic.core.extras import absent
+from polychromic.core.hub import use_hub, why_offline
 from polychromic.core.inputs import checked, read_input
 from polychromic.records.jsonl import Row, parse_json, scan_rows
 
@@ -143,6 +144,7 @@ def _parquet(path: Path) -> Scanned:
 
 
 def _hub(source: Source) -> Scanned:
+    use_hub()  # without one the cache alone is read
     return _of_datasets(
         source.name, source.dataset, source.subset, split=source.split, streaming=source.head is not None
     )
@@ -164,7 +166,12 @@ def _of_datasets(name: str, *where: str | None, **options: Any) -> Scanned:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         place = f" after row {number}" if number else ""
-        raise MissingResourceError(f"{name}: cannot be read{place}: {type(error).__name__}: {reason}") from error
+        told = f"{name}: cannot be read{place}: {type(error).__name__}: {reason}"
+        if "offline" in f"{type(error).__name__} {reason}".lower():
+            told = (
+                f"{name}: cannot be read: it is not in the cache, and {why_offline()}; give a file in data.train_file"
+            )
+        raise MissingResourceError(told) from error
 
 
 def _plain_row(name: str, number: int, row: Mapping[str, Any]) -> Row | RecordError:

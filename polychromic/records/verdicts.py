@@ -63,11 +63,6 @@ def read_verdict_rows(path: str | Path) -> dict[VerdictKey, VerdictRow]:
     return {row.key: row for _, row in log_nouns(path, VerdictRow)} if Path(path).exists() else {}
 
 
-def read_verdicts(path: str | Path) -> dict[VerdictKey, Verdict]:
-    """All verdicts of a file by key, whatever they were made of; raises what ``read_verdict_rows`` raises."""
-    return {key: row.verdict for key, row in read_verdict_rows(path).items()}
-
-
 def verdicts_on(sets: Iterable[StoredSet], rows: Mapping[VerdictKey, VerdictRow]) -> dict[VerdictKey, Verdict]:
     """The verdicts on the sets' completions; rows about samples that are not there are passed over.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polychromic.code.nouns import BestOfN, BestOfNResult, CodeResult, Summary, read_result
+from polychromic.code.nouns import Amounts, BestOfN, BestOfNResult, Choice, CodeResult, RunCost, Summary, read_result
 from polychromic.records.jsonl import write_bytes
 from polychromic.records.rows import read_noun
 from polychromic.reporting.page import environment, shown, style
@@ -39,6 +39,7 @@ def write_code_report(folder: str | Path) -> Path:
             categories=column_names(runs, "categories"),
             counts=[(title, key, column_names(runs, key)) for title, key in COUNTS],
             best={name: entries for name, entries in best.items() if entries},
+            amounts=amounts,
             most=MOST_FAILING,
             style=style(),
         )
@@ -50,6 +51,13 @@ def write_code_report(folder: str | Path) -> Path:
 def column_names(runs: Sequence[Summary], key: str) -> list[str]:
     """The names that the runs' tables ``key`` (such as ``outcomes``) have, in order of first appearance."""
     return list(dict.fromkeys(name for item in runs for name in getattr(item, key)))
+
+
+def amounts(choice: Choice, item: Summary) -> Amounts:
+    """What a passing answer takes when a scorer chooses it among N samples that cost what ``item``'s did."""
+    cost = getattr(item, "cost", None) or RunCost()
+    each = (cost.seconds, cost.tokens, cost.dollars)
+    return Amounts(*(None if total is None else total / item.samples * choice.cost_per_pass for total in each))
 
 
 def _best_of_n(folder: Path, name: str) -> tuple[BestOfN, ...]:

@@ -45,6 +45,13 @@ def bounds(interval: Interval) -> str:
     return f"[{', '.join(map(number, interval))}]"
 
 
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def detectable(comparison: Comparison) -> str:
     """What a minimum detectable effect is, in one line."""
     sizes = sorted({row.family for row in comparison.from_baseline()} - {0, 1})

@@ -21,12 +21,13 @@ from polychromic.analysis.record import Comparison, read_comparison
 from polychromic.core.digests import file_digest, text_digest
 from polychromic.core.errors import InputError, MissingResourceError, PolychromicError, RecordError
 from polychromic.core.secrets import redacted
-from polychromic.records.artefacts import RunFolder, differences
+from polychromic.records.artefacts import RunFolder
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import scan_rows
 from polychromic.records.logs import read_logs
 from polychromic.reporting import drilldown, palette, runs, verdicts
 from polychromic.reporting.page import asset, environment, sample_data, script_json, shown, style
+from polychromic.reporting.tables import duration
 from polychromic.settings.prices import price_per_hour
 
 RUN, EVALUATION, REPORT = "run.json", ("evaluation.json", "comparison.json", "samples.jsonl"), "report.html"
@@ -245,46 +246,28 @@ def state(folder: RunFolder) -> str:
         return f"finished {record.finished[:16].replace('T', ' ')}"
     if not folder.metrics.exists():
         return "no number yet"
-    seconds = max(0.0, time.time() - folder.metrics.stat().st_mtime)
-    ago = (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.0f} h"
-    )
-    return f"last number {ago} ago"
+    return f"last number {duration(max(0.0, time.time() - folder.metrics.stat().st_mtime))} ago"
 
 
 def setting_rows(settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """Each setting's dotted name and its value in every run; of several runs, only where they are not the same."""
-    first, *others = settings
-    compared = others or [{}]
-    names = sorted({name for other in compared for name in differences(first, other)})
-    leaves = {leaf for each in settings for name in names for leaf in _leaves(_at(each, name), name)}
-    rows = [(leaf, [_said(_at(each, leaf)) for each in settings]) for leaf in sorted(leaves)]
-    return [row for row in rows if not others or len(set(row[1])) > 1]
+    every = [_leaves(each) for each in settings]
+    rows = [
+        (name, [_said(each.get(name)) for each in every]) for name in sorted({name for each in every for name in each})
+    ]
+    return [row for row in rows if (len(set(row[1])) > 1 if every[1:] else row[1] != [""])]
 
 
-def _leaves(value: Any, name: str) -> list[str]:
+def _leaves(value: Any, name: str = "") -> dict[str, Any]:
     if not isinstance(value, Mapping) or not value:
-        return [name]
-    return [leaf for key, each in value.items() for leaf in _leaves(each, f"{name}.{key}")]
-
-
-def _at(settings: Any, name: str) -> Any:
-    for part in name.split("."):
-        settings = settings.get(part) if isinstance(settings, Mapping) else None
-    return settings
+        return {name: value}
+    inner = (_leaves(each, f"{name}.{key}" if name else key) for key, each in value.items())
+    return {key: leaf for each in inner for key, leaf in each.items()}
 
 
 def _said(value: Any) -> str:
-    """A setting as text; nothing for one that is not there, or is a section where another run has none."""
-    return (
-        ""
-        if value is None or (isinstance(value, Mapping) and value)
-        else redacted(value if isinstance(value, str) else json.dumps(value))
-    )
+    """A setting as text; nothing for one that is not there."""
+    return "" if value is None else redacted(value if isinstance(value, str) else json.dumps(value))
 
 
 def thinned(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:

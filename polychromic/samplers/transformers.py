@@ -14,7 +14,7 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 from polychromic.policy.constraint import Constraint
 from polychromic.policy.generate import GenerationRequest, generate
-from polychromic.policy.merged import free_bytes
+from polychromic.policy.memory import cache_bytes, free_bytes
 from polychromic.policy.render import completions, prompt_ids, stop_tokens_of
 
 _too_much: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -75,7 +75,8 @@ def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Ge
     """
     one_row = len(prompts) * request.n == 1
     tokens = len(prompts) * request.n * (max(map(len, prompts), default=0) + request.decoding.max_new_tokens)
-    if one_row or not prompts or (tokens < _too_much.get(model, math.inf) and _can_fit(model, tokens)):
+    fits = one_row or not prompts or cache_bytes(model, tokens) <= free_bytes(next(model.parameters()).device)
+    if one_row or not prompts or (tokens < _too_much.get(model, math.inf) and fits):
         try:
             return generate(model, prompts, request)
         except torch.OutOfMemoryError:
@@ -92,18 +93,6 @@ def generate_in_memory(model: Any, prompts: Sequence[Sequence[int]], request: Ge
     if half:
         return part(0, prompts[:half], request.n) + part(1, prompts[half:], request.n)
     return [part(0, prompts, rest)[0] + part(1, prompts, request.n - rest)[0]]
-
-
-def _can_fit(model: Any, tokens: int) -> bool:
-    """Whether the keys and values of so many tokens fit into what the model's device has left."""
-    weights = next(model.parameters())
-    free = free_bytes(weights.device)
-    if math.isinf(free):
-        return True
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return tokens * 2 * config.num_hidden_layers * heads * width * weights.dtype.itemsize <= free
 
 
 def _chunks(places: Sequence[int], size: int) -> Iterator[Sequence[int]]:

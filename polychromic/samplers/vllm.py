@@ -18,6 +18,7 @@ from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.core.seeds import child_seed
 from polychromic.core.thoughts import split_thought
 from polychromic.policy.chat import answer_ending
+from polychromic.policy.generate import Generation, GenerationRequest
 from polychromic.policy.render import CONTEXT_END, prompt_ids
 
 ADVICE = (
@@ -76,17 +77,42 @@ class Vllm:
         parameters = [
             self._parameters(vllm, n, decoding, child_seed(seed, prompt.id) % 2**31, ends) for prompt in prompts
         ]
-        asked = [{"prompt_token_ids": ids} for ids in tokens]
-        try:
-            answers = engine.generate(asked, parameters, lora_request=self._lora(vllm), use_tqdm=False)
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"vllm: generation broke off: {_words(error)}") from error
+        answers = self._generated(vllm, engine, tokens, parameters)
         name = self.adapter or self.model_path
         opened = [tokenizer.decode(ids[-CONTEXT_END:]) for ids in tokens]
         return [
             SampleSet(prompt, _completions(answer.outputs, n, decoding, end), decoding, str(name))
             for prompt, answer, end in zip(prompts, answers, opened, strict=True)
         ]
+
+    def with_adapter(self, folder: str) -> Vllm:
+        """This engine with another adapter."""
+        return replace(self, adapter=folder)
+
+    def draw(self, prompts: Sequence[Sequence[int]], request: GenerationRequest) -> list[list[Generation]]:
+        """``request.n`` draws for each prompt of token ids, ended by the request's own end tokens alone.
+
+        Raises:
+            MissingResourceError: vLLM is not installed.
+            EngineError: the engine could not start or broke off.
+        """
+        vllm, engine = self._started()
+        ends = list(request.stop_tokens.eos)
+        parameters = [
+            self._parameters(vllm, request.n, request.decoding, child_seed(request.seed, place) % 2**31, ends)
+            for place in range(len(prompts))
+        ]
+        for each in parameters:
+            each.ignore_eos, each.detokenize = True, False
+        answers = self._generated(vllm, engine, prompts, parameters)
+        return [[_generation(output, request.stop_tokens.eos) for output in answer.outputs] for answer in answers]
+
+    def _generated(self, vllm: Any, engine: Any, prompts: Sequence[Sequence[int]], parameters: list[Any]) -> Any:
+        asked = [{"prompt_token_ids": list(ids)} for ids in prompts]
+        try:
+            return engine.generate(asked, parameters, lora_request=self._lora(vllm), use_tqdm=False)
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"vllm: generation broke off: {_words(error)}") from error
 
     def _started(self) -> tuple[Any, Any]:
         if not self.model_path:
@@ -169,6 +195,11 @@ def _completions(outputs: Sequence[Any], n: int, decoding: Decoding, opened: str
     if decoding.temperature:
         return tuple(_completion(output, opened) for output in outputs)
     return (replace(_completion(outputs[0], opened), logprob=0.0),) * n
+
+
+def _generation(output: Any, eos: Sequence[int]) -> Generation:
+    tokens = tuple(output.token_ids)
+    return Generation(tokens, bool(tokens) and tokens[-1] in eos, min(0.0, float(output.cumulative_logprob)))
 
 
 def _completion(output: Any, opened: str) -> Completion:

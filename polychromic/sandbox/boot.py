@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from polychromic.sandbox.nouns import Limits
@@ -35,7 +34,12 @@ def command(module: str, descriptor: int, paths: list[str]) -> list[str]:
 
 def config_of(limits: Limits, paths: list[str], unsafe: str) -> dict[str, Any]:
     """What a worker has to know, as plain data (``limits_from`` reads the limits)."""
-    return {"limits": asdict(limits), "paths": paths, "unsafe": unsafe}
+    return {"limits": plain(limits), "paths": paths, "unsafe": unsafe}
+
+
+def plain(limits: Limits) -> dict[str, Any]:
+    """Limits as plain data."""
+    return {name: getattr(limits, name) for name in Limits.__slots__}
 
 
 def limits_from(config: dict[str, Any]) -> Limits:

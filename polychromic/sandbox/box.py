@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import sys
 import time
@@ -202,6 +203,6 @@ def fingerprint(program: Program, limits: Limits) -> str:
     """Equal for programs that must get the same judgement: line endings and trailing blank lines do not matter."""
     source = program.source.replace("\r\n", "\n").rstrip()
     digest = program.cases.digest if program.cases else ""
-    asked = (program.entry_point, program.tests, program.setup, program.inputs, program.judge, digest, program.atol)
-    parts = (source, *asked)
-    return hashlib.sha256(wire.encode((parts, repr(program.limits or limits), sys.version_info[:3]))).hexdigest()
+    asked = (program.entry_point, program.tests, program.setup, program.judge, digest, program.atol)
+    given = (wire.encode(program.inputs), repr(program.limits or limits), *sys.version_info[:3])
+    return hashlib.sha256(marshal.dumps((source, *asked, *given), 2)).hexdigest()

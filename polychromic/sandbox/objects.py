@@ -37,7 +37,7 @@ class Conversation:
     ``end`` reports a last word and leaves the process; ``printed`` gives what was printed since it was last asked.
     """
 
-    mutable = standard.MUTABLE
+    is_mutable = staticmethod(standard.is_mutable)
 
     def __init__(self, end: Callable[[str, str], NoReturn], printed: Callable[[], str]) -> None:
         self.end, self.printed = end, printed

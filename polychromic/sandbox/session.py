@@ -35,7 +35,7 @@ class Session:
     With ``writes_back`` arguments change as the program changes them, else it works on copies and ``changed`` tells.
     """
 
-    mutable = standard.MUTABLE
+    is_mutable = staticmethod(standard.is_mutable)
 
     def __init__(self, channel: int, limits: Limits) -> None:
         self.channel, self.limits = channel, limits

@@ -105,10 +105,14 @@ _TABLE: dict[type, tuple[Parts, Callable[..., Any], tuple[Any, ...]]] = {
     _items: (lambda v: (dict(v),), dict.items, (dict,)),
 }
 _DICTS = (collections.OrderedDict, collections.Counter, collections.defaultdict)
-MUTABLE: frozenset[type] = frozenset((collections.deque, *_DICTS, io.StringIO, io.BytesIO))
-"""Listed types whose instances a program may change in place."""
+_MUTABLE = {collections.deque, *_DICTS, io.StringIO, io.BytesIO}
 _NAMED = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in _TABLE}
 _NAME_OF = {kind: name for name, kind in _NAMED.items()}
+
+
+def is_mutable(kind: type) -> bool:
+    """Whether a program may change an instance of this listed type in place."""
+    return kind in _MUTABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray")
 
 
 def describe(value: Any) -> tuple[str, Any] | None:
@@ -161,7 +165,7 @@ def _array(code: str, shape: tuple[int, ...], data: bytes, scalar: bool) -> Any:
 
 
 def held_by(item: Any) -> Any:
-    """The content of a list, dict, set, bytearray or an instance of a ``MUTABLE`` type, as a fresh built-in."""
+    """The content of a list, dict, set, bytearray or an instance of a mutable type, as a fresh built-in."""
     if isinstance(item, io.StringIO | io.BytesIO):
         return item.getvalue(), item.tell()
     if isinstance(item, dict):
@@ -184,6 +188,10 @@ def refill(item: Any, content: Any) -> None:
             item.seek(place)
         elif isinstance(item, list | bytearray) and type(content) is type(item):
             item[:] = content
+        elif hasattr(item, "dtype"):
+            if (content.shape, content.dtype) != (item.shape, item.dtype):
+                raise WireError("garbled data (content)")
+            item[...] = content
         elif type(content) is (dict if isinstance(item, dict) else set if isinstance(item, set) else list):
             item.clear()
             item.extend(content) if isinstance(item, collections.deque) else item.update(content)
@@ -196,7 +204,7 @@ def refill(item: Any, content: Any) -> None:
 class Plain:
     """The codec of built-ins and listed types."""
 
-    mutable = MUTABLE
+    is_mutable = staticmethod(is_mutable)
 
     def describe(self, value: Any) -> tuple[str, Any] | None:
         """As ``describe``."""

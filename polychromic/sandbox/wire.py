@@ -31,9 +31,10 @@ class TooLargeError(WireError):
 
 
 class Codec(Protocol):
-    """What crosses besides exact built-in types; instances of ``mutable`` ones are known to ``Shared`` as well."""
+    """What crosses besides exact built-in types; instances of mutable ones are known to ``Shared`` as well."""
 
-    mutable: frozenset[type]
+    def is_mutable(self, kind: type) -> bool:
+        """Whether an instance may be changed in place."""
 
     def describe(self, value: Any) -> tuple[str, Any] | None:
         """A name and a payload for ``value``; None where it crosses only as the built-in it holds, if it does."""
@@ -45,7 +46,9 @@ class Codec(Protocol):
 class Builtins:
     """The codec of nothing but built-ins: instances of their subclasses are sent as what they hold."""
 
-    mutable: frozenset[type] = frozenset()
+    def is_mutable(self, kind: type) -> bool:
+        """None is: what they hold is sent."""
+        return False
 
     def describe(self, value: Any) -> tuple[str, Any] | None:
         """Has no description."""
@@ -168,7 +171,7 @@ class _Encoder:
     def _other(self, value: Any, depth: int) -> None:
         if depth <= 0:
             raise WireError("nested too deeply")
-        mutable = type(value) in self.codec.mutable
+        mutable = self.codec.is_mutable(type(value))
         if mutable and self._referred(value):
             return
         described = self.codec.describe(value)

@@ -60,6 +60,7 @@ BOUNDS: dict[tuple[str, str], tuple[float | None, float | None, float | None]] =
 """Numbers of borrowed sections that the libraries refuse late, or take and do nothing with: at least, above, below."""
 SHELF_OF: dict[tuple[str, str], str] = {
     ("data", "task"): "tasks",
+    ("polychromic", "engine"): "samplers",
     ("polychromic", "reward"): "rewards",
     ("polychromic", "gate"): "gates",
     ("polychromic", "demonstration_loss"): "demonstration",

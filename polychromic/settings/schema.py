@@ -225,6 +225,8 @@ class PolychromicSection(Section):
     """of the training samples, which are never truncated"""
     max_new_tokens: int = Field(default=128, ge=1)
     """of a training sample"""
+    engine: Kind = "transformers"
+    """what draws them: transformers (the policy itself) or vllm, to which the adapter moves at every step"""
     reward: Kind = "answers"
     """what a set is worth: a kind of the shelf rewards"""
     gate: Kind = "verifier"

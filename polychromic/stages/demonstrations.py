@@ -19,6 +19,7 @@ from polychromic.records.sources import Source
 from polychromic.settings import catalog
 from polychromic.settings.schema import DataSection, HarvestSection, ModelSection, Settings
 from polychromic.stages.contexts import examples_in_format, formatted
+from polychromic.stages.models import refuse_absent
 from polychromic.stages.rows import Demonstrations, differing_columns, read_demonstrations
 
 DEFAULT_SHARE = 0.8
@@ -72,8 +73,10 @@ def load_data(section: DataSection, model: ModelSection | None = None) -> Data:
 
     Raises:
         InputError: a bad row, no demonstration at all, or what ``formatted`` refuses.
-        MissingResourceError: there is no such file or dataset.
+        MissingResourceError: there is no such file or dataset, or the model is not to be had.
     """
+    if model is not None:
+        refuse_absent(model)
     bad: list[RecordError] = []
     collect = bad.append if section.skip_bad_rows else refuse
     task: Task | None = None if section.task is None else catalog.build("tasks", section.task)

@@ -12,7 +12,7 @@ from typing import Any
 from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding
-from polychromic.core.protocols import Sampler, Sourced
+from polychromic.core.protocols import Crew, Sampler, Sourced
 from polychromic.records import costs
 from polychromic.records.artefacts import signature
 from polychromic.records.samples import StoredSet
@@ -30,10 +30,14 @@ OURS = ("transformers", "vllm")
 
 @dataclass(frozen=True, slots=True)
 class SamplePlan:
-    """What is drawn: ``section.n`` completions at each of ``section.temperatures``, decided by ``seed``."""
+    """What is drawn: ``section.n`` completions at each of ``section.temperatures``, decided by ``seed``.
+
+    A ``crew`` draws it, where there is one.
+    """
 
     section: EvaluationSection
     seed: int = 0
+    crew: Crew | None = None
 
     def decodings(self) -> list[Decoding]:
         """The decodings, one for each temperature."""

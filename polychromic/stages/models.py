@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
+from polychromic.core.hub import refuse_absent_model
 from polychromic.records.artefacts import RunFolder
 from polychromic.records.jsonl import read_json
 from polychromic.settings import adapters
@@ -59,6 +60,12 @@ def resolve(section: ModelSection) -> ModelSection:
     if not (folder / "config.json").is_file():
         raise MissingResourceError(f"model {name}: its files are missing from this installation; reinstall the package")
     return section.model_copy(update={"name_or_path": str(folder)})
+
+
+def refuse_absent(section: ModelSection) -> None:
+    """Raises MissingResourceError for a base that cannot be had, before any library is loaded for it."""
+    base = resolve(section)
+    refuse_absent_model(base.name_or_path, base.revision)
 
 
 def parse_models(text: str) -> list[NamedModel]:

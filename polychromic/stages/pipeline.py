@@ -17,7 +17,7 @@ from polychromic.analysis.spending import Budget
 from polychromic.core.digests import file_digest
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Example, Prompt
-from polychromic.core.protocols import BilledTask, Progress, Task, no_progress
+from polychromic.core.protocols import BilledTask, Crew, Progress, Task, no_progress
 from polychromic.records.artefacts import RunFolder, git_revision, signature, versions
 from polychromic.records.costs import billed, timed
 from polychromic.records.evaluation import EvaluationFolder, EvaluationRecord, Folder, opened
@@ -47,7 +47,8 @@ class Evaluation:
     """Which models are evaluated and how; ``baseline`` is the one the others are compared with (None: guessed).
 
     ``prices`` are for the account; None leaves the one that the folder knows. ``budget`` is in dollars, for all below
-    the folder around the evaluation's. ``trust`` says how far the task's checker is believed.
+    the folder around the evaluation's. ``trust`` says how far the task's checker is believed. A ``crew`` draws
+    and judges, where there is one.
     """
 
     models: Sequence[NamedModel]
@@ -57,6 +58,7 @@ class Evaluation:
     prices: Prices = UNKNOWN
     budget: float | None = None
     trust: controls.Trust = controls.USUAL
+    crew: Crew | None = None
 
 
 def run(evaluation: Evaluation, out: Folder, progress: Progress = no_progress) -> Path:
@@ -195,7 +197,7 @@ def _audit(evaluation: Evaluation, task: Task, manifest: Manifest) -> None:
 def _sample(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progress: Progress) -> None:
     from polychromic.stages import sample
 
-    plan = sample.SamplePlan(evaluation.section, evaluation.seed)
+    plan = sample.SamplePlan(evaluation.section, evaluation.seed, evaluation.crew)
     sample.run(evaluation.models, _prompts(evaluation, task), plan, folder, _paid(evaluation, folder, progress))
 
 
@@ -226,7 +228,8 @@ def _verify(evaluation: Evaluation, task: Task, folder: EvaluationFolder, progre
     from polychromic.stages import verify
 
     paid = _paid(evaluation, folder, progress) if isinstance(task, BilledTask) else progress
-    verify.run(folder, task, paid, evaluation.section.split)
+    judges = verify.elsewhere(evaluation.crew, evaluation.section.task, task)
+    verify.run(folder, task, paid, evaluation.section.split, judges)
 
 
 def _refuse_missing_encoder(evaluation: Evaluation) -> None:
@@ -258,21 +261,21 @@ def _compare(evaluation: Evaluation, folder: EvaluationFolder, manifest: Manifes
     from polychromic.analysis.resampling import Plan
     from polychromic.stages import compare
 
-    plan = Plan(evaluation.section.bootstrap_resamples, evaluation.seed)
+    section, bases = evaluation.section, bases_of(evaluation.models)
     inputs = {
         "form": COMPARISON_FORM,
         "measurements": [file_digest(folder.measurements), file_digest(facts_path(folder.measurements))],
         "verdicts": _digest_of(folder.verdicts),
         "code": code_digest(compare.run),
         "baseline": evaluation.baseline,
-        "bases": bases_of(evaluation.models),
-        "resamples": evaluation.section.bootstrap_resamples,
-        "thresholds": evaluation.section.thresholds.model_dump(mode="json"),
+        "bases": bases,
+        "resamples": section.bootstrap_resamples,
+        "thresholds": section.thresholds.model_dump(mode="json"),
         "versions": versions(),
     }
-    bases = bases_of(evaluation.models)
     own = next((base for base in bases.values() if base != evaluation.baseline), None)
-    settings = CompareSettings("", own, plan, evaluation.section.thresholds, bases=bases)
+    plan = Plan(section.bootstrap_resamples, evaluation.seed)
+    settings = CompareSettings("", own, plan, section.thresholds, bases=bases)
 
     def work() -> None:
         progress("compare", 0, 1)
@@ -287,8 +290,7 @@ def _report(evaluation: Evaluation, folder: EvaluationFolder, manifest: Manifest
     from polychromic.stages import report
 
     page = folder.path / "report.html"
-    trained = [model for model in evaluation.models if model.adapter is not None and model.scale == 1.0]
-    runs = {model.name: str(model.adapter) for model in trained}
+    runs = {model.name: str(model.adapter) for model in evaluation.models if model.adapter and model.scale == 1.0}
     inputs = {
         "comparison": file_digest(folder.comparison),
         "samples": [_digest_of(folder.samples), _digest_of(folder.verdicts), _digest_of(folder.path / AUDIT)],

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from polychromic.core.nouns import Example
-from polychromic.policy.render import prompt_ids
 
 NAMED = 3
 """Ids in the sentence."""
@@ -17,6 +16,8 @@ def sentence(examples: Sequence[Example], tokenizer: Any, limit: int | None) -> 
 
     Rows that cannot reach the limit, having at most as many tokens as bytes, are not tokenised.
     """
+    from polychromic.policy.render import prompt_ids
+
     cut, lost = [], []
     for example in examples if limit else ():
         if limit and _bytes(example) + 64 > limit:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from polychromic.core import stopping
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Decoding, Prompt
-from polychromic.core.protocols import Progress, drawn, no_progress
+from polychromic.core.protocols import Crew, Progress, drawn, no_progress
 from polychromic.core.seeds import child_seed
 from polychromic.policy.chat import in_format, refuse_unchosen
 from polychromic.records import costs
@@ -55,7 +58,7 @@ def run(
 
     Each piece is durable when it is drawn, so an interrupted run continues where it was, and a larger ``n``, more
     temperatures or more models extend it. What each piece took is written to ``costs.jsonl`` beside it. Several ranks
-    share the pieces, and the file is the same.
+    share the pieces, or the plan's crew draws them, and the file is the same.
 
     Prompts that were reworded since are sampled anew, with a warning.
 
@@ -78,21 +81,77 @@ def run(
             return folder.samples
         bases.refuse_ranks(ranks)
         parts = [part for piece in pieces for part in _parts(piece, bases.at_once)]
+        drawer = Drawer(bases, plan.seed, folder.samples, held)
+        if plan.crew is not None:
+            _by_crew(plan.crew, drawer, parts, log, Tally(folder.path, progress, done, total))
+            return folder.samples
         before = list(accumulate((part.samples for part in parts), initial=done))
         for place, part in log.share(parts):
-            engines = bases.of(part.model)
-            if not engines.ready:
-                engines.load(folder.path)
-                engines.refuse_mixing(folder.samples, held)
-            meter, done = costs.Meter(), before[place]
-            with engines.finishing() as stop:
-                for sets in _draw(engines, part, plan.seed):
-                    costs.append(folder.path, costs.drawn(sets, meter.elapsed(), engines.device))
+            tally = Tally(folder.path, progress, before[place], total)
+            with drawer.finishing(part) as stop:
+                for sets in drawer.draw(part, folder.path):
                     log.append(row for stored in sets for row in sample_rows(stored))
-                    done += sum(len(stored.indices) for stored in sets)
-                    progress("sample", done, total)
-                    stop.check(f"{done} of {total} samples are kept")
+                    tally.add(sets, stop)
     return folder.samples
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many samples are kept of all that there will be."""
+
+    folder: Path
+    progress: Progress
+    done: int
+    total: int
+
+    def add(self, sets: Sequence[StoredSet], stop: stopping.Stop) -> None:
+        """Counts what is kept; raises StoppedError where that was asked for."""
+        self.done += sum(len(stored.indices) for stored in sets)
+        self.progress("sample", self.done, self.total)
+        stop.check(f"{self.done} of {self.total} samples are kept")
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """Draws parts wherever it is: it loads a base when a part of it comes first.
+
+    What is ``held`` of the models at ``path`` must have been drawn likewise.
+    """
+
+    bases: Bases
+    seed: int
+    path: Path
+    held: Sequence[StoredSet]
+
+    def draw(self, part: Piece, account: str | Path) -> Iterator[list[StoredSet]]:
+        """The part's sets as they are there; what they took goes to the costs of the folder ``account``."""
+        engines = self.bases.of(part.model)
+        if not engines.ready:
+            engines.load(account)
+            engines.refuse_mixing(self.path, self.held)
+        meter = costs.Meter()
+        for sets in _draw(engines, part, self.seed):
+            costs.append(account, costs.drawn(sets, meter.elapsed(), engines.device))
+            yield sets
+
+    def finishing(self, part: Piece) -> AbstractContextManager[stopping.Stop]:
+        """Within it a signal waits, as far as the part's engine allows."""
+        return self.bases.of(part.model).finishing()
+
+    def __call__(self, part: Piece) -> tuple[list[StoredSet], list[costs.TimingRow]]:
+        """All sets of the part and what they took: where another process writes."""
+        with TemporaryDirectory() as account:
+            sets = [stored for some in self.draw(part, account) for stored in some]
+            return sets, costs.read_costs(account)
+
+
+def _by_crew(crew: Crew, drawer: Drawer, parts: Sequence[Piece], log: SharedLog, tally: Tally) -> None:
+    with stopping.finishing("a part that is being drawn") as stop:
+        for place, (sets, took) in crew.keeping(drawer, parts):
+            costs.append(tally.folder, took)
+            log.keep(place, (row for stored in sets for row in sample_rows(stored)))
+            tally.add(sets, stop)
+    log.collect()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""``samples.jsonl`` as several ranks write it: each part is drawn by the rank that is free, and kept in parts' order.
+"""``samples.jsonl`` as several ranks, or a crew, draw it: whoever is free draws a part, and parts are kept in order.
 
-Which rank draws a part does not change it, as its seed is its own; so the file is that of one process.
+Who draws a part does not change it, as its seed is its own; so the file is that of one process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SharedLog:
     def __enter__(self) -> SharedLog:
         if self.ranks.first:
             self._log = self._held.enter_context(AppendLog(self.path))
-            self._collect()
+            self.collect()
         self.ranks.wait()
         return self
 
@@ -44,19 +44,28 @@ class SharedLog:
         self.ranks.wait()  # nobody draws before everybody has read what there is
         whole = self._log
         for place in self.ranks.handed_out(len(parts)):
-            with AppendLog(self._waiting / f"{place:06d}.jsonl") as self._log:
+            with self._part(place) as self._log:
                 yield place, parts[place]
         self._log = whole
         self.ranks.wait()
         if self.ranks.first:
-            self._collect()
+            self.collect()
 
     def append(self, rows: Iterable[Any]) -> None:
         """Adds rows of the part that was asked for last; durable when it returns."""
         assert self._log is not None
         self._log.append(rows)
 
-    def _collect(self) -> None:
+    def keep(self, place: int, rows: Iterable[Any]) -> None:
+        """The rows of a part that a crew has drawn; durable when it returns, and in the log by ``collect``."""
+        with self._part(place) as log:
+            log.append(rows)
+
+    def _part(self, place: int) -> AppendLog:
+        return AppendLog(self._waiting / f"{place:06d}.jsonl")
+
+    def collect(self) -> None:
+        """Moves what waits into the log, in parts' order."""
         for path in sorted(self._waiting.glob("*.jsonl")):
             AppendLog(path).close()  # mends a half-written last line
             self.append(row for _, row in read_rows(path))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from polychromic.core.errors import InputError, MissingResourceError
 from polychromic.core.nouns import Completion, Prompt, Verdict
-from polychromic.core.protocols import ClusteringTask, Progress, Task, no_progress, verdicts_on
+from polychromic.core.protocols import BilledTask, ClusteringTask, Crew, Progress, Task, no_progress, verdicts_on
 from polychromic.policy.chat import in_format
 from polychromic.records import costs
 from polychromic.records.evaluation import EvaluationFolder, Folder, opened
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.verdicts import VerdictKey, VerdictRow, verdict_keys, verdict_row
+from polychromic.settings import catalog
 from polychromic.stages.identity import checkers
 
 ROWS_PER_WRITE = 256
 
+Asked = Sequence[tuple[Prompt, Completion]]
 Verifier = Callable[[Sequence[int]], Iterator[tuple[int, Verdict]]]
 """Given the places of samples without a verdict, each of them with its verdict, in any order."""
 
@@ -36,11 +41,18 @@ class Due:
         return row is not None and (row.sample, row.checker) == (self.sample, self.checker)
 
 
-def run(folder: Folder, task: Task, progress: Progress = no_progress, split: str = "test") -> Path:
+Judges = Callable[[Sequence[Asked]], Iterable[list[Verdict]]]
+"""Given batches of prompts with their completions, the verdicts on each batch, in order."""
+
+
+def run(
+    folder: Folder, task: Task, progress: Progress = no_progress, split: str = "test", judges: Judges | None = None
+) -> Path:
     """The path of ``verdicts.jsonl``, with a verdict on every sample of the folder.
 
     A verdict that was made of another text, other tests or by other code is made anew. What the task knows of a prompt
-    in ``split`` today, such as the right answer in its row, counts; for other prompts what the samples hold.
+    in ``split`` today, such as the right answer in its row, counts; for other prompts what the samples hold. The
+    verdicts may be found elsewhere, by ``judges``.
 
     Raises:
         MissingResourceError: the folder has no samples.
@@ -58,18 +70,46 @@ def run(folder: Folder, task: Task, progress: Progress = no_progress, split: str
         due += [Due(key, digest, by[name]) for key, digest in zip(verdict_keys(stored), stored.digests, strict=True)]
         asked += [(prompts[name], completion) for completion in stored.samples.completions]
 
+    def here(batch: Asked) -> list[Verdict]:
+        with costs.billed(folder.path, task):
+            return _verdicts(task, batch)
+
     def verified(places: Sequence[int]) -> Iterator[tuple[int, Verdict]]:
-        for start in range(0, len(places), ROWS_PER_WRITE):
-            batch = places[start : start + ROWS_PER_WRITE]
-            shown, completions = zip(*(asked[place] for place in batch), strict=True)
-            with costs.billed(folder.path, task):
-                found = verdicts_on(task, shown, completions)
-            yield from zip(batch, found, strict=True)
+        batches = [places[start : start + ROWS_PER_WRITE] for start in range(0, len(places), ROWS_PER_WRITE)]
+        shown = [[asked[place] for place in batch] for batch in batches]
+        found = judges(shown) if judges is not None else map(here, shown)
+        for batch, verdicts in zip(batches, found, strict=True):
+            yield from zip(batch, verdicts, strict=True)
 
     complete(folder, due, verified, progress)
     if isinstance(task, ClusteringTask):
         _cluster(folder, task, {one.key: one for one in due})
     return folder.verdicts
+
+
+def elsewhere(crew: Crew | None, entry: Any, task: Task) -> Judges | None:
+    """The crew as judges by ``task``, which ``entry`` names; None without one, or where verdicts are paid for.
+
+    What a judge costs is counted where it is asked.
+    """
+    if crew is None or isinstance(task, BilledTask):
+        return None
+    return functools.partial(crew.each, functools.partial(_judged, json.dumps(entry)))
+
+
+def _judged(entry: str, batch: Asked) -> list[Verdict]:
+    return _verdicts(_built(entry), batch)
+
+
+@functools.cache
+def _built(entry: str) -> Task:
+    task: Task = catalog.build("tasks", json.loads(entry))
+    return task
+
+
+def _verdicts(task: Task, batch: Asked) -> list[Verdict]:
+    prompts, completions = zip(*batch, strict=True)
+    return verdicts_on(task, prompts, completions)
 
 
 def _cluster(folder: EvaluationFolder, task: ClusteringTask, due: Mapping[VerdictKey, Due]) -> None:

@@ -37,6 +37,7 @@ from polychromic.policy.sampling_mode import sampling_mode
 from polychromic.settings import adapters, catalog
 from polychromic.settings.schema import HealthSection, PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, demonstrations_of
+from polychromic.training.drawing import build_drawing
 from polychromic.training.held_out import HeldOut
 from polychromic.training.judges import FunctionTask
 from polychromic.training.term import DiversityTerm
@@ -120,7 +121,8 @@ def build_term(ingredients: Ingredients, trainer: Any) -> DiversityTerm:
     stop_tokens = stop_tokens_of(trainer.accelerator.unwrap_model(trainer.model), tokenizer, targets)
     warn_endless(targets, stop_tokens)
     embeds = remembering if needs_encoder(section.reward) else None
-    return DiversityTerm(section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
+    parts = (section, objective, tokenizer, stop_tokens, index, ingredients.task, trainer.args.seed, embeds)
+    return DiversityTerm(*parts, drawing=build_drawing(section, trainer))
 
 
 def refuse_unserved(model: Any) -> None:

@@ -25,7 +25,9 @@ SPEAKING_SECONDS = 1.0
 
 
 class RankLostError(PolychromicError):
-    """Another rank is gone, so this one cannot go on."""
+    """Another rank is gone, so this one cannot go on. Exit status 75, the system's word for "try again"."""
+
+    exit_code = 75
 
 
 @dataclass(frozen=True, slots=True)

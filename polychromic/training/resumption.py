@@ -39,8 +39,11 @@ class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Takes up the state of the checkpoint that the run resumes from."""
+        """Takes up the state of the checkpoint that the run resumes from; at its last step nothing more is trained."""
         self._counting = True
+        if state.global_step >= state.max_steps:  # transformers looks at that after one step more
+            self.trainer.get_batch_samples = _no_batches
+            control.should_training_stop = True
         stored = state.stateful_callbacks.get(type(self).__name__)
         saved = stored.get("attributes") if isinstance(stored, dict) else None
         if not saved or state.global_step == 0:
@@ -58,6 +61,10 @@ class ObjectiveState(TrainerCallback, ExportableState):  # type: ignore[misc]
         trainer._tr_loss.fill_(saved["sums"]["_tr_loss"])
         trainer._metrics["train"].update(saved["since_last_log"]["trl"])
         trainer.metrics.load_state_dict(saved["since_last_log"]["polychromic"])
+
+
+def _no_batches(*_: Any) -> tuple[list[Any], None]:
+    return [], None
 
 
 def _follow_schedule(optimizer: Any, scheduler: Any) -> None:

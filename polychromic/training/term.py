@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,15 +20,14 @@ from polychromic.core.protocols import Embedder, Task, verdicts_on
 from polychromic.core.seeds import child_seed
 from polychromic.objective.diversity_objective import DiversityObjective, GroupAdvantages
 from polychromic.objective.gradient_balance import GradientWindow, gradient
-from polychromic.objective.surrogate import diversity_surrogate
+from polychromic.objective.surrogate import diversity_surrogate, importance_weights
 from polychromic.policy.generate import GenerationRequest, StopTokens, context_of
 from polychromic.policy.logprobs import completion_logprobs, fed_tokens
-from polychromic.policy.merged import merged
 from polychromic.policy.render import completions
 from polychromic.policy.sampling_mode import scoring_mode
-from polychromic.samplers.transformers import generate_in_memory as generate
 from polychromic.settings.schema import PolychromicSection
 from polychromic.training.batch import PromptIndex, Tokens, Window, choose
+from polychromic.training.drawing import Drawing, InProcess
 from polychromic.training.logged_metrics import Sum
 
 SCORED_TOKENS = 8192
@@ -112,6 +111,7 @@ class DiversityTerm:
     seed: int
     embedder: Embedder | None = None
     """What the reward embeds with, if it does; one that remembers, as it is given a step's texts beforehand."""
+    drawing: Drawing = field(default_factory=InProcess)
     bad_draws: int = 0
     latest: tuple[int, Rollouts] | None = None
     """The newest step with samples, and these."""
@@ -211,7 +211,11 @@ class DiversityTerm:
         prompts = rollouts.prompts[chunk.sets]
         logprobs = completion_logprobs(model, prompts, tokens, self.section.temperature)
         gap = refuse_gap(logprobs, sets)
-        surrogate = diversity_surrogate(rollouts.advantages[chunk.sets, chunk.samples], logprobs)
+        advantages = rollouts.advantages[chunk.sets, chunk.samples]
+        if self.drawing.largest_weight is not None:
+            weights = importance_weights(logprobs, drawn_logprobs(sets), self.drawing.largest_weight)
+            advantages = advantages.to(weights) * weights
+        surrogate = diversity_surrogate(advantages, logprobs)
         return len(prompts) / len(rollouts.sets) * surrogate, gap
 
     def chunks(self, model: Any, rollouts: Rollouts) -> list[ScoringChunk]:
@@ -236,7 +240,7 @@ class DiversityTerm:
         section = self.section
         decoding = Decoding(temperature=section.temperature, max_new_tokens=section.max_new_tokens)
         request = GenerationRequest(section.n_generations, decoding, self.stop_tokens, seed)
-        groups = generate(merged(model), prompts, request)
+        groups = self.drawing.draw(model, prompts, request)
         return [
             SampleSet(
                 self.index.prompt_of(tokens, self.tokenizer),
@@ -280,13 +284,18 @@ def refuse_no_prompts(window: Window) -> None:
         )
 
 
+def drawn_logprobs(sets: Sequence[Sequence[Completion]]) -> Tensor:
+    """The summed log-probabilities [p, n] under what the samples were drawn from."""
+    return torch.tensor([[completion.logprob or 0.0 for completion in completions] for completions in sets])
+
+
 def refuse_gap(logprobs: Tensor, sets: Sequence[Sequence[Completion]]) -> float:
     """The mean difference, in nats a token, between what samples were drawn with and what they are scored with.
 
     Raises:
         UnsoundObjectiveError: it is more than rounding, so the gradient would be that of another distribution.
     """
-    drawn = torch.tensor([[completion.logprob or 0.0 for completion in completions] for completions in sets])
+    drawn = drawn_logprobs(sets)
     lengths = torch.tensor([[max(1, len(one.token_ids)) for one in completions] for completions in sets])
     gap = float(((logprobs.detach().float().cpu() - drawn).abs() / lengths).mean())
     if not gap <= LARGEST_GAP:

@@ -82,6 +82,7 @@ def test_a_cascade_asks_the_strong_model_where_the_cheap_one_doubts():
     assert rows["best single model"].learned == "large"
 
 
+@pytest.mark.long
 def test_what_is_learned_is_tried_where_it_was_not_learned():
     """Models that are right at random: the best on one half gains nothing on the other, however many there are."""
     generator, gains = np.random.default_rng(1), []

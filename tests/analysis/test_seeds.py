@@ -77,6 +77,7 @@ def test_equal_seeds_leave_the_spread_unknown():
     assert "the seeds do not differ" in row.reason
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [2, 3])
 def test_a_true_null_is_rejected_no_more_often_than_said(seeds):
     """Seeds of one method, noise of sampling on top: 400 null comparisons, at most 5 % and chance significant."""

@@ -13,7 +13,7 @@ from polychromic.certificate.trainer import LAMBDA, TEMPERATURE, Bench, largest_
 from polychromic.objective import surrogate
 from polychromic.objective.surrogate import diversity_surrogate
 from polychromic.policy.logprobs import completion_logprobs
-from polychromic.training import term
+from polychromic.training import drawing, term
 from tests.processes import two_ranks
 
 STEPS = 8
@@ -76,24 +76,24 @@ def test_wrong_scoring_is_seen(monkeypatch, broken):
 
 @pytest.mark.parametrize("decoding", [{"top_k": 4}, {"temperature": 1.0}])
 def test_wrong_sampling_is_seen(monkeypatch, decoding):
-    original = term.generate
+    original = drawing.generate_in_memory
 
     def broken(model, prompts, request):
         other = dataclasses.replace(request.decoding, **decoding)
         return original(model, prompts, dataclasses.replace(request, decoding=other))
 
-    monkeypatch.setattr(term, "generate", broken)
+    monkeypatch.setattr(drawing, "generate_in_memory", broken)
     assert misfit(Bench(STEPS)) > 2.5
 
 
 def test_a_forgotten_end_token_is_seen(monkeypatch):
-    original = term.generate
+    original = drawing.generate_in_memory
 
     def broken(model, prompts, request):
         stop = dataclasses.replace(request.stop_tokens, eos=(1,))
         return original(model, prompts, dataclasses.replace(request, stop_tokens=stop))
 
-    monkeypatch.setattr(term, "generate", broken)
+    monkeypatch.setattr(drawing, "generate_in_memory", broken)
     assert misfit(Bench(STEPS)) > 2.5
 
 

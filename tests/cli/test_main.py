@@ -76,6 +76,7 @@ def polychromic_says(*arguments, **options):
     )
 
 
+@pytest.mark.long
 def test_debug_may_stand_anywhere_and_gives_a_traceback(tmp_path):
     done = polychromic_says("plan", tmp_path / "none.yaml", "--debug")
     assert done.returncode != 0
@@ -101,6 +102,7 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert process.wait() in (0, 1)
 
 
+@pytest.mark.long
 def test_data_check_counts_lengths_duplicates_and_bad_rows(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text('{"prompt": "a b", "completion": "c"}\n{"prompt": "a b", "completion": "c"}\n{"prompt": "x"}\n[]\n')
@@ -118,6 +120,7 @@ def test_data_check_counts_lengths_duplicates_and_bad_rows(tmp_path):
     assert "is empty" in polychromic_says("data", "check", path).stderr
 
 
+@pytest.mark.long
 def test_plan_forecasts_from_the_configuration_alone():
     done = polychromic_says(
         "plan", ROOT / "config/experiments/polychromic_1.0_moderate.yaml", "tracking.price_per_hour=2", "--json"
@@ -146,6 +149,7 @@ def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb, tmp
     assert done.stderr == f"polychromic: polychromic.set_size: {reason}\n"
 
 
+@pytest.mark.long
 def test_doctor_names_what_the_machine_can_do():
     done = polychromic_says("doctor", "--json")
     assert done.returncode == 0, done.stderr

@@ -193,6 +193,7 @@ def test_twelve_variants_of_one_factorial_are_one_approach():
     assert len({approach(variant, "factorial") for variant in variants}) == 1
 
 
+@pytest.mark.long
 def test_all_rewritings_at_once_are_one_approach_too():
     for row in ROWS:
         for sources in row["approaches"].values():

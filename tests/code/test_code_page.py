@@ -97,7 +97,8 @@ def test_the_page_of_experiments_has_every_section(tmp_path):
         "failing": [{"task": "t", "passed": 0, "judged": 1, "absent": 0, "outcome": "exception", "detail": "why"}],
         "outcomes": {"passed": 1},
         "rules": {"fence": 2},
-        "cost": {"per_pass": {"seconds": 1.5, "tokens": None, "dollars": 0.001}},
+        "cost": {"seconds": 1.5, "tokens": None, "dollars": 0.001}
+        | {"per_pass": {"seconds": 1.5, "tokens": None, "dollars": 0.001}},
     }
     change = {"task": "t", "gained": True, "group": "compile", "outcome": "syntax_error", "detail": "line 1"}
     pair = {"a": "one", "b": "two", "tasks": 2, "gained": 1, "lost": 0, "p": 1.0}
@@ -114,11 +115,15 @@ def test_the_page_of_experiments_has_every_section(tmp_path):
     (tmp_path / "code.json").write_text(json.dumps(result))
     (tmp_path / "one").mkdir()
     shares = dict.fromkeys(("single", "oracle", "all_identical", "identical", "cost_multiplier"))
+    unknown = dict.fromkeys(("gain", "low", "high", "oracle_gap", "efficiency", "auc", "spread"))
+    choice = {"scorer": "length", "selected": 0.8, "auc_prompts": 0, "cost_per_pass": 5.0, "single_cost_per_pass": 2.0}
     best = {"model": "one", "temperature": 1.0, "n": 4, "prompts": 2, **shares, "advice": "N=4 pays."}
+    best["choices"] = [choice | unknown]
     (tmp_path / "one" / "best_of_n.json").write_text(json.dumps({"entries": [best]}))
     words = Tags()
     words.feed(write_code_report(tmp_path).read_text())
     for text in ("0.500", "[0.250, 0.750]", "1/2", "strings", "why", "fence", "1.50", "N=4 pays.", "gained", "three"):
         assert text in words.words, text
+    assert "one1.04length–0.800––5.0 instead of 2.03.75–0.00250" in words.words
     assert "a pass may be forged" in words.words
     assert "its own gold program fails" in words.words

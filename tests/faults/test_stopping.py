@@ -57,6 +57,18 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(whole, settings_of, nu
     assert rows[-1]["train_runtime"] == rows[-1]["seconds"] > before["seconds"]
 
 
+def test_a_run_that_died_after_its_last_checkpoint_trains_no_step_more(settings_of, monkeypatch):
+    steady = LOGGED | {"lr_scheduler_type": "constant", "save_steps": 2}
+    settings, uninterrupted = settings_of("died-at-the-end", **steady), train.run(settings_of("steady", **steady))
+    with monkeypatch.context() as patch:
+        patch.setattr("polychromic.training.faults.refuse_bad_weights", None)
+        with pytest.raises(TypeError):
+            train.run(settings)
+    folder = train.run(settings)
+    assert read_json(folder.run_json)["resumed_from"] == "checkpoint-6"
+    assert outcome(folder) == outcome(uninterrupted)
+
+
 def test_seconds_of_work_that_was_lost_count(settings_of, monkeypatch):
     """Two parts were killed: one after its checkpoint, one before it logged anything."""
     settings = settings_of("spent")

@@ -64,6 +64,7 @@ def test_the_measures():
     assert polychromic.vendi_score(np.eye(3)) == pytest.approx(3.0)
 
 
+@pytest.mark.long
 def test_they_need_no_torch():
     code = (
         "import sys, polychromic as p\n"
@@ -108,6 +109,7 @@ def test_what_a_group_mean_does_to_the_gradient():
     assert scaled[1] < rloo[1]
 
 
+@pytest.mark.long
 def test_trl_trains_with_it(tmp_path):
     from datasets import Dataset
     from peft import LoraConfig

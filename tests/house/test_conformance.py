@@ -134,6 +134,20 @@ def test_no_verb_imports_anything_heavy_before_it_runs():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_configuration_is_refused_before_torch_is_imported():
+    """What a plan, a dry run and a training refuse by the settings alone."""
+    code = (
+        "import sys\n"
+        "from polychromic.project import plan_project\n"
+        "from polychromic.settings.load import load_settings\n"
+        "from polychromic.stages import train\n"
+        f"train.refuse_early(load_settings({str(ROOT / 'config/demo/online.yaml')!r}))\n"
+        "print(sorted({'torch', 'transformers', 'trl', 'peft'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def used():
     """Processor seconds of all children so far: what a loaded machine leaves alone, unlike the clock on the wall."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -71,6 +74,35 @@ def test_the_images_install_with_the_makefiles_steps_under_the_constraints(stage
     usual = [line for line in makes("demo", ".venv") if "pip install" in line]
     assert installs[0].replace("/opt/venv", ".venv") == usual[0]  # torch, at the pinned version
     assert f"ENV PATH={venv.removeprefix('VENV=')}/bin:$PATH" in (ROOT / "Dockerfile").read_text()
+
+
+@pytest.mark.slow
+def test_what_the_images_copy_is_enough_for_their_steps_and_the_worker_works(stages, tmp_path):
+    """The Dockerfile's own instructions on this machine, in an empty folder and an environment of its own."""
+    place, venv = tmp_path / "image", tmp_path / "venv"
+    for word, rest in stages["code"]:
+        if word == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+                goal = place / target / (source if target.endswith("/") else "")
+                goal.parent.mkdir(parents=True, exist_ok=True)
+                copy(ROOT / source, goal)
+    (install,) = [rest for word, rest in stages["worker"] if word == "RUN" and rest.startswith("make")]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def give(line):
+        done = subprocess.run(shlex.split(line), cwd=place, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    give(install.replace("/opt/venv", str(venv)) + f" PYTHON={sys.executable}")
+    program = next(json.loads(rest) for word, rest in stages["worker"] if word == "ENTRYPOINT")
+    first = next(json.loads(rest) for word, rest in stages["worker"] if word == "CMD")
+    worker = f"{venv}/bin/{shlex.join(program)}"
+    assert "embedded:countdown" in give(f"{worker} {shlex.join(first)}")
+    short = "training.max_steps=1 training.logging_steps=1 tracking.wandb=disabled"
+    assert "next: polychromic evaluate" in give(f"{worker} train config/experiments/rehearsal.yaml {short}")
 
 
 def expanded(text):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import signal
+import time
 
 import pytest
 
@@ -53,8 +56,9 @@ evaluation:
 tracking: {{wandb: {wandb}}}
 """
 DRIVER = '''
-"""polychromic ARGUMENTS, with FAULT: SIGNAL at the COUNT-th flush to disk of FILE, or FULL for files above COUNT."""
-import os, resource, signal, sys
+"""polychromic ARGUMENTS, with FAULT: SIGNAL at the COUNT-th flush to disk of FILE, AFTER COUNT milliseconds SIGKILL,
+or FULL for files above COUNT bytes."""
+import os, resource, signal, sys, threading
 from polychromic.__main__ import main
 from polychromic.training import tracking
 
@@ -72,11 +76,16 @@ def counting(descriptor):
 tracking.INIT_SECONDS = 1.0
 if fault == "FULL":
     resource.setrlimit(resource.RLIMIT_FSIZE, (left, left))
+elif fault == "AFTER":
+    kill = threading.Timer(left / 1000, os.kill, (os.getpid(), signal.SIGKILL))
+    kill.daemon = True
+    kill.start()
 elif fault != "NONE":
     os.fsync = counting
 main(arguments)
 '''
 NO_FAULT = ("NONE", "-", 0)
+KILLS = ("SIGKILL", "AFTER")
 
 
 @pytest.fixture
@@ -98,7 +107,7 @@ def machine(tmp_path, environment):
     def run(verb, name, fault=NO_FAULT):
         run_folder = tmp_path / "runs" / name
         arguments = {
-            "train": (tmp_path / f"{name}.yaml", *(("tracking.wandb=disabled",) if fault[0] == "SIGKILL" else ())),
+            "train": (tmp_path / f"{name}.yaml", *(("tracking.wandb=disabled",) if fault[0] in KILLS else ())),
             "evaluate": (
                 *("--models", f"trained={run_folder}", "--config", tmp_path / f"{name}.yaml"),
                 *("--baseline", "base", "--out", tmp_path / f"evaluation-{name}"),
@@ -191,3 +200,32 @@ def test_nothing_is_lost_nothing_is_wrong_and_nothing_is_silent(machine, tmp_pat
     assert account["spent"] == pytest.approx(account["training"] + account["evaluation"])
     sold = {(row.model, row.prompt_id, index) for row in read_costs(folders[0]) for index in row.indices}
     assert sold >= truth[0].keys()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(("verb", "wanted"), [("train", 500), ("evaluate", 200)])
+def test_many_kills_change_nothing(verb, wanted, machine, tmp_path, capsys):
+    """At any instant or flush to disk; every run is killed up to eight times, goes on to its end, and is the calm one.
+
+    Killed is ``calm`` itself, which begins anew each time.
+    """
+    assert machine("train", "calm").returncode == 0
+    began = time.monotonic()
+    assert machine("evaluate", "calm").returncode == 0
+    folder, seen = (tmp_path / "runs" / "calm", outcome) if verb == "train" else (tmp_path / "evaluation-calm", judged)
+    whole = seen(folder)
+    milliseconds = int(1200 * (time.monotonic() - began))
+    chance, kills, runs, different = random.Random(0), 0, 0, 0
+    while kills < wanted:
+        shutil.rmtree(folder)
+        for _ in range(8):
+            at_a_flush = ("SIGKILL", "", chance.randrange(1, 60))
+            status = machine(verb, "calm", chance.choice([at_a_flush, ("AFTER", "-", chance.randrange(milliseconds))]))
+            assert status.returncode in (0, -signal.SIGKILL), status.stderr
+            kills += status.returncode != 0
+        assert machine(verb, "calm").returncode == 0
+        runs, different = runs + 1, different + (seen(folder) != whole)
+        with capsys.disabled():
+            print(f"\r{verb}: {kills} kills in {runs} runs, {different} of them different", end="", flush=True)
+    assert different == 0

@@ -16,6 +16,8 @@ from polychromic.settings.load import load_settings
 from polychromic.stages import pipeline, train
 from polychromic.stages.models import parse_models
 
+pytestmark = pytest.mark.long
+
 CONFIG = """\
 experiment: {{name: {name}, output_root: "{root}"}}
 model: {{name_or_path: "embedded:countdown", dtype: float32}}

@@ -12,6 +12,8 @@ from polychromic.core.errors import InputError, NumericalError
 from polychromic.core.nouns import Decoding
 from polychromic.policy.generate import GenerationRequest, StopTokens, generate, truncated
 
+pytestmark = pytest.mark.quick
+
 PROMPTS = [[3, 4, 5, 6, 7], [8, 9], [10, 11, 12]]
 ENDS = StopTokens((1,), 0)
 

@@ -11,6 +11,8 @@ from polychromic.policy.generate import GenerationRequest, StopTokens, generate
 from polychromic.policy.logprobs import completion_logprobs
 from polychromic.policy.sampling_mode import scoring_mode
 
+pytestmark = pytest.mark.quick
+
 PROMPTS = [[3, 4, 5, 6, 7], [8, 9]]
 COMPLETIONS = [[[10, 11, 1], [12], [13, 14, 15, 16, 1]], [[1], [17, 18, 19, 1], [20, 21]]]
 

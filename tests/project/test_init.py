@@ -54,6 +54,27 @@ def test_own_rows_become_two_configurations_that_a_dry_run_takes(rows, tmp_path,
         init.write(place, init.Answers(str(rows)))
 
 
+@pytest.mark.parametrize(
+    ("completion", "wanted"),
+    [
+        ("{}", "answer"),
+        ("It is {}.", "{kind: answer, match: number}"),
+        ("So:\n#### {}", "{kind: answer, after: '####'}"),
+        ("Hence \\boxed{{{}}}", "{kind: answer, after: boxed}"),
+        ("I do not know.", "answer"),
+    ],
+)
+def test_the_judge_is_read_off_the_demonstrations(completion, wanted, tmp_path):
+    rows = [
+        {"prompt": f"{n} + {n}?", "completion": completion.format(2 * n), "answer": str(2 * n)} for n in range(1, 10)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert init.suggested_judge(str(path)) == wanted
+    path.write_text("".join(json.dumps(row | {"answer": None, "right": "1"}) + "\n" for row in rows))
+    assert init.suggested_judge(str(tmp_path / "none.jsonl")) == init.NO_JUDGE
+
+
 def test_a_judge_that_refuses_the_demonstrations_leaves_nothing_behind(rows, tmp_path):
     with pytest.raises(InputError, match="right answers"):
         init.write(tmp_path / "mine", init.Answers(str(rows), {"kind": "answer", "match": "exact"}))
@@ -103,12 +124,12 @@ def test_in_a_terminal_it_asks_and_enter_takes_what_is_suggested(rows, tmp_path)
         stderr=subprocess.PIPE,
         text=True,
     )
-    os.write(ours, f"{rows}\n{json.dumps(NUMBER)}\n\nh100\n".encode())
+    os.write(ours, f"{rows}\n\n\nh100\n".encode())
     said, asked = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0, asked
-    assert "who judges an answer (none, answer, ...) [answer]" in asked
+    assert "who judges an answer (none, answer, ...) [{kind: answer, match: number}]" in asked
     settings = load_settings(tmp_path / "asked" / "diverse.yaml")
     assert settings.model.name_or_path == "Qwen/Qwen3-8B"
     assert settings.data.task == NUMBER

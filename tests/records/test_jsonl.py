@@ -141,6 +141,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.dictionaries(texts, values, max_size=4), max_size=4))
 def test_rows_come_back_as_they_were_written(tmp_path_factory, rows):

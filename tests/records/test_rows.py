@@ -34,7 +34,7 @@ from polychromic.records.measurements import (
 )
 from polychromic.records.rows import FloatOrNaN, from_row, read_noun, read_nouns, to_row
 from polychromic.records.samples import read_sets, sample_rows, store
-from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row
+from polychromic.records.verdicts import read_verdict_rows, verdict_keys, verdict_row
 from polychromic.reporting.page import write_report
 
 
@@ -198,7 +198,7 @@ def comparison(path):
 
 FILES = {
     "samples.jsonl": (samples, read_sets),
-    "verdicts.jsonl": (verdicts, read_verdicts),
+    "verdicts.jsonl": (verdicts, read_verdict_rows),
     "measurements.jsonl": (measurements, read_measurements),
     "measurements.json": (measured, lambda path: read_record(path.with_suffix(".jsonl"))),
     "costs.jsonl": (timings, lambda path: costs.read_costs(path.parent)),

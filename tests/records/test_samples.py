@@ -11,7 +11,7 @@ from polychromic.records.jsonl import AppendLog, read_rows, write_rows
 from polychromic.records.measurements import StoredMeasurement, measurement_row, read_measurements
 from polychromic.records.rows import to_row
 from polychromic.records.samples import group_sets, read_sets, sample_rows, store
-from polychromic.records.verdicts import read_verdicts, verdict_keys, verdict_row, verdicts_of
+from polychromic.records.verdicts import read_verdict_rows, verdict_keys, verdict_row, verdicts_of
 
 CHAT = Prompt("p2", (Message("system", "be brief"), Message("user", "naïve?")))
 PLAIN = Prompt("p1", "2 3 5 = 10", {"target": 10})
@@ -112,15 +112,15 @@ def test_verdicts_join_their_samples_and_what_is_not_judged_is_absent(tmp_path):
     (stored,) = store([drawn(PLAIN, "ab")], "x", 0)
     first, second = verdict_keys(stored)
     write_rows(path, [verdict_row(first, Verdict(Status.PASSED, answer="2+3+5"))])
-    known = read_verdicts(path)
+    known = {key: row.verdict for key, row in read_verdict_rows(path).items()}
     assert second not in known
     passed, absent = verdicts_of(stored, known)
     assert passed == Verdict(Status.PASSED, "", "2+3+5")
     assert absent.status is Status.ABSENT
-    assert read_verdicts(tmp_path / "none.jsonl") == {}
+    assert read_verdict_rows(tmp_path / "none.jsonl") == {}
     write_rows(path, [to_row(verdict_row(first, passed)) | {"status": "great"}])
     with pytest.raises(RecordError, match=r"verdicts\.jsonl:1: status: expected one of passed"):
-        read_verdicts(path)
+        read_verdict_rows(path)
 
 
 def test_measurements_keep_nan_with_its_reason_and_refuse_nan_without(tmp_path):

@@ -26,6 +26,7 @@ def page(folder, tmp_path_factory):
     return write_report(copy)
 
 
+@pytest.mark.quick
 def test_everything_is_written(page):
     assert page.stat().st_size < LARGEST
     assert (page.parent / "report.md").read_text().startswith("# ")

@@ -39,6 +39,7 @@ def engine(url: str, **options) -> Server:
     return Server(base_url=url, **settings | options)
 
 
+@pytest.mark.long
 def test_a_real_server_answers_conversations_and_text(transformers_server):
     url, model = transformers_server
     server = Server(base_url=url, served_model=model, parallel=3, timeout_s=120)
@@ -49,6 +50,7 @@ def test_a_real_server_answers_conversations_and_text(transformers_server):
     assert len({t for item in sets for t in item.texts}) > 2
 
 
+@pytest.mark.long
 def test_a_real_server_stops_at_the_token_limit(transformers_server):
     url, model = transformers_server
     (found,) = Server(base_url=url, served_model=model, timeout_s=120).sample([TEXT], 4, Decoding(max_new_tokens=2), 3)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
-from polychromic.sandbox import Judgement, Program, Sandbox
+from polychromic.sandbox import Judgement, Limits, Outcome, Program, Sandbox
 
 STYLES = Path(__file__).parent / "styles.txt"
-INPROC = "# judge: inproc\n"
+INPROC, NUMPY = "# judge: inproc\n", "import numpy"
 
 
 class Style(NamedTuple):
@@ -39,9 +40,35 @@ def styles() -> list[Style]:
 
 
 @pytest.fixture(scope="module")
-def judged(box: Sandbox) -> dict[str, Judgement]:
-    listed = styles()
-    return dict(zip([s.name for s in listed], box.judge_many(s.program() for s in listed), strict=True))
+def offering() -> Iterator[Sandbox]:
+    """A sandbox whose programs may import numpy."""
+    with Sandbox(Limits(modules=("numpy",)), workers=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def judged(box: Sandbox, offering: Sandbox) -> dict[str, Judgement]:
+    found = {}
+    for sandbox, listed in ((box, [s for s in styles() if NUMPY not in s.source]), (offering, using_numpy())):
+        found |= dict(zip([s.name for s in listed], sandbox.judge_many(s.program() for s in listed), strict=True))
+    return found
+
+
+def using_numpy() -> list[Style]:
+    return [style for style in styles() if NUMPY in style.source]
+
+
+def test_numpy_is_there_only_where_it_is_asked_for(box: Sandbox) -> None:
+    (found,) = {judgement.outcome for judgement in box.judge_many(style.program() for style in using_numpy())}
+    assert found is Outcome.IMPORT_ERROR
+
+
+@pytest.mark.parametrize("trick", ["a[:] = 0", "a.fill(7)", "a.resize(0, refcheck=False)", "a.dtype = float"])
+def test_an_array_that_is_spoiled_in_place_does_not_win(trick: str, offering: Sandbox) -> None:
+    source = f"import numpy as np\ndef f(a):\n    {trick}\n    return a"
+    tests = "import numpy as np\na = np.array([3, 1, 2])\nassert np.array_equal(f(a), np.sort(a))"
+    (found,) = offering.judge_many([Program(source, "f", tests)])
+    assert found.outcome in (Outcome.WRONG_ANSWER, Outcome.NOT_PLAIN_DATA), found
 
 
 def test_the_list_is_long_and_nearly_all_pass() -> None:

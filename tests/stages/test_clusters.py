@@ -8,7 +8,7 @@ from polychromic.core.errors import UnsoundObjectiveError
 from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
 from polychromic.records.jsonl import AppendLog
 from polychromic.records.samples import sample_rows, store
-from polychromic.records.verdicts import read_verdicts
+from polychromic.records.verdicts import read_verdict_rows
 from polychromic.settings.catalog import build
 from polychromic.settings.load import settings_from
 from polychromic.stages import train, verify
@@ -33,7 +33,7 @@ def drawn(folder, *texts, start=0):
 
 def answers(folder, task):
     verify.run(folder, task)
-    found = read_verdicts(folder / "verdicts.jsonl")
+    found = read_verdict_rows(folder / "verdicts.jsonl")
     return [found[key].answer for key in sorted(found)]
 
 

@@ -17,6 +17,8 @@ from polychromic.stages import pipeline, train
 from polychromic.stages.demonstrations import load_data
 from polychromic.stages.models import NamedModel, in_form, parse_models
 
+pytestmark = pytest.mark.long
+
 CONFIG = Path(__file__).parents[2] / "config" / "experiments"
 TEMPLATE = (
     "{% set silent = '<think></think>' if thinking is defined and not thinking else '' %}"

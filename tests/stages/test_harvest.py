@@ -14,6 +14,8 @@ from polychromic.settings.load import settings_from
 from polychromic.stages import harvest, train
 from polychromic.stages.demonstrations import load_data, mixed
 
+pytestmark = pytest.mark.long
+
 BASE = {
     "experiment": {"name": "mine"},
     "model": {"name_or_path": "embedded:countdown", "dtype": "float32"},

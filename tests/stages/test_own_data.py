@@ -17,6 +17,8 @@ from polychromic.stages import pipeline, train
 from polychromic.stages.demonstrations import load_data
 from polychromic.stages.models import NamedModel
 
+pytestmark = pytest.mark.long
+
 TICKETS = [
     {"prompt": f"{a} {b} 4 5 6 7 = {a + b}:", "completion": f"{a}+{b}", "team": f"{a}+{b}", "id": f"ticket-{a}{b}"}
     for a in range(2, 8)

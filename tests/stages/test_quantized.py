@@ -15,6 +15,8 @@ from polychromic.records.jsonl import read_json
 from polychromic.settings.schema import ModelSection
 from polychromic.stages.models import NamedModel, named_model, one_precision
 
+pytestmark = pytest.mark.long
+
 NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
 
 

@@ -10,7 +10,7 @@ from polychromic.policy.chat import in_format
 from polychromic.records.evaluation import EvaluationFolder
 from polychromic.records.jsonl import write_rows
 from polychromic.records.samples import sample_rows, store
-from polychromic.records.verdicts import read_verdicts, verdict_row
+from polychromic.records.verdicts import read_verdict_rows, verdict_row
 from polychromic.stages import verify
 from polychromic.tasks.answer import Answer
 
@@ -42,7 +42,7 @@ def test_only_missing_verdicts_are_made(tmp_path):
     put(tmp_path, "a", "bb")
     task = Long()
     path = verify.run(tmp_path, task)
-    assert [verdict.status for verdict in read_verdicts(path).values()] == [Status.FAILED, Status.PASSED]
+    assert [verdict.status for verdict in read_verdict_rows(path).values()] == [Status.FAILED, Status.PASSED]
     before = path.read_bytes()
     verify.run(tmp_path, task)
     assert path.read_bytes() == before
@@ -62,7 +62,7 @@ def test_a_verdict_on_another_text_is_made_anew(tmp_path):
     with pytest.warns(UserWarning, match=r"verdicts\.jsonl: 1 verdicts were made of other samples"):
         path = verify.run(tmp_path, task)
     assert task.asked == ["b"]
-    assert not any(verdict.passed for verdict in read_verdicts(path).values())
+    assert not any(row.verdict.passed for row in read_verdict_rows(path).values())
     assert len(EvaluationFolder(tmp_path).judged()) == 2
 
 
@@ -84,7 +84,7 @@ def test_the_right_answers_are_todays(tmp_path, form):
     asked = in_format(task.prompts("test"), form)
     sets = [SampleSet(prompt, (Completion("6"),), Decoding(), "m") for prompt in asked]
     write_rows(folder / "samples.jsonl", (row for stored in store(sets, "", 0) for row in sample_rows(stored)))
-    assert not any(verdict.passed for verdict in read_verdicts(verify.run(folder, task)).values())
+    assert not any(row.verdict.passed for row in read_verdict_rows(verify.run(folder, task)).values())
     rows.write_text('{"id": "p0", "prompt": "q", "answer": "6"}\n')
     with pytest.warns(UserWarning, match="made anew"):
         verify.run(folder, task)
@@ -111,7 +111,7 @@ def test_an_interruption_keeps_what_was_judged(tmp_path, monkeypatch):
     put(tmp_path, "a", "bb", "ccc", "stop", "e")
     with pytest.raises(KeyboardInterrupt):
         verify.run(tmp_path, Long())
-    assert len(read_verdicts(tmp_path / "verdicts.jsonl")) == 2
+    assert len(read_verdict_rows(tmp_path / "verdicts.jsonl")) == 2
     put(tmp_path, "a", "bb", "ccc", "dd", "e")
     again = Long()
     verify.run(tmp_path, again)
@@ -123,7 +123,7 @@ def test_progress_reaches_its_total(tmp_path, monkeypatch):
     put(tmp_path, "a", "bb", "ccc")
     told = []
     verify.run(tmp_path, Long(), lambda *facts: told.append(facts))
-    assert told == [("verify", 2, 3), ("verify", 3, 3)]
+    assert told == [("verify", 0, 3), ("verify", 2, 3), ("verify", 3, 3)]
 
 
 def test_a_folder_without_samples_is_said_to_have_none(tmp_path):

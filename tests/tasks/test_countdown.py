@@ -48,6 +48,7 @@ def test_the_problems_asked_are_those_with_enough_answers():
         assert (problem in asked) == (len(answers(problem.numbers, problem.target)) >= 5)
 
 
+@pytest.mark.long
 def test_splits_are_disjoint_for_every_seed_and_apart_from_the_pretraining_pool():
     pretraining = {problem.id for problem in problems("pretraining", 1)}
     train = {p.id for seed in (0, 1) for p in Countdown(seed=seed).prompts("train")}

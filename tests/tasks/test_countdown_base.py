@@ -14,6 +14,8 @@ from polychromic.tasks.countdown.expressions import parse
 from polychromic.tasks.countdown.pretrain import batches, corpus, main, surface
 from polychromic.tasks.countdown.problems import TARGETS, problems
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

@@ -7,16 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.efficacy.exact import answer_logprobs, exact_figures
 from polychromic.core.errors import InputError
 from polychromic.core.nouns import Completion, Prompt, Status
 from polychromic.core.protocols import Task
 from polychromic.tasks.grammar import (
     CLASSES,
     Grammar,
-    answer_logprobs,
     answers_of,
     build_base,
-    exact_figures,
     prompts_of,
 )
 
@@ -112,6 +111,7 @@ def test_impossible_probabilities_are_refused(logprobs):
         exact_figures(logprobs, [0.5, 0.5], 1)
 
 
+@pytest.mark.long
 def test_the_base_writes_all_answers_and_the_sums_are_those_of_plain_forwards(base):
     model, tokenizer = base
     task = Grammar(test_size=20)

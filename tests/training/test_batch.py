@@ -9,6 +9,8 @@ from polychromic.core.errors import InputError
 from polychromic.core.nouns import Prompt
 from polychromic.training.batch import PromptIndex, choose, demonstrations_of, window_of
 
+pytestmark = pytest.mark.quick
+
 
 def padded():
     return {

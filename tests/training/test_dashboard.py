@@ -1,15 +1,20 @@
 """The view of a W&B project: panels of numbers that are logged, and what is missing is said first."""
 
+import json
+import os
 import re
 import sys
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from polychromic.core.errors import InputError, MissingResourceError, PublishError
 from polychromic.records.metric_names import in_section
-from polychromic.settings.load import resolved, settings_from
+from polychromic.settings.load import resolved, resolved_yaml, settings_from
 from polychromic.training import dashboard
+from tests import processes
 
 PAGE = Path(__file__).parents[2] / "docs" / "logged-numbers.md"
 
@@ -65,3 +70,51 @@ def test_what_wandb_says_is_one_line(monkeypatch):
         dashboard.save(settings())
     monkeypatch.setattr(View, "save", lambda self: self)
     assert dashboard.save(settings()) == View.url
+
+
+class WandbStandIn(BaseHTTPRequestHandler):
+    """W&B's door for views: says who asks, and takes what is sent."""
+
+    saved: ClassVar[list] = []
+
+    def do_POST(self):
+        if self.path != "/graphql":  # telemetry
+            self.send_error(404)
+            return
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        viewer = {"id": "1", "entity": "me", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}
+        answer = {"viewer": viewer}
+        if "upsertView" in asked["query"]:
+            self.saved.append(asked["variables"])
+            answer = {"upsertView": {"view": {"id": "v", "name": asked["variables"]["name"]}, "inserted": True}}
+        said = json.dumps({"data": answer}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.long
+def test_the_view_reaches_wandb_as_it_was_laid_out(serving, tmp_path):
+    """The verb as a person gives it; W&B is a stand-in on this machine, asked by its own client."""
+    pytest.importorskip("wandb_workspaces")
+    config = tmp_path / "c.yaml"
+    config.write_text(resolved_yaml(settings()))
+    WandbStandIn.saved.clear()
+    with serving(WandbStandIn) as url:
+        place = {"WANDB_BASE_URL": url.removesuffix("/v1"), "WANDB_API_KEY": "a" * 40, "HOME": str(tmp_path)}
+        done = processes.run("-m", "polychromic", "dashboard", config, environment=os.environ | place, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (sent,) = WandbStandIn.saved
+    assert (sent["entityName"], sent["projectName"], sent["displayName"]) == ("me", "mine", "polychromic sweep")
+    assert done.stdout.startswith(f"{place['WANDB_BASE_URL']}/me/mine?nw=")
+    sections = json.loads(sent["spec"])["section"]["panelBankConfig"]["sections"]
+    panels = {each["name"]: each["panels"] for each in sections}
+    assert list(panels)[:6] == ["over lambda", "held-out prompts", "training", "health", "cost", "verdict"]
+    over = [(panel["config"]["xAxis"], panel["config"]["yAxis"]) for panel in panels["over lambda"]]
+    assert ("config:polychromic.value.lambda", "summary:eval/pass@8") in over
+    assert panels["held-out prompts"][0]["config"]["metrics"] == ["eval/pass@1"]

@@ -12,6 +12,7 @@ from polychromic.core.errors import InputError, NumericalError, UnsoundObjective
 from polychromic.core.nouns import Prompt, Status, Verdict
 from polychromic.embedding.hashing import HashingEmbedder
 from polychromic.policy.logprobs import completion_logprobs
+from polychromic.training import drawing
 from polychromic.training import term as term_module
 
 
@@ -30,9 +31,10 @@ def closest(found, wanted):
     return max(float((found[name] - wanted[name]).abs().max()) for name in wanted) / size
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_lambda_zero_is_sft_to_the_bit_and_never_samples(make_trainer, weights_of, monkeypatch, accumulation):
-    monkeypatch.setattr(term_module, "generate", None)
+    monkeypatch.setattr(drawing, "generate_in_memory", None)
     runs = []
     for kind in (SFTTrainer, None):
         trainer = make_trainer(0.0, kind=kind, dropout=0.3, gradient_accumulation_steps=accumulation)
@@ -68,6 +70,7 @@ def expected_diversity_gradient(trainer, drawn, weight):
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -426,7 +429,7 @@ def test_unsound_settings_are_refused_at_once(make_trainer):
 
 
 def test_a_step_whose_draw_fails_is_skipped_and_the_third_in_a_row_stops_the_run(make_trainer, monkeypatch):
-    real, calls = term_module.generate, []
+    real, calls = drawing.generate_in_memory, []
 
     def broken(*args):
         calls.append(1)
@@ -434,7 +437,7 @@ def test_a_step_whose_draw_fails_is_skipped_and_the_third_in_a_row_stops_the_run
             raise NumericalError("no numbers")
         return real(*args)
 
-    monkeypatch.setattr(term_module, "generate", broken)
+    monkeypatch.setattr(drawing, "generate_in_memory", broken)
     trainer = make_trainer(max_steps=20)
     with pytest.raises(NumericalError):
         trainer.train()
@@ -515,7 +518,7 @@ def test_out_of_memory_while_sampling_halves_the_batch(make_trainer, monkeypatch
 def test_evaluation_neither_samples_nor_logs_the_term(make_trainer, monkeypatch):
     trainer = make_trainer(2.0)
     trainer.train()
-    monkeypatch.setattr(term_module, "generate", None)
+    monkeypatch.setattr(drawing, "generate_in_memory", None)
     found = trainer.evaluate(trainer.train_dataset.select(range(4)))
     assert found["eval_loss"] > 0
     assert "polychromic/diversity_value" not in trainer.state.log_history[-1]
