@@ -105,4 +105,5 @@ TABLE: dict[str, tuple[str, ...]] = {
     "a file system that is full, then read-only": (
         "faults/test_file_systems.py::test_a_small_disk_that_is_full_then_read_only_then_large_enough",
     ),
+    "too little memory where nothing can be halved": ("cli/test_main.py::test_every_error_is_one_line_and_a_status",),
 }
