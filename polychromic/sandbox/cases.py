@@ -13,8 +13,8 @@ from polychromic.sandbox.nouns import Outcome
 from polychromic.sandbox.session import Session
 
 AHEAD, MOST_AHEAD = 2**15, 64
-"""Bytes of calls, and calls, that may be on their way: the channel holds more (of small ones some hundred, as each takes
-a page's share of the kernel's memory), so that never both sides wait for the other to read."""
+"""Bytes of calls, and calls, that may be on their way. The channel holds more (of small ones a few hundred, as the
+kernel counts each as a kilobyte), so that program and judge never both wait for the other to read."""
 RELATIVE = 1e-7  # of a float, besides ``atol``
 
 
