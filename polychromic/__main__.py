@@ -25,6 +25,11 @@ _WRONG = ("ENOENT", "ENOTDIR", "EISDIR", "EACCES", "EPERM", "EROFS", "ENAMETOOLO
 NAMED_WRONG = {getattr(errno, name) for name in _WRONG}
 """What the system says when a file was named that cannot be used: the user's to mend."""
 
+SMALLER = (
+    "take fewer rows at once (training.per_device_train_batch_size, with more gradient_accumulation_steps; "
+    "evaluation.batch_size) or shorter ones; what was saved is whole, and the same command continues"
+)
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits with its status; ``--debug`` anywhere shows the traceback of an error."""
@@ -101,6 +106,8 @@ def _explained(error: Exception) -> int:
         where = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror.lower()}{where}", 2 if error.errno in NAMED_WRONG else 1)
     text = one_line(str(error))
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return _failed(f"out of memory: {text[:200]}; {SMALLER}", 1)
     return _failed(f"unexpected {type(error).__name__}: {text[:300]} (--debug shows where)", 1)
 
 

@@ -64,8 +64,8 @@ def compare(
     settings = replace(settings, temperature=reference)
     found = _frontier(table, settings, reference)
     warned = flags.flags(table, compared, judged, settings.baseline)
-    over = seeds.over_seeds(table, settings, matrix)
-    bases = _bases(matrix, compared, settings, table)
+    over, beside = seeds.over_seeds(table, settings, matrix), seeds.over_base(table, settings, matrix)
+    bases = _bases(matrix, compared, beside, settings, table.models)
     variants = settings.variants(table.models)
     judging = _Judging(table, settings, matrix, bases, found.swept, flags.room(table, settings.baseline, reference))
     return Comparison(
@@ -81,7 +81,7 @@ def compare(
         returns=_returns(table, compared, judged, settings, reference),
         spread=tuple(variance_components.sample_split(judged, settings.baseline, variants, reference)),
         bases=tuple(bases),
-        seeds=tuple(over),
+        seeds=(*over, *beside),
         methods=tuple(judging.of(name, over) for name in dict.fromkeys(row.b for row in over)),
         flags=(*warned, *seeds.warnings(over)),
         versions=dict(versions or {}),
@@ -95,16 +95,21 @@ def _computed(table: MeasurementTable) -> list[MetricFacts]:
 
 
 def _bases(
-    matrix: Sequence[Entry], rows: Sequence[Difference], settings: CompareSettings, table: MeasurementTable
+    matrix: Sequence[Entry],
+    rows: Sequence[Difference],
+    methods: Sequence[Difference],
+    settings: CompareSettings,
+    models: Sequence[str],
 ) -> list[AgainstBase]:
-    """Every trained model beside its base, at the temperature that verdicts speak about."""
+    """Every trained model and method beside its base, at the temperature that verdicts speak about."""
     there, limit = [row for row in rows if row.temperature == settings.temperature], settings.thresholds.significance
-    trained = [model for model in table.models if model not in settings.untrained]
+    trained = [model for model in models if model not in settings.untrained]
     found = [
         against_base(matrix, there, base, model, limit)
         for model in trained
         if (base := settings.base_of(model)) is not None
     ]
+    found += [against_base(matrix, methods, base, name, limit) for base, name in {(row.a, row.b): 0 for row in methods}]
     return [each for each in found if each is not None]
 
 

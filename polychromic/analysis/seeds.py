@@ -6,7 +6,7 @@ A model called ``moderate@2`` is a training seed of the method ``moderate``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,18 +50,39 @@ def over_seeds(table: MeasurementTable, settings: CompareSettings, matrix: Seque
     spread on either side, and what the difference varies from prompt to prompt beyond noise; interval, p and detectable
     effect are t's with Satterthwaite's degrees of freedom. Holm corrects over methods x metrics.
     """
-    temperature, known = settings.temperature or 0.0, methods(settings.variants(table.models))
     own = [model for model in table.models if family(model) == family(settings.baseline)]
+    known = methods(settings.variants(table.models))
+    known.pop(family(settings.baseline), None)
+    sides = {name: own for name in known if len(own) > 1}
+    return _over(table, settings, matrix, {name: (sides[name], known[name]) for name in sides})
+
+
+def over_base(table: MeasurementTable, settings: CompareSettings, matrix: Sequence[Entry]) -> list[Difference]:
+    """As ``over_seeds``, between each method and the untrained base of its seeds, which is one model."""
+    known = methods([model for model in table.models if model not in settings.untrained])
+    bases = {name: {settings.base_of(model) for model in members} for name, members in known.items()}
+    sides = {name: [base for base in found if base is not None] for name, found in bases.items() if len(found) == 1}
+    return _over(table, settings, matrix, {name: (own, known[name]) for name, own in sides.items() if own})
+
+
+def _over(
+    table: MeasurementTable,
+    settings: CompareSettings,
+    matrix: Sequence[Entry],
+    sides: Mapping[str, tuple[list[str], list[str]]],
+) -> list[Difference]:
+    """For each method, given the models of either side, a row for each metric that all of them have."""
+    temperature = settings.temperature or 0.0
     metrics = list({each.facts.signature: each.facts for each in matrix if each.facts}.values())
     found = []
-    for name, members in known.items():
-        if name == family(settings.baseline) or min(len(own), len(members)) < 2:
+    for name, (own, members) in sides.items():
+        if len(members) < 2:
             continue
         for facts in metrics:
-            sides = [[table.cell(model, temperature, facts.signature) for model in side] for side in (own, members)]
-            whole = [[cell for cell in side if cell is not None] for side in sides]
+            both = [[table.cell(model, temperature, facts.signature) for model in side] for side in (own, members)]
+            whole = [[cell for cell in side if cell is not None] for side in both]
             if [len(side) for side in whole] == [len(own), len(members)]:
-                found.append(_difference(facts, (family(settings.baseline), name, temperature), whole, settings))
+                found.append(_difference(facts, (family(own[0]), name, temperature), whole, settings))
     return with_holm(found, settings, {facts.signature for facts in metrics})
 
 
@@ -126,15 +147,19 @@ def _error(a: Array, b: Array) -> _Error:
     """The error of the difference of two methods' means; values ``[seeds, p]``.
 
     Seeds: the variance of the seeds' means, which holds the noise of sampling too. Prompts: how much the difference
-    varies between prompts, less what the seeds' residuals explain (two-way analysis of variance), over the prompts.
+    varies between prompts, less what the seeds' residuals explain (two-way analysis of variance), over the prompts. A
+    side of one model, the untrained base, has no seeds; what sampling it adds varies from prompt to prompt. There the
+    degrees of freedom are those of the other side's seeds: Satterthwaite's rejected a null in 10 % with two of them.
     """
     prompts = a.shape[1]
     if prompts < 2:
         return _Error(math.nan, math.nan)
-    parts = [(float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1) for side in (a, b)]
+    seeded = [side for side in (a, b) if len(side) > 1]
+    parts = [(float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1) for side in seeded]
     varied = float((b.mean(axis=0) - a.mean(axis=0)).var(ddof=1))
-    interaction = max(0.0, varied - sum(_residual(side) / len(side) for side in (a, b)))
-    return _Error.of([*parts, (interaction / prompts, prompts - 1)])
+    interaction = max(0.0, varied - sum(_residual(side) / len(side) for side in seeded))
+    whole = _Error.of([*parts, (interaction / prompts, prompts - 1)])
+    return whole if len(parts) > 1 else replace(whole, freedom=min(whole.freedom, parts[0][1]))
 
 
 def _residual(side: Array) -> float:

@@ -89,7 +89,8 @@ def _refuse_others(backend: str, gpus: str, options: dict[str, Any]) -> None:
 def _train(configs: tuple[str, ...], overrides: tuple[str, ...], ranks: int, dry_run: bool, as_json: bool) -> bool:
     from polychromic.project import cluster
 
-    planned, ended = cluster.runs(configs, overrides, ranks), {}
+    planned = cluster.runs(configs, overrides, ranks)
+    ended: dict[cluster.ClusterRun, str] = {}
     if not dry_run:
 
         def told(run: cluster.ClusterRun, reason: str) -> None:

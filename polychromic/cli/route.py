@@ -23,7 +23,8 @@ from polychromic.cli.console import json_option, show, table
 def command(paths: tuple[Path, ...], prices: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Route between the models of an evaluation FOLDER, or of two or more FILES with verdicts.
 
-    Prices are dollars per million tokens written (0.4/M), per hour of sampling (2.5/h) or per sample (0.001/sample).
+    Prices are dollars per million tokens written (0.4/M) and, behind a plus, read (0.4+0.1/M), per hour of sampling
+    (2.5/h) or per sample (0.001/sample). Of tokens read a server's samples know the number.
     What a router learns it learns on one half of the prompts and is tried on the other, both ways. Writes routing.json
     into the FOLDER; its next report has a section on it.
     """

@@ -43,6 +43,8 @@ DETAIL = re.compile(
     r"(?P<outcome>[a-z_]+) \[(?P<rule>[a-z_]+)(?: (?P<behaviour>[0-9a-f]{12}))?\](?: (?P<text>.*))?", re.DOTALL
 )
 MOST_DETAIL = 300
+LOT = 1024
+"""Completions that are read and judged together: a larger file takes no more memory for it, and none waits for all."""
 HASH = re.compile("[0-9a-f]{12}")
 ONLY_IF_PASSED = "passed"
 """The behaviour of a program that passed tests whose inputs are unknown: it would give the right answer away."""
@@ -122,18 +124,19 @@ def verify_completions(
     Raises:
         SandboxError: the sandbox cannot be trusted here.
     """
-    found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in items]
     box = open_sandbox(judging)
     answers = gold_answers([problem for problem, _ in items], box)
-    pairs = zip(items, found, strict=True)
-    programs = [
-        differential(problem, extracted.source, answers.get(problem.id))
-        if problem.differential
-        else program(problem, extracted.source, judging.judge)
-        for (problem, _), extracted in pairs
-    ]
-    for index, judgement in box.judge_each(programs):
-        yield index, verdict(judgement, found[index], items[index][0].entry_point, judging.distinct_by)
+    for start in range(0, len(items), LOT):
+        lot = items[start : start + LOT]
+        found = [extraction(problem, item, judging) if isinstance(item, Completion) else item for problem, item in lot]
+        programs = [
+            differential(problem, extracted.source, answers.get(problem.id))
+            if problem.differential
+            else program(problem, extracted.source, judging.judge)
+            for (problem, _), extracted in zip(lot, found, strict=True)
+        ]
+        for index, judgement in box.judge_each(programs):
+            yield start + index, verdict(judgement, found[index], lot[index][0].entry_point, judging.distinct_by)
 
 
 def gold_answers(problems: Sequence[Problem], box: Sandbox) -> dict[str, Cases | str]:
@@ -159,7 +162,7 @@ def program(problem: Problem, source: str, judge: JudgeMode = "split") -> Progra
     """What the sandbox is given: the source with the problem's tests, helpers and inputs."""
     setup = prompt_preamble(problem.prompt, problem.entry_point) if problem.entry_point else ""
     name, asked = problem.entry_point, source
-    readable = parsed(source) is not None and source.strip()
+    readable = problem.harness in ("stdin", "method") and source.strip() and parsed(source) is not None
     if problem.harness == "stdin":
         name, asked = "run_program", _READING.format(source=source) if readable else source
     elif problem.harness == "method":

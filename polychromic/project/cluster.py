@@ -31,8 +31,11 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_TRA
 """Nothing is sent home, workers stay in the folder that paths are relative to, and ``print`` stays Python's own."""
 PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = 3
-"""How often a run may lose a machine without a new checkpoint in between."""
-Part, Found = TypeVar("Part"), TypeVar("Found")
+"""How often a run may lose a machine without a new checkpoint in between, and how often a verdict is tried again."""
+WORDS = 300
+"""Characters that are shown of why Ray lost a worker."""
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ def train(planned: Sequence[ClusterRun], kind: str, told: Callable[[ClusterRun, 
     beside = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     remote = ray.remote(num_cpus=0, max_retries=0, label_selector=beside)(_trained)
     environment = {name: value for name, value in os.environ.items() if name.startswith(TOLD)}
-    waiting, busy, good = deque(planned), {}, True
+    waiting, good = deque(planned), True
+    busy: dict[Any, ClusterRun] = {}
     while waiting or busy:
         while waiting and len(busy) < max(1, there // wanted):
             run = waiting.popleft()
@@ -221,7 +225,7 @@ class RayCrew:
         count = min(len(parts), int(ray.cluster_resources()[self.kind]))
         kept, folder = ray.put(work), os.getcwd()
         workers = [ray.remote(**place)(_Worker).remote(kept, folder) for _ in range(count)]
-        busy = {worker.ready.remote(): (worker, -1) for worker in workers}
+        busy: dict[Any, tuple[Any, int]] = {worker.ready.remote(): (worker, -1) for worker in workers}
         waiting, idle = deque(range(len(parts))), deque[Any]()
         try:
             while waiting or any(part >= 0 for _, part in busy.values()):
@@ -239,9 +243,8 @@ class RayCrew:
                 except RayTaskError as error:
                     raise error.cause from None
                 except RayActorError as error:
-                    warnings.warn(
-                        f"a worker of the cluster is gone; the others go on ({type(error).__name__})", stacklevel=2
-                    )
+                    why = one_line(str(error))[:WORDS]
+                    warnings.warn(f"a worker of the cluster is gone; the others go on: {why}", stacklevel=2)
                     waiting.extendleft([part] if part >= 0 else [])
                     continue
                 idle.append(worker)
@@ -256,7 +259,7 @@ class RayCrew:
         import ray
         from ray.exceptions import RayTaskError
 
-        remote, kept = ray.remote(num_cpus=1, max_retries=-1)(_done), ray.put(work)
+        remote, kept = ray.remote(num_cpus=1, max_retries=PATIENCE)(_done), ray.put(work)
         for ref in [remote.remote(kept, part, os.getcwd()) for part in parts]:
             try:
                 yield ray.get(ref)

@@ -12,7 +12,9 @@ from polychromic.sandbox import wire
 from polychromic.sandbox.nouns import Outcome
 from polychromic.sandbox.session import Session
 
-AHEAD = 2**15  # bytes of calls that may be on their way: the channel holds more, so that nobody waits for the other
+AHEAD, MOST_AHEAD = 2**15, 64
+"""Bytes of calls, and calls, that may be on their way. The channel holds more (of small ones a few hundred, as the
+kernel counts each as a kilobyte), so that program and judge never both wait for the other to read."""
 RELATIVE = 1e-7  # of a float, besides ``atol``
 
 
@@ -22,7 +24,8 @@ def run(session: Session, packed: bytes, atol: float) -> tuple[Outcome, str]:
     asked = 0
     for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
         waiting = sum(map(len, calls[number:asked]))
-        while asked < len(calls) and (asked == number or waiting + len(calls[asked]) < AHEAD):
+        last = min(len(calls), number + MOST_AHEAD)
+        while asked < last and (asked == number or waiting + len(calls[asked]) < AHEAD):
             session.send(calls[asked])
             waiting += len(calls[asked])
             asked += 1

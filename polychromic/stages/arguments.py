@@ -9,6 +9,7 @@ from polychromic.records.artefacts import RunFolder
 from polychromic.settings import catalog
 from polychromic.settings.schema import SavingSection, Settings
 from polychromic.stages import held_out
+from polychromic.stages.models import resolve
 
 LORA = {"r": 16, "lora_alpha": 32, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 SAVE_STEPS = 200
@@ -65,9 +66,13 @@ def lora_config(settings: Settings) -> Any:
     """PEFT's configuration of the section ``lora``.
 
     Raises:
-        InputError: PEFT refuses it.
+        InputError: PEFT refuses it, or the base has none of its modules; the base's weights are not read for that.
     """
     from peft import LoraConfig
 
+    from polychromic.policy.adapter_check import refuse_unknown_modules
+
     with at_fault("lora"):
-        return LoraConfig(**{**LORA, **settings.lora})
+        found = LoraConfig(**{**LORA, **settings.lora})
+    refuse_unknown_modules(resolve(settings.model), found)
+    return found

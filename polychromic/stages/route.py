@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polychromic.analysis.cost import UNKNOWN, Cost, Prices
 from polychromic.analysis.resampling import Plan
 from polychromic.analysis.routing import Served, Traffic, route
 from polychromic.core.errors import InputError, MissingResourceError
@@ -20,24 +21,35 @@ from polychromic.records.samples import StoredSet
 from polychromic.records.verdicts import VerdictKey, verdicts_of
 
 ROUTING = "routing.json"
-UNITS = {"M": "a million tokens", "h": "an hour", "sample": "a sample"}
+_NUMBER = r"([0-9.]+(?:e-?[0-9]+)?)"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars per million tokens written ("M"), per hour of sampling ("h"), or per sample."""
+    """What asking a model once costs, as it was ``written``: by its tokens or hours, or dollars ``per_sample``."""
 
-    dollars: float
-    unit: str
+    written: str
+    prices: Prices = UNKNOWN
+    per_sample: float | None = None
 
     @classmethod
     def read(cls, text: str) -> Price:
-        """The price of ``0.4/M``, ``2.5/h`` or ``0.001/sample``; raises InputError for anything else."""
-        found = re.fullmatch(r"([0-9.]+(?:e-?[0-9]+)?)/(M|h|sample)", text.strip())
+        """The price of ``0.4/M``, ``0.4+0.1/M`` (written and read), ``2.5/h`` or ``0.001/sample``.
+
+        Raises:
+            InputError: it is anything else.
+        """
+        found = re.fullmatch(rf"{_NUMBER}(?:\+{_NUMBER}(?=/M))?/(M|h|sample)", text.strip())
         try:
-            return cls(float(found[1]), found[2])  # type: ignore[index]
+            dollars, read = float(found[1]), None if found[2] is None else float(found[2])  # type: ignore[index]
         except (TypeError, ValueError):
-            raise InputError(f"price {text!r:.40}: expected DOLLARS/M, DOLLARS/h or DOLLARS/sample") from None
+            raise InputError(
+                f"price {text!r:.40}: expected DOLLARS/M, WRITTEN+READ/M, DOLLARS/h or DOLLARS/sample"
+            ) from None
+        if found[3] == "sample":  # type: ignore[index]
+            return cls(text.strip(), per_sample=dollars)
+        hourly = found[3] == "h"  # type: ignore[index]
+        return cls(text.strip(), Prices(dollars) if hourly else Prices(None, dollars, read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ def run(folder: Folder, routes: Routes) -> Path:
     if not folder.judged():
         raise MissingResourceError(f"{folder.verdicts}: there are no verdicts; judge with `polychromic verify`")
     traffic = _traffic(folder, routes)
-    prices = {name: f"{routes.prices[name].dollars:g}/{routes.prices[name].unit}" for name in traffic.models}
+    prices = {name: routes.prices[name].written for name in traffic.models}
     write_json(folder.path / ROUTING, route(traffic, prices, routes.plan, routes.tolerance))
     return folder.path / ROUTING
 
@@ -144,16 +156,26 @@ def _seconds(folder: Path) -> dict[tuple[str, str, float, int], float]:
 def _dollars(
     stored: StoredSet, price: Price, seconds: Mapping[tuple[str, str, float, int], float], folder: Path
 ) -> float:
-    """The price of one sample of a set, the mean of its samples."""
-    count, prompt = len(stored.indices), stored.samples.prompt.id
-    if price.unit == "sample":
-        return price.dollars
-    if price.unit == "M":
-        tokens = sum(len(each.token_ids) for each in stored.samples.completions)
-        if not tokens:
-            raise InputError(f"{stored.model}: its samples have no tokens to count; price the hour or the sample")
-        return price.dollars * tokens / 1e6 / count
-    took = [seconds.get((stored.model, prompt, stored.temperature, index)) for index in stored.indices]
-    if None in took:
-        raise InputError(f"{folder}: does not know what the samples of {stored.model} took; give another unit of price")
-    return price.dollars / 3600 * sum(each for each in took if each is not None) / count
+    """The price of one sample of a set, the mean of its samples; each is asked for alone, and reads the prompt."""
+    if price.per_sample is not None:
+        return price.per_sample
+    completions = stored.samples.completions
+    count, tokens, read, took = len(completions), 0, 0, 0.0
+    if price.prices.per_hour is not None:
+        keys = [(stored.model, stored.samples.prompt.id, stored.temperature, index) for index in stored.indices]
+        if any(key not in seconds for key in keys):
+            raise InputError(
+                f"{folder}: does not know what the samples of {stored.model} took; give another unit of price"
+            )
+        took = sum(seconds[key] for key in keys)
+    elif not (tokens := sum(len(each.token_ids) or each.counted or 0 for each in completions)):
+        raise InputError(f"{stored.model}: its samples have no tokens to count; price the hour or the sample")
+    if price.prices.per_million_prompt_tokens is not None:
+        known = [each.read for each in completions if each.read is not None]
+        if not known:
+            raise InputError(
+                f"{stored.model}: nobody counted the tokens of its prompts, as a server does; price the tokens written "
+                "alone, the hour or the sample"
+            )
+        read = max(known) * count
+    return Cost("sample", tokens, took, 1, price.prices, read).dollars / count

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from polychromic.analysis.resampling import Plan
 from polychromic.analysis.routing import Served, Traffic, route
 from polychromic.cli.route import command
 from polychromic.core.errors import InputError
+from polychromic.core.nouns import Completion, Decoding, Prompt, SampleSet
+from polychromic.records.samples import StoredSet
 from polychromic.reporting.page import write_report
 from polychromic.stages import compare, measure
-from polychromic.stages.route import Price, Routes, run
+from polychromic.stages.route import Price, Routes, _dollars, run
 
 QUICK = Plan(resamples=300)
 PRICES = {"small": "1/sample", "large": "10/sample"}
@@ -164,3 +168,26 @@ def test_a_model_without_a_price_is_left_out_and_said(tmp_path):
     with pytest.warns(UserWarning, match="left out, as they have no price: middle"):
         done = CliRunner().invoke(command, [*map(str, files.values()), *priced, "--json"], catch_exceptions=False)
     assert set(json.loads(done.output)["prices"]) == {"small", "large"}
+
+
+@pytest.mark.parametrize(
+    ("text", "dollars"), [("2/M", 8e-6), ("2+1/M", 15e-6), ("36/h", 0.02), ("0.5/sample", 0.5), ("2+0/M", 8e-6)]
+)
+def test_a_sample_is_asked_for_alone_and_pays_for_its_prompt(text, dollars):
+    """Two samples of 3 and 5 tokens that one request drew, whose prompt of 7 tokens the server read once."""
+    drawn = (Completion("a", counted=3, read=7), Completion("b", token_ids=(1, 2, 3, 4, 5), read=0))
+    stored = StoredSet(SampleSet(Prompt("p", "?"), drawn, Decoding(), "m"), "", 0, (0, 1))
+    seconds = {("m", "p", 1.0, index): took for index, took in enumerate((1.0, 3.0))}
+    assert _dollars(stored, Price.read(text), seconds, Path()) == pytest.approx(dollars)
+    unread = replace(stored, samples=replace(stored.samples, completions=(Completion("a", counted=3), drawn[1])))
+    assert _dollars(unread, Price.read("2/M"), {}, Path()) == pytest.approx(8e-6)
+    none = tuple(replace(each, read=None) for each in drawn)
+    nobody = replace(stored, samples=replace(stored.samples, completions=none))
+    with pytest.raises(InputError, match="nobody counted the tokens of its prompts"):
+        _dollars(nobody, Price.read("2+1/M"), {}, Path())
+
+
+@pytest.mark.parametrize("text", ["1", "2+1/h", "2+/M", "x/M", "1.2.3/M"])
+def test_a_price_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match=r"expected DOLLARS/M, WRITTEN\+READ/M, DOLLARS/h or DOLLARS/sample"):
+        Price.read(text)

@@ -8,7 +8,7 @@ from polychromic.analysis import comparison
 from polychromic.analysis.matrix import entries
 from polychromic.analysis.record import CompareSettings
 from polychromic.analysis.resampling import Plan
-from polychromic.analysis.seeds import family, over_seeds
+from polychromic.analysis.seeds import family, over_base, over_seeds
 from polychromic.analysis.table import known_facts, read_table
 from polychromic.records.measurements import MeasurementRow
 from polychromic.settings.thresholds import DEFAULT_MATRIX
@@ -103,6 +103,42 @@ def test_the_method_gets_a_verdict_a_warning_and_a_next_step():
         "new: 2 training seeds against 2: below 3 a difference between methods is hardly ever resolvable."
     ]
     assert [verdict.model for verdict in whole.verdicts] == ["new@0", "new@1"]  # sft@1 is no variant of sft@0
+
+
+def with_base(base, *members):
+    """Models with their untrained base, called ``base``; METRIC of every prompt."""
+    found = [MeasurementRow("base", 1.0, f"p{i:03}", METRIC, float(value)) for i, value in enumerate(base)]
+    return [*found, *(row for rows_ in members for row in rows_)]
+
+
+def test_a_method_is_compared_with_the_untrained_base_too():
+    """The base is one model without seeds: what is left of Welch's test is the one on the seeds' means alone."""
+    base, new = shifted([1.0])[0], [1.5, 2.5, 2.0]
+    found = with_base(base, rows("sft", shifted([1.1, 1.0])), rows("new", shifted(new)))
+    facts = known_facts("/nowhere/measurements.jsonl", found)
+    whole = comparison.compare(found, facts, CompareSettings("sft@0", "base", plan=Plan(200)))
+    row = next(row for row in whole.seeds if (row.a, row.b) == ("base", "new"))
+    alone = stats.ttest_1samp(new, 1.0)
+    assert (row.seeds, row.p, row.freedom) == ((1, 3), pytest.approx(alone.pvalue), pytest.approx(2.0))
+    assert row.interval == pytest.approx(tuple(np.array(alone.confidence_interval()) - 1.0 + 0.0))
+    sentences = {each.model: each.sentence for each in whole.bases}
+    assert set(sentences) >= {"sft", "new", "sft@0", "new@2"}
+    assert sentences["sft"].startswith("sft is not better than the base")
+    assert [method.model for method in whole.methods] == ["new"]
+
+
+def test_a_true_null_against_the_base_is_rejected_no_more_often_than_said():
+    """Two seeds of a method that learnt nothing, and the base, noise of sampling on all three."""
+    generator, rejected = np.random.default_rng(7), 0
+    prompts = generator.normal(0, 1, 60)
+    for _ in range(400):
+        seeds = prompts + generator.normal(0, 0.3, (2, 1)) + generator.normal(0, 1, (2, 60))
+        found = with_base(prompts + generator.normal(0, 1, 60), rows("new", seeds))
+        table = read_table(found, known_facts("/nowhere/measurements.jsonl", found))
+        settings = CompareSettings("new@0", "base", temperature=1.0)
+        (row,) = over_base(table, settings, entries(DEFAULT_MATRIX, table.facts.values()))
+        rejected += row.p < 0.05
+    assert rejected <= stats.binom.ppf(0.99, 400, 0.05)
 
 
 def test_families():

@@ -39,6 +39,8 @@ def raising(monkeypatch):
         (EngineError("the server is down"), 1, "polychromic: the server is down\n"),
         (KeyboardInterrupt(), 130, "polychromic: interrupted by SIGINT; finished results are kept"),
         (OSError(28, "No space left on device", "/v/x"), 1, "polychromic: no space left on device: /v/x\n"),
+        (MemoryError("no\nroom"), 1, "polychromic: out of memory: no room; take fewer rows at once"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), 1, "polychromic: out of memory: CUDA; take fewer rows"),
         (ZeroDivisionError("division\nby zero"), 1, "unexpected ZeroDivisionError: division by zero (--debug shows"),
     ],
 )

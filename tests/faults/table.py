@@ -102,4 +102,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "a run dies after its last checkpoint": (
         f"{STOP}::test_a_run_that_died_after_its_last_checkpoint_trains_no_step_more",
     ),
+    "a file system that is full, then read-only": (
+        "faults/test_file_systems.py::test_a_small_disk_that_is_full_then_read_only_then_large_enough",
+    ),
+    "too little memory where nothing can be halved": ("cli/test_main.py::test_every_error_is_one_line_and_a_status",),
 }

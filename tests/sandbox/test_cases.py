@@ -88,3 +88,10 @@ def test_gold_answers_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_equality_of_answers(got: Any, want: Any, equal: bool) -> None:
     assert same(got, want, 1e-6) is equal
+
+
+def test_thousands_of_small_calls_never_have_both_sides_waiting(box: Sandbox) -> None:
+    gold = "def f(n):\n    return n + 1\n"
+    known = recorded(box, gold, *((number,) for number in range(4000)))
+    (found,) = against(box, known, gold + "# the same\n")
+    assert found.passed, found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,12 +12,14 @@ from click.testing import CliRunner
 from polychromic.cli import data as verb
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import read_rows
-from polychromic.settings.load import settings_from
+from polychromic.settings.load import load_settings, settings_from
 from polychromic.stages import pipeline, train
+from polychromic.stages.demonstrations import load_data
 from polychromic.stages.models import NamedModel, in_form, parse_models
 
 pytestmark = pytest.mark.long
 
+CONFIG = Path(__file__).parents[2] / "config" / "experiments"
 TEMPLATE = (
     "{% set silent = '<think></think>' if thinking is defined and not thinking else '' %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.role == 'assistant' %}{{ silent }}{% endif %}"
@@ -140,3 +143,15 @@ def test_a_thought_that_is_opened_when_it_is_asked_for_is_trained_after(base, co
     assert any(row.get("thought") or row.get("thoughts") for row in rows)
     written = json.loads((run.path / "run.json").read_text())
     assert written["health"]["diversity_steps"] == 1
+
+
+SHIPPED = sorted(path for path in CONFIG.rglob("*.yaml") if path.stem != "rehearsal")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CONFIG)))
+def test_shipped_experiments_take_plain_rows_with_a_chat_model(path, base, configured, tmp_path):
+    configured()
+    changes = [f"model.name_or_path={base}", f"data.train_file={tmp_path / 'rows.jsonl'}"]
+    settings = load_settings(path, changes)
+    loaded = load_data(settings.data, settings.model)
+    assert [turn.role for turn in loaded.examples[0].prompt.content] == ["user"]

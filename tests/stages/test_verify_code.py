@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from polychromic.cli import commands
+from polychromic.code import verifier
 from polychromic.core.errors import InputError
 from polychromic.records.jsonl import AppendLog, read_json
 from polychromic.records.verdicts import read_verdict_rows
+from polychromic.sandbox import Sandbox
 from polychromic.stages import verify, verify_code
 from polychromic.tasks.functions18 import Functions18
 
@@ -185,3 +187,23 @@ def test_an_interruption_while_writing_leaves_no_row_twice(tmp_path, monkeypatch
     assert len(path.read_text().splitlines()) == 2
     verify_code.run(samples, TASK, tmp_path / "out")
     assert len(path.read_text().splitlines()) == len(read_verdict_rows(path)) == 6
+
+
+def test_the_lots_in_which_programs_are_judged_change_no_verdict(tmp_path, monkeypatch):
+    texts = [GOLD[EVEN], "def filter_even(numbers):\n    return 1", "nothing", RIGHT, GOLD[EVEN] + "\n# again\n"]
+    rows = [{"task_id": EVEN, "completion": text} for text in texts] + [{"task_id": PRIME, "text": GOLD[PRIME]}]
+    samples, judged, lots = write(tmp_path / "s.jsonl", rows), [], []
+    real = Sandbox.judge_each
+    monkeypatch.setattr(Sandbox, "judge_each", lambda box, programs: lots.append(len(programs)) or real(box, programs))
+    for lot in (len(rows), 4, 1):
+        monkeypatch.setattr(verifier, "LOT", lot)
+        verify_code.run(samples, TASK, tmp_path / str(lot))
+        judged.append(
+            [
+                (key, row.verdict)
+                for key, row in sorted(read_verdict_rows(tmp_path / str(lot) / "verdicts.jsonl").items())
+            ]
+        )
+    assert lots[:5] == [2, 6, 2, 4, 2]  # first the two gold programs
+    assert lots[-6:] == [1] * 6
+    assert judged[0] == judged[1] == judged[2]

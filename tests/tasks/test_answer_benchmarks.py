@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from datasets import Dataset
 
 from polychromic.core.nouns import Completion, Status
 from polychromic.core.protocols import verdicts_on
@@ -76,3 +83,90 @@ def test_an_instruction_ends_a_conversation_too(tmp_path):
     (before,), (after,) = plain.prompts("test"), told.prompts("test")
     assert (after.id, after.payload) == (before.id, before.payload)
     assert [turn.content for turn in after.content] == ["s", "2+2?\n\nNow."]
+
+
+REVISION = "a" * 40
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The data sets of ``root`` by the hub's own addresses: facts, trees of files, files."""
+
+    root: Path
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        whole = unquote(urlsplit(self.path).path).removeprefix("/v1")
+        kind, _, rest = whole.removeprefix("/api").removeprefix("/datasets/").partition("/resolve/")
+        name, _, asked = kind.partition("/tree/")
+        content = None
+        if rest and (found := self.root / kind / rest.partition("/")[2]).is_file():
+            content = found.read_bytes()
+        elif asked:
+            content = self.listed(self.root / name, asked.partition("/")[2])
+        elif whole.startswith("/api/datasets/"):
+            name = kind.partition("/revision/")[0]
+            facts = {"id": name, "sha": REVISION, "siblings": [], "tags": [], "private": False, "gated": False}
+            content = json.dumps(facts).encode() if (self.root / name).is_dir() else None
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("ETag", f'"{len(content or b"")}"')
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else content or b"")
+
+    def listed(self, folder, below):
+        found = sorted((folder / below).iterdir()) if (folder / below).is_dir() else []
+        entries = [
+            {"type": "directory" if path.is_dir() else "file", "path": str(path.relative_to(folder)), "oid": "b" * 40}
+            | {"size": 0 if path.is_dir() else path.stat().st_size}
+            for path in found
+        ]
+        return json.dumps(entries).encode()
+
+    def log_message(self, *_):
+        pass
+
+
+READS = """
+import json, sys
+from polychromic.records.sources import Source
+from polychromic.records.conversations import read_prompts
+from polychromic.settings.catalog import build
+from polychromic.settings.load import load_settings
+for path in sys.argv[1:]:
+    evaluation = load_settings(path).evaluation
+    task = build("tasks", evaluation.task)
+    prompts = task.prompts(evaluation.split)
+    streamed = read_prompts(Source("", task.dataset, task.subset or None, evaluation.split, task.columns, head=1))
+    print(json.dumps([[prompt.id for prompt in prompts], streamed[0].id]))
+"""
+
+
+@pytest.mark.long
+def test_the_shipped_configurations_read_the_hub_by_name_subset_and_split(tmp_path, serving):
+    """Against a stand-in of the hub, by the real client: the shipped YAML as it is, whole and streamed."""
+    names = ["gsm8k", "math_500", "aime", "noveltybench"]
+    for name in names:
+        evaluation = load_settings(CONFIG / f"{name}.yaml").evaluation
+        subset, folder = evaluation.task.get("subset", "default"), tmp_path / "hub" / evaluation.task["dataset"]
+        (folder / subset).mkdir(parents=True)
+        rows = [json.loads(line) for line in (ROWS / f"{name}.jsonl").read_text().splitlines()]
+        Dataset.from_list(rows).to_parquet(folder / subset / f"{evaluation.split}-00000-of-00001.parquet")
+        files = [{"split": evaluation.split, "path": f"{subset}/{evaluation.split}-*"}]
+        card = json.dumps({"configs": [{"config_name": subset, "data_files": files}]})
+        (folder / "README.md").write_text(f"---\n{card}\n---\n")
+    with serving(type("Ours", (Hub,), {"root": tmp_path / "hub"})) as url:
+        online = {"HF_ENDPOINT": url.removesuffix("/v1"), "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, "-c", READS, *(str(CONFIG / f"{name}.yaml") for name in names)],
+            env=os.environ | online | {"PYTHONPATH": str(CONFIG.parents[1])},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    for name, line in zip(names, done.stdout.splitlines(), strict=True):
+        split = load_settings(CONFIG / f"{name}.yaml").evaluation.split
+        whole, first = json.loads(line)
+        assert (whole, first) == ([prompt.id for prompt in task_of(name).prompts(split)], whole[0])
