@@ -276,7 +276,7 @@ def normalised(source: str) -> str | None:
 
     Programs that differ only in layout, comments, docstrings, annotations or local names are equal.
     """
-    tree, _ = Parser(1).parse(source)
+    tree = parsed(source)
     if tree is None:
         return None
     try:

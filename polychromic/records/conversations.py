@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class DataRow:
 
 
 PROMPT_ONLY = "prompt only"
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 SPEAKERS = {"human": "user", "gpt": "assistant"}
 """ShareGPT's names of roles; it has the usual ones too."""
 
@@ -128,6 +130,9 @@ def conversation(values: Mapping[str, Any], line: int = 0) -> DataRow:
             "data.columns gives columns these names"
         )
     form, taken, content, demonstration = read(values)
+    for text in (demonstration, *([content] if isinstance(content, str) else [turn.content for turn in content])):
+        if _HALF_A_PAIR.search(text):
+            raise ValueError("half of a surrogate pair stands in its text, which no tokenizer takes")
     rest = {key: value for key, value in values.items() if key not in (*taken, "completion", "messages", "id")}
     prompt = Prompt(_identity(values.get("id"), content), content, rest)
     return DataRow(line, form, Example(prompt, demonstration))

@@ -68,6 +68,8 @@ def test_ids_depend_on_the_prompt_alone(tmp_path):
         ({"prompt": "x", "completion": "y", "id": True}, "id must be"),
         ({"prompt": "x", "completion": "y", "id": ""}, "id must be"),
         ({"prompt": "x"}, "nothing to learn"),
+        ({"prompt": "x\ud800", "completion": "y"}, "half of a surrogate pair"),
+        ({"messages": [USER, {"role": "assistant", "content": "\udfff"}]}, "half of a surrogate pair"),
     ],
 )
 def test_a_bad_row_is_named_and_may_be_skipped_and_counted(tmp_path, row, reason):

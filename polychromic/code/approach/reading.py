@@ -45,7 +45,7 @@ from polychromic.code.approach.vocabulary import (
     TAGGED_METHODS,
     TAGGED_MODULES,
 )
-from polychromic.code.python_ast import Parser, definition
+from polychromic.code.python_ast import definition, parsed
 
 Growth = tuple[int, int]
 """Powers of n and of log n: the loops around a place."""
@@ -61,7 +61,7 @@ def approach(source: str, entry_point: str) -> str | None:
     An empty ``entry_point`` stands for the whole program. None if the source is no such program; all programs that are
     too large or too deep to be read have one approach.
     """
-    tree, _ = Parser(1).parse(source)
+    tree = parsed(source)
     if tree is None or (entry_point and definition(tree, entry_point) is None):
         return None
     try:
