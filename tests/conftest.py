@@ -17,8 +17,8 @@ import pytest
 QUIET = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "WANDB_MODE": "disabled"}
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 os.environ.update(QUIET | ONE_THREAD)
-hypothesis.settings.register_profile("tests", database=None, print_blob=True)
-hypothesis.settings.load_profile("tests")
+hypothesis.settings.register_profile("tests", database=None, derandomize=True)
+hypothesis.settings.register_profile("search", database=None, print_blob=True)
 
 ROOT = Path(__file__).parents[1]
 SOURCES = (".py", ".md", ".toml", ".pyc", ".orig")
@@ -30,8 +30,12 @@ LONG = {"journeys", "faults", "certificate", "benchmarks", "sandbox", "training"
 """Folders whose tests take most of the time: whole runs, trainings, models, the proof, hostile programs, pages."""
 
 
-def pytest_configure():
-    """Signals stop a program here as at a terminal; a shell's background and ``nohup`` have some of them ignored."""
+def pytest_configure(config):
+    """Signals stop a program here as at a terminal; a shell's background and ``nohup`` have some of them ignored.
+
+    The suite draws the same examples every time, so that a change is what makes it red; the slow run searches for new.
+    """
+    hypothesis.settings.load_profile("search" if config.option.markexpr == "slow" else "tests")
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
