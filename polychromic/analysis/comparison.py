@@ -66,7 +66,8 @@ def compare(
     warned = flags.flags(table, compared, judged, settings.baseline)
     over, beside = seeds.over_seeds(table, settings, matrix), seeds.over_base(table, settings, matrix)
     bases = _bases(matrix, compared, beside, settings, table.models)
-    variants = settings.variants(table.models)
+    variants, method = settings.variants(table.models), seeds.family(settings.baseline)
+    seeded = [row for row in (*over, *beside) if row.a == method]  # the baseline may itself be the untrained base
     judging = _Judging(table, settings, matrix, bases, found.swept, flags.room(table, settings.baseline, reference))
     return Comparison(
         settings=settings,
@@ -82,8 +83,8 @@ def compare(
         spread=tuple(variance_components.sample_split(judged, settings.baseline, variants, reference)),
         bases=tuple(bases),
         seeds=(*over, *beside),
-        methods=tuple(judging.of(name, over) for name in dict.fromkeys(row.b for row in over)),
-        flags=(*warned, *seeds.warnings(over)),
+        methods=tuple(judging.of(name, seeded) for name in dict.fromkeys(row.b for row in seeded)),
+        flags=(*warned, *seeds.warnings(seeded)),
         versions=dict(versions or {}),
     )
 
@@ -203,7 +204,7 @@ class _Judging:
             beaten=any(each.better == BASE for each in self.bases if each.model == name),
             bought=bought.answer if bought else "",
             room=self.room,
-            seeds=min((min(row.seeds) for row in own if row.seeds), default=1),
+            seeds=min((count for row in own if row.seeds for count in row.seeds if count > 1), default=1),
         )
         said = (found.level, found.sentence, tuple(told), found.metrics, found.lines, following(found, where))
         return VariantVerdict(name, baseline, reference, *said)

@@ -170,13 +170,13 @@ def _residual(side: Array) -> float:
 
 def warnings(rows: Sequence[Difference]) -> list[Flag]:
     """That a method has too few training seeds to speak about it."""
-    few = {row.b: row.seeds for row in rows if row.seeds and min(row.seeds) < FEWEST}
+    few = {row.b: row.seeds for row in rows if any(1 < count < FEWEST for count in row.seeds)}
     return [
         Flag(
             "seeds",
             "warning",
-            f"{name}: {ours} training seeds against {theirs}: below {FEWEST} a difference between methods is hardly "
-            "ever resolvable.",
+            f"{name}: {ours} training seeds{f' against {theirs}' * (theirs > 1)}: below {FEWEST} a difference between "
+            "methods is hardly ever resolvable.",
             name,
         )
         for name, (theirs, ours) in few.items()

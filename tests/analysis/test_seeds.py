@@ -127,6 +127,15 @@ def test_a_method_is_compared_with_the_untrained_base_too():
     assert [method.model for method in whole.methods] == ["new"]
 
 
+def test_where_the_untrained_base_is_the_baseline_a_method_gets_its_verdict_too():
+    found = with_base(shifted([1.0])[0], rows("new", shifted([1.5, 2.5])))
+    facts = known_facts("/nowhere/measurements.jsonl", found)
+    whole = comparison.compare(found, facts, CompareSettings("base", "base", plan=Plan(200)))
+    (method,) = whole.methods
+    assert (method.model, method.baseline, method.following) == ("new", "base", "more training seeds: there are 2.")
+    assert [flag.text.split(":")[1] for flag in whole.flags if flag.kind == "seeds"] == [" 2 training seeds"]
+
+
 def test_a_true_null_against_the_base_is_rejected_no_more_often_than_said():
     """Two seeds of a method that learnt nothing, and the base, noise of sampling on all three."""
     generator, rejected = np.random.default_rng(7), 0
