@@ -140,6 +140,7 @@ def test_plan_forecasts_from_the_configuration_alone():
 
 
 @pytest.mark.parametrize("verb", [("plan",), ("train", "--dry-run"), ("train",)], ids=" ".join)
+@pytest.mark.long
 def test_unsound_settings_are_one_sentence_before_anything_is_paid_for(verb, tmp_path):
     """Also where the run's folder could not be used."""
     (tmp_path / "moderate").mkdir()

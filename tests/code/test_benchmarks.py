@@ -42,6 +42,7 @@ def judged(task, sources: list[str]):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.long
 def test_every_gold_program_passes_and_nothing_else_does(name):
     task = task_of(name)
     assert task.reading.bad == 0

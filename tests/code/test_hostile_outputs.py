@@ -88,6 +88,7 @@ def shown_everywhere(folder: Path, drawn, title: str) -> None:
 
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(rows(), min_size=4, max_size=8), HOSTILE)
+@pytest.mark.long
 def test_what_models_and_benchmarks_write_is_shown_and_does_nothing(tmp_path_factory, drawn, title):
     shown_everywhere(tmp_path_factory.mktemp("hostile"), drawn, title)
 

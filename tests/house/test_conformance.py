@@ -134,6 +134,7 @@ def test_no_verb_imports_anything_heavy_before_it_runs():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.long
 def test_a_configuration_is_refused_before_torch_is_imported():
     """What a plan, a dry run and a training refuse by the settings alone."""
     code = (

@@ -170,6 +170,7 @@ def test_no_server_and_a_hanging_server_are_named(scripted_server):
         engine(url, attempts=1, timeout_s=0.2).sample([TEXT], 1, SHORT, 0)
 
 
+@pytest.mark.long
 def test_a_server_that_trickles_has_a_deadline_for_the_whole_answer():
     """A byte at a time, each long before the client's own limit, which begins anew with every byte."""
     body, pause = text("late"), [0.1]

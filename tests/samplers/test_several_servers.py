@@ -75,6 +75,7 @@ def test_requests_are_shared_out(serving):
     assert min(one.answered for one in both) >= 12
 
 
+@pytest.mark.long
 def test_a_dead_server_is_done_without(serving):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,6 +97,7 @@ def test_one_that_dies_midway_costs_no_sample_and_is_left_alone(serving):
     assert steady.answered == 45
 
 
+@pytest.mark.long
 def test_when_all_are_dead_it_says_which(serving):
     with running(serving, Counted(dies_after=0), Counted(dies_after=0)) as urls:
         with pytest.raises(EngineError, match="24 of 24 prompts failed") as error:

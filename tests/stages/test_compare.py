@@ -55,6 +55,7 @@ def test_measurement_files_are_named_by_their_file(tmp_path):
     assert found["differences"][0]["difference"] == pytest.approx(1.0975)
 
 
+@pytest.mark.long
 def test_foreign_samples_are_measured_and_compared(tmp_path):
     a, b = generations(tmp_path / "narrow.jsonl", 1), generations(tmp_path / "wide.jsonl", 4)
     out = tmp_path / "kept"

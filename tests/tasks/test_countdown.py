@@ -42,6 +42,7 @@ def test_the_enumerator_agrees_with_brute_force(problem):
     assert set(found) == by_brute_force(problem.numbers, problem.target)
 
 
+@pytest.mark.long
 def test_the_problems_asked_are_those_with_enough_answers():
     asked = set(problems("validation"))
     for problem in problems("validation", 1)[::50]:

@@ -135,6 +135,7 @@ def test_a_server_that_fails_half_way_is_one_line_and_what_was_judged_stays(judg
     assert asked.total() in (8, 9)  # the next request may be on its way when the first failure is seen
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_ends_at_the_deadline(judge, played_judge):
     played_judge[1].delay = 1.5
     with pytest.raises(EngineError, match=r"2 of 2 .*(not done within 0\.3 s|no answer within)"):
