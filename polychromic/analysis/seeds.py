@@ -170,7 +170,7 @@ def _residual(side: Array) -> float:
 
 def warnings(rows: Sequence[Difference]) -> list[Flag]:
     """That a method has too few training seeds to speak about it."""
-    few = {row.b: row.seeds for row in rows if any(1 < count < FEWEST for count in row.seeds)}
+    few = {row.b: row.seeds for row in rows if row.seeds and any(1 < count < FEWEST for count in row.seeds)}
     return [
         Flag(
             "seeds",
