@@ -52,7 +52,7 @@ def test_what_was_never_tried_is_refused_by_name(monkeypatch, environment, train
 def test_what_the_shipped_launchers_ask_for_is_served(monkeypatch):
     for name, value in (("DYNAMO_BACKEND", "NO"), ("MIXED_PRECISION", "bf16"), ("GRADIENT_ACCUMULATION_STEPS", "1")):
         monkeypatch.setenv(f"ACCELERATE_{name}", value)
-    refuse_untested({"bf16": True, "gradient_accumulation_steps": 4}, FOUR_BITS)
+    assert refuse_untested({"bf16": True, "gradient_accumulation_steps": 4}, FOUR_BITS) is None
 
 
 @pytest.mark.parametrize(
